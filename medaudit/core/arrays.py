@@ -1,0 +1,107 @@
+"""The array namespace (NumPy, CuPy, array-api-strict) and trees of arrays whose first axis is lane.
+
+A tree is an array, None, or a NamedTuple of trees. The few operations that the array API
+standard lacks or does slowly are here, each with a fast path for NumPy and CuPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, TypeVar
+
+import array_api_compat
+import numpy as np
+
+Array = Any
+Tree = TypeVar("Tree")
+
+
+def namespace(array: Array) -> ModuleType:
+    """The array-API namespace of one array."""
+    return array_api_compat.array_namespace(array)  # type: ignore[no-any-return]
+
+
+def native(array: Array) -> bool:
+    """True for NumPy and CuPy arrays: in-place writes by integer index are allowed."""
+    return array_api_compat.is_numpy_array(array) or array_api_compat.is_cupy_array(array)
+
+
+def is_cuda(array: Array) -> bool:
+    """True for CuPy arrays."""
+    return bool(array_api_compat.is_cupy_array(array))
+
+
+def array_module(device: str) -> ModuleType:
+    """The array library that holds state for a device: CuPy on cuda, NumPy elsewhere."""
+    if device.startswith("cuda"):
+        import cupy
+
+        return cupy  # type: ignore[no-any-return]
+    return np
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """A host copy (or view) of any array."""
+    if isinstance(array, np.ndarray):
+        return array
+    if array_api_compat.is_cupy_array(array):
+        return array.get()  # type: ignore[no-any-return]
+    return np.asarray(array)
+
+
+def map_tree(function: Callable[..., Array], *trees: Tree) -> Tree:
+    """Apply `function` leaf by leaf; None stays None."""
+    first = trees[0]
+    if first is None:
+        return first
+    if isinstance(first, tuple):
+        parts = (map_tree(function, *column) for column in zip(*trees, strict=True))  # type: ignore[arg-type]
+        return type(first)(*parts)  # type: ignore[return-value]
+    return function(*trees)  # type: ignore[no-any-return]
+
+
+def leaves(tree: Any) -> list[Array]:
+    """All arrays of a tree, in field order."""
+    if tree is None:
+        return []
+    if isinstance(tree, tuple):
+        return [leaf for part in tree for leaf in leaves(part)]
+    return [tree]
+
+
+def take(tree: Tree, index: Array) -> Tree:
+    """The lanes named by `index` [M], as a new tree."""
+    return map_tree(lambda a: namespace(a).take(a, index, axis=0), tree)
+
+
+def concat(trees: Sequence[Tree]) -> Tree:
+    """Several trees of one form as one, lanes after lanes."""
+    return map_tree(lambda *parts: namespace(parts[0]).concat(parts, axis=0), *trees)
+
+
+def put(array: Array, index: Array, rows: Array) -> Array:
+    """A copy of `array` [L, ...] with `rows` [M, ...] written at lanes `index` [M]."""
+    if native(array):
+        out = array.copy()
+        out[index] = rows
+        return out
+    xp = namespace(array)
+    out = xp.asarray(array, copy=True)
+    for i in range(index.shape[0]):
+        out[int(index[i]), ...] = rows[i, ...]
+    return out
+
+
+def put_where(array: Array, index: Array, rows: Array, keep: Array) -> Array:
+    """`put`, but only for those of the M rows where `keep` [M] is true."""
+    if native(array):
+        where = keep.nonzero()[0]
+        if where.shape[0] == 0:
+            return array
+        return put(array, index[where], rows[where])
+    where = namespace(array).nonzero(keep)[0]
+    if where.shape[0] == 0:
+        return array
+    xp = namespace(array)
+    return put(array, xp.take(index, where), xp.take(rows, where, axis=0))

@@ -1,0 +1,167 @@
+"""compose(search, oracle, region) -> attack: the bookkeeping that every attack shares.
+
+The search proposes, the oracle scores, the region measures; here claims are kept, non-finite
+answers lose, missing cells stay missing, and rows are counted a second time (the engine's count
+is the one that binds).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from medaudit.core.arrays import Array, namespace, native, put, to_numpy
+from medaudit.core.protocol import Attack, Lanes, Oracle, Query, Search
+from medaudit.core.region import Region, size
+
+CHECKPOINTS = tuple(int(round(10 ** (k / 6))) for k in range(0, 31, 1))  # rows, 1 .. 100,000
+
+
+class State(NamedTuple):
+    """State of a composed attack."""
+
+    lanes: Lanes
+    search: Any
+    rows: Array  # [L] int64, rows answered so far
+    found: Array  # [L] int64, rows spent when the goal was first reached inside eps; 0: not yet
+    size: Array  # [L] float32, size of the best claim; inf when there is none
+    claim: Array  # [L, D] float32, best point that reached the goal (x when none did)
+    score: Array  # [L] float32, best score seen
+    curve: Array  # [L, len(CHECKPOINTS)] float32, size of the best claim at those row counts
+    invalid: Array  # [L] int64, rows with a non-finite answer
+
+
+def compose(
+    search: Search, oracle: Oracle, region: Region, *, stop: str = "flip", smallest: bool = False
+) -> Attack:
+    """Build an attack.
+
+    stop: "flip" ends a lane at its first success, "budget" never ends it early.
+    smallest: keep the smallest claim (attacks that minimise distance) instead of the first.
+    """
+
+    def init(lanes: Lanes) -> State:
+        xp = namespace(lanes.x)
+        n = lanes.x.shape[0]
+        on = {"device": lanes.x.device}
+        return State(
+            lanes=lanes,
+            search=search.init(region, lanes),
+            rows=xp.zeros(n, dtype=xp.int64, **on),
+            found=xp.zeros(n, dtype=xp.int64, **on),
+            size=xp.full(n, xp.inf, dtype=xp.float32, **on),
+            claim=lanes.x,
+            score=xp.full(n, xp.inf, dtype=xp.float32, **on),
+            curve=xp.full((n, len(CHECKPOINTS)), xp.inf, dtype=xp.float32, **on),
+            invalid=xp.zeros(n, dtype=xp.int64, **on),
+        )
+
+    def ask(state: State) -> Query:
+        query = search.ask(region, state.lanes, state.search)
+        if state.lanes.missing is None:
+            return query
+        xp = namespace(query.points)
+        gone = xp.take(state.lanes.missing, query.lane, axis=0)
+        nan = xp.asarray(xp.nan, dtype=xp.float32, device=query.points.device)
+        return query._replace(points=xp.where(gone, nan, query.points))
+
+    def tell(state: State, query: Query, answers: Array) -> State:
+        xp = namespace(answers)
+        lanes = state.lanes
+        if lanes.missing is not None:
+            gone = xp.take(lanes.missing, query.lane, axis=0)
+            query = query._replace(points=xp.where(gone, xp.take(lanes.x, query.lane, axis=0), query.points))
+        valid = xp.all(xp.isfinite(answers), axis=1)
+        score, hit = oracle.score(lanes, query.lane, answers)
+        worst = xp.asarray(xp.inf, dtype=xp.float32, device=score.device)
+        score = xp.where(xp.logical_and(valid, xp.logical_not(xp.isnan(score))), score, worst)
+        hit = xp.logical_and(hit, valid)
+        state = _claims(state, query, hit, valid)
+        state = state._replace(score=_best(state.score, query.lane, score))
+        return state._replace(search=search.tell(region, lanes, state.search, query, score, hit))
+
+    def _claims(state: State, query: Query, hit: Array, valid: Array) -> State:
+        """Note successes and count rows; few rows are hits, so this part runs on the host."""
+        n = state.rows.shape[0]
+        lane = to_numpy(query.lane)
+        order = _order_in_lane(lane)
+        before = to_numpy(state.rows)
+        rows = before + np.bincount(lane, minlength=n)
+        xp, on = namespace(state.size), {"device": state.size.device}
+        changes: dict[str, Array] = {"rows": xp.asarray(rows, **on)}
+        bad = ~to_numpy(valid)
+        if bad.any():
+            invalid = to_numpy(state.invalid) + np.bincount(lane[bad], minlength=n)
+            changes["invalid"] = xp.asarray(invalid, **on)
+        hits = to_numpy(hit)
+        if query.claims is not None:
+            hits = hits & to_numpy(query.claims)
+        where = np.flatnonzero(hits)
+        if where.size:
+            changes |= _take_claims(state, query, where, lane, before + 1, order)
+        state = state._replace(**changes)
+        late = rows[:, None] <= np.asarray(CHECKPOINTS)[None, :]
+        curve = xp.where(xp.asarray(late, **on), state.size[:, None], state.curve)
+        return state._replace(curve=curve)
+
+    def _take_claims(
+        state: State, query: Query, where: np.ndarray, lane: np.ndarray, first: np.ndarray, order: np.ndarray
+    ) -> dict[str, Array]:
+        xp, on = namespace(state.size), {"device": state.size.device}
+        index = xp.asarray(where, **on)
+        owners = lane[where]
+        points = xp.take(query.points, index, axis=0)
+        sizes = to_numpy(size(region, state.lanes, xp.asarray(owners, **on), points))
+        # Per lane: the first inside eps decides `found`; the smallest (or the first) is the claim.
+        found, best = to_numpy(state.found).copy(), to_numpy(state.size).copy()
+        chosen: dict[int, int] = {}
+        for i in range(where.size):
+            own = int(owners[i])
+            if found[own] == 0 and sizes[i] <= region.eps * (1 + 1e-6):
+                found[own] = first[own] + order[where[i]]
+            if sizes[i] < best[own] and (smallest or best[own] == np.inf):
+                best[own] = sizes[i]
+                chosen[own] = i
+        if not chosen:
+            return {"found": xp.asarray(found, **on)}
+        at = xp.asarray(np.fromiter(chosen, dtype=np.int64), **on)
+        picked = xp.asarray(np.fromiter(chosen.values(), dtype=np.int64), **on)
+        claim = put(state.claim, at, xp.take(points, picked, axis=0))
+        return {"found": xp.asarray(found, **on), "size": xp.asarray(best, **on), "claim": claim}
+
+    def done(state: State) -> Array:
+        xp = namespace(state.rows)
+        over = xp.zeros_like(state.rows) > 0 if stop == "budget" else state.found > 0
+        return over if search.stopped is None else xp.logical_or(over, search.stopped(state.search))
+
+    def result(state: State) -> dict[str, Array]:
+        names = ("rows", "found", "size", "claim", "score", "curve", "invalid")
+        return {name: to_numpy(getattr(state, name)) for name in names}
+
+    return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result)
+
+
+def _order_in_lane(lane: np.ndarray) -> np.ndarray:
+    """Position of each row among its lane's rows; rows of a lane are contiguous."""
+    starts = np.flatnonzero(np.r_[True, lane[1:] != lane[:-1]])
+    counts = np.diff(np.r_[starts, lane.size])
+    return np.arange(lane.size) - np.repeat(starts, counts)
+
+
+def _best(best: Array, lane: Array, score: Array) -> Array:
+    """Smallest score per lane so far; several rows of a lane may come at once."""
+    if native(best):
+        out = best.copy()
+        xp = namespace(best)
+        if isinstance(out, np.ndarray):
+            np.minimum.at(out, lane, score)
+        else:
+            import cupyx
+
+            cupyx.scatter_min(out, lane, score)
+        return xp.asarray(out)
+    xp = namespace(best)
+    owner = lane[None, :] == xp.arange(best.shape[0], dtype=lane.dtype)[:, None]
+    inf = xp.asarray(xp.inf, dtype=score.dtype)
+    return xp.minimum(best, xp.min(xp.where(owner, score[None, :], inf), axis=1))

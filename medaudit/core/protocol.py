@@ -1,0 +1,64 @@
+"""The attack protocol: four pure array functions, first axis = lane.
+
+An attack never sees the model. Shape letters: L lanes, R query rows, D numbers in a point,
+M numbers in an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from medaudit.core.arrays import Array
+
+
+class Lanes(NamedTuple):
+    """What lanes are born with; every array's first axis is the lane."""
+
+    key: Array  # [L] uint64, stream key of (seed, rule, check id, sample id)
+    x: Array  # [L, D] float32, clean point; missing cells hold 0
+    lo: Array  # [L, D] float32, box the attacker may use: lo <= point <= hi
+    hi: Array  # [L, D] float32; lo == hi == x where nothing may change
+    missing: Array | None  # [L, D] bool, cells that must stay NaN; None when there are none
+    ref: Array  # [L, M] float32, the model's answer to the clean point
+    label: Array  # [L] int64, the model's clean decision as a class; -1 where it is not one class
+    target: Array  # [L] int64, class, finding or direction that the goal names; -1 when none
+
+
+class Query(NamedTuple):
+    """Rows asked in one tick, all rows of a lane together and in the order of the draws."""
+
+    points: Array  # [R, D] float32
+    lane: Array  # [R] int64, owner
+    claims: Array | None = None  # [R] bool, rows that may become the lane's result; None: all
+
+
+class Search(NamedTuple):
+    """How to propose. Knows boxes, norms and scores; knows neither labels nor units."""
+
+    name: str
+    quantum: int  # most rows a lane asks in one tick
+    init: Callable[[Any, Lanes], Any]  # region, lanes -> state
+    ask: Callable[[Any, Lanes, Any], Query]  # region, lanes, state -> query
+    tell: Callable[[Any, Lanes, Any, Query, Array, Array], Any]  # ..., query, score, hit -> state
+    stopped: Callable[[Any], Array] | None = None  # state -> [L] bool, nothing left to try
+
+
+class Oracle(NamedTuple):
+    """What to ask and how to score: smaller is closer to the attacker's goal."""
+
+    name: str
+    score: Callable[[Lanes, Array, Array], tuple[Array, Array]]
+    """lanes, lane [R], answers [R, M] -> score [R] float32, hit [R] bool"""
+
+
+class Attack(NamedTuple):
+    """What the engine runs. Most attacks are `compose(search, oracle, region)`."""
+
+    name: str
+    quantum: int
+    init: Callable[[Lanes], Any]  # lanes -> state
+    ask: Callable[[Any], Query]  # state -> query
+    tell: Callable[[Any, Query, Array], Any]  # state, query, answers [R, M] -> state
+    done: Callable[[Any], Array]  # state -> [L] bool
+    result: Callable[[Any], dict[str, Array]]  # state -> arrays, first axis lane

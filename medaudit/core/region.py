@@ -1,0 +1,102 @@
+"""What an attacker may change, as pure numbers: a norm, a size, a scale per number, a grid.
+
+Units are turned into these numbers by `domain/`; searches use only what is here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from medaudit.core.arrays import Array, namespace
+from medaudit.core.protocol import Lanes
+
+LINF, L2, L0 = "linf", "l2", "l0"
+
+
+class Part(NamedTuple):
+    """One tensor of a point, laid out as [planes, rows, columns] in row-major order.
+
+    signal: [1, leads, time] · image: [channels, rows, columns] · sequence: [1, variables, hours]
+    · table: [1, 1, features]. `domain` names which.
+    """
+
+    domain: str
+    planes: int
+    rows: int
+    columns: int
+
+    @property
+    def size(self) -> int:
+        return self.planes * self.rows * self.columns
+
+
+class Region(NamedTuple):
+    """Shared by all lanes of a check; the box itself is per lane (`Lanes.lo`, `Lanes.hi`)."""
+
+    norm: str  # linf | l2 | l0
+    eps: float  # largest size of a success, in units of `scale`
+    scale: Array  # [D] float32 > 0, how much of a number counts as 1
+    step: Array | None  # [D] float32, grid of legal values (0 = continuous); None: all continuous
+    parts: tuple[Part, ...]  # geometry; sizes add up to D
+    choices: Array | None = None  # [D] int64, number of categories (0 = numeric); None: none
+
+
+def size(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
+    """Distance of points [R, D] from the clean points of their lanes, [R] float32."""
+    xp = namespace(points)
+    delta = points - xp.take(lanes.x, lane, axis=0)
+    if region.norm == L0:
+        return xp.astype(xp.count_nonzero(delta, axis=1), xp.float32)
+    delta = delta / region.scale
+    if region.norm == LINF:
+        return xp.max(xp.abs(delta), axis=1)
+    return xp.sqrt(xp.sum(delta * delta, axis=1))
+
+
+def snap(region: Region, points: Array) -> Array:
+    """Move points [..., D] to the grid of legal values."""
+    if region.step is None:
+        return points
+    xp = namespace(points)
+    step = xp.where(region.step > 0, region.step, xp.ones_like(region.step))
+    return xp.where(region.step > 0, xp.round(points / step) * step, points)
+
+
+def snap_inward(region: Region, x: Array, points: Array) -> Array:
+    """Move points to the grid towards the clean points x of the same shape: no norm grows."""
+    if region.step is None:
+        return points
+    xp = namespace(points)
+    step = xp.where(region.step > 0, region.step, xp.ones_like(region.step))
+    cells = (points - x) / step
+    cells = xp.sign(cells) * xp.floor(xp.abs(cells) + 1e-4)
+    return xp.where(region.step > 0, x + cells * step, points)
+
+
+def clip(lanes: Lanes, lane: Array, points: Array) -> Array:
+    """Bring points [R, D] into the boxes of their lanes."""
+    xp = namespace(points)
+    lo, hi = xp.take(lanes.lo, lane, axis=0), xp.take(lanes.hi, lane, axis=0)
+    return xp.minimum(xp.maximum(points, lo), hi)
+
+
+def shrink(region: Region, lanes: Lanes, points: Array) -> Array:
+    """Bring one point per lane, [L, D], into the L2 ball of radius eps and the box.
+
+    Clipping to a box that contains the clean point never lengthens a perturbation, so one pass
+    of each is a projection onto the intersection's inside.
+    """
+    xp = namespace(points)
+    delta = (points - lanes.x) / region.scale
+    length = xp.sqrt(xp.sum(delta * delta, axis=1))
+    # A hair inside, so that rounding to float32 cannot leave the ball.
+    factor = xp.minimum(
+        xp.ones_like(length), region.eps * (1 - 1e-6) / xp.maximum(length, xp.full_like(length, 1e-30))
+    )
+    moved = xp.where((factor < 1)[:, None], lanes.x + delta * factor[:, None] * region.scale, points)
+    return xp.minimum(xp.maximum(moved, lanes.lo), lanes.hi)
+
+
+def free(lanes: Lanes) -> Array:
+    """Numbers the attacker may change, [L, D] bool."""
+    return lanes.hi > lanes.lo

@@ -1,0 +1,80 @@
+"""Randomness as an address: the words at (key, step, tag) never depend on who else draws.
+
+Word i of a stream is SplitMix64's output function (Steele, Lea, Flood 2014, "Fast splittable
+pseudorandom number generators", section 3) at counter base + (i + 1) * golden gamma, where base
+mixes key, step and tag. Known answers of the published generator hold it in the tests.
+Everything is 64-bit integer arithmetic modulo 2**64, so NumPy and CuPy give the same words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from types import ModuleType
+
+import numpy as np
+
+from medaudit.core.arrays import Array, namespace, native
+
+GOLDEN = 0x9E3779B97F4A7C15
+MIX1, MIX2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+STEP, TAG = 0xD1342543DE82EF95, 0xDA942042E4DD58B5  # odd multipliers that part the coordinates
+WORD = 1 << 64
+
+
+def key(*names: str | int) -> int:
+    """A 64-bit stream key from names such as (seed, rule, check id, sample id)."""
+    text = "\x1f".join(str(name) for name in names).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+
+
+def _mix(xp: ModuleType, z: Array) -> Array:
+    """SplitMix64's finaliser on an array of uint64."""
+
+    def shift(a: Array, n: int) -> Array:
+        return xp.bitwise_xor(a, xp.bitwise_right_shift(a, _u64(xp, n, a)))
+
+    z = shift(z, 30) * _u64(xp, MIX1, z)
+    z = shift(z, 27) * _u64(xp, MIX2, z)
+    return shift(z, 31)
+
+
+def _u64(xp: ModuleType, value: int, like: Array) -> Array:
+    return np.uint64(value) if native(like) else xp.asarray(value, dtype=xp.uint64)
+
+
+def bits(keys: Array, step: Array, tag: int, n: int) -> Array:
+    """n words for each lane: keys [L] uint64, step [L] integer -> uint64 [L, n]."""
+    xp = namespace(keys)
+    with np.errstate(over="ignore"):
+        base = _mix(xp, xp.astype(step, xp.uint64) * _u64(xp, STEP, keys))
+        base = _mix(xp, base + keys + _u64(xp, (tag * TAG) % WORD, keys))
+        count = xp.arange(1, n + 1, dtype=xp.uint64, device=keys.device)
+        return _mix(xp, base[:, None] + (count * _u64(xp, GOLDEN, keys))[None, :])
+
+
+def uniform(keys: Array, step: Array, tag: int, n: int) -> Array:
+    """Numbers in [0, 1) with 53 bits, float64 [L, n]."""
+    words = bits(keys, step, tag, n)
+    xp = namespace(words)
+    high = xp.bitwise_right_shift(words, _u64(xp, 11, words))
+    return xp.astype(high, xp.float64) * 2.0**-53
+
+
+def signs(keys: Array, step: Array, tag: int, n: int) -> Array:
+    """Independent signs -1 or +1, float32 [L, n]: one bit each, lowest bit of a word first."""
+    words = bits(keys, step, tag, math.ceil(n / 64))
+    xp = namespace(words)
+    lanes = words.shape[0]
+    if isinstance(words, np.ndarray):
+        raw = words.astype("<u8", copy=False).view(np.uint8)
+        ones = np.unpackbits(raw, axis=1, count=n, bitorder="little").view(np.int8)
+        out = ones.astype(np.float32)
+        out *= 2
+        out -= 1
+        return out
+    place = xp.arange(64, dtype=xp.uint64, device=words.device)
+    one = _u64(xp, 1, words)
+    ones = xp.bitwise_and(xp.bitwise_right_shift(words[:, :, None], place[None, None, :]), one)
+    ones = xp.reshape(ones, (lanes, -1))[:, :n]
+    return xp.astype(ones, xp.float32) * 2 - 1

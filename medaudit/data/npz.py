@@ -1,0 +1,116 @@
+"""The core format: one `.npz`, never a pickle.
+
+`x` (or `x__<input>`), `y`, optional `ids`, `groups`, `classes`, `length`, `names`, `units`, `lo`,
+`hi` (with `__<input>` where there are several), and a clean reference part `ref_x` / `ref__<input>`
+/ `ref_y`. Keys that are not of this format are reported, not used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from medaudit.core.errors import DataError
+from medaudit.data.dataset import Dataset
+
+MAX_BYTES = 16 << 30
+PLAIN = {"x", "y", "ids", "groups", "classes", "length", "ref_x", "ref_y", "names", "units", "lo", "hi"}
+NAMED = ("x__", "ref__", "names__", "units__", "lo__", "hi__")
+
+
+def read(path: Path) -> Dataset:
+    """Read a data file. Raises DataError in one sentence with the key at fault."""
+    arrays = _arrays(path)
+    x = {k[3:]: v for k, v in arrays.items() if k.startswith("x__")} or (
+        {"": arrays["x"]} if "x" in arrays else {}
+    )
+    if not x:
+        raise DataError(f"{path}: there is no array x (or x__<input>)", f"it holds: {', '.join(arrays)}")
+    rows = len(next(iter(x.values())))
+    for name, values in x.items():
+        key = f"x__{name}" if name else "x"
+        if values.ndim == 0 or len(values) != rows:
+            raise DataError(f"{path}: {key} has shape {values.shape}, but {rows} rows were expected")
+    if rows == 0:
+        raise DataError(f"{path}: there are no rows")
+    ref = {k[5:]: v for k, v in arrays.items() if k.startswith("ref__")} or (
+        {"": arrays["ref_x"]} if "ref_x" in arrays else {}
+    )
+    if ref and set(ref) != set(x):
+        raise DataError(f"{path}: the reference part has inputs {sorted(ref)}, x has {sorted(x)}")
+    _same_rows(path, arrays, rows, ("y", "ids", "groups", "length"))
+    if ref:
+        _same_rows(path, arrays, len(next(iter(ref.values()))), ("ref_y",))
+    ids = _texts(arrays, "ids") or tuple(f"row {i}" for i in range(rows))
+    if len(set(ids)) < rows and "groups" not in arrays:
+        groups = ids  # repeated ids are a patient's several rows
+        ids = tuple(f"{name} row {i}" for i, name in enumerate(ids))
+    else:
+        groups = _texts(arrays, "groups") or ids
+    unknown = [k for k in arrays if k not in PLAIN and not k.startswith(NAMED)]
+    notes = tuple(f"key {k!r} of the data file is not used" for k in unknown)
+    return Dataset(
+        path=str(path),
+        sha256=_digest(path),
+        x=x,
+        y=arrays.get("y"),
+        ids=ids,
+        groups=groups,
+        ref=ref,
+        ref_y=arrays.get("ref_y"),
+        classes=_texts(arrays, "classes"),
+        names=_per_input(arrays, "names", text=True),  # type: ignore[arg-type]
+        units=_per_input(arrays, "units", text=True),  # type: ignore[arg-type]
+        lo=_per_input(arrays, "lo"),  # type: ignore[arg-type]
+        hi=_per_input(arrays, "hi"),  # type: ignore[arg-type]
+        length=arrays.get("length"),
+        notes=notes,
+    )
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such data file", "check the path")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(item.file_size for item in archive.infolist())
+        if total > MAX_BYTES:
+            raise DataError(f"{path}: it unpacks to {total} bytes, more than medaudit reads ({MAX_BYTES})")
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path}: this is not an .npz file, or it is cut off", "save it with numpy.savez") from error
+    except ValueError as error:
+        raise DataError(
+            f"{path}: it holds Python objects, which medaudit never loads ({error})",
+            "save text as fixed-width strings (dtype <U..) and numbers as numbers",
+        ) from error
+    except (OSError, EOFError, MemoryError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def _same_rows(path: Path, arrays: dict[str, np.ndarray], rows: int, keys: tuple[str, ...]) -> None:
+    for key in keys:
+        if key in arrays and (arrays[key].ndim == 0 or len(arrays[key]) != rows):
+            raise DataError(f"{path}: {key} has shape {arrays[key].shape}, but there are {rows} rows")
+
+
+def _texts(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
+    return tuple(str(v) for v in arrays[key].ravel()) if key in arrays else ()
+
+
+def _per_input(arrays: dict[str, np.ndarray], key: str, text: bool = False) -> dict[str, object]:
+    out: dict[str, object] = {}
+    for name, values in arrays.items():
+        if name == key or name.startswith(f"{key}__"):
+            flat = values.ravel()
+            out[name[len(key) + 2 :]] = tuple(str(v) for v in flat) if text else flat.astype(np.float64)
+    return out
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

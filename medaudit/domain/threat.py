@@ -1,0 +1,185 @@
+"""Threats in clinical units -> regions and boxes in the numbers of a point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from medaudit.core.errors import MedauditError
+from medaudit.core.interface import Channel, Input, Interface
+from medaudit.core.region import L0, L2, Region
+from medaudit.domain.quantity import COUNT, RELATIVE, Quantity, convert, known
+
+
+@dataclass(frozen=True)
+class Threat:
+    """What the attacker sees and how far they may go."""
+
+    access: str  # scores | labels
+    norm: str  # linf | l2 | l0
+    eps: Quantity
+    within: tuple[tuple[str, Quantity], ...] = ()  # l0: how far each named channel may move
+    inputs: tuple[str, ...] = ()  # inputs that may be touched; empty: all
+
+
+def spread(item: Input, values: np.ndarray) -> np.ndarray:
+    """One value per channel -> one per number of the part, [size]."""
+    part = item.part
+    if values.size == 1:
+        return np.full(part.size, values.ravel()[0])
+    shape = {"image": (-1, 1, 1), "table": (1, 1, -1)}.get(item.domain, (1, -1, 1))
+    return np.broadcast_to(values.reshape(shape), (part.planes, part.rows, part.columns)).reshape(-1)
+
+
+def per_number(
+    interface: Interface, value: Callable[[Channel, Input], float], dtype: type = float
+) -> np.ndarray:
+    """value(channel, input) for every number of a point, [D]."""
+    parts = []
+    for item in interface.inputs:
+        parts.append(spread(item, np.array([value(c, item) for c in item.channels], dtype=dtype)))
+    return np.concatenate(parts)
+
+
+def unit_scale(interface: Interface, eps: Quantity) -> np.ndarray:
+    """How much of each number is one unit of eps, [D]. Raises MedauditError for unknown scales."""
+
+    def one(channel: Channel, item: Input) -> float:
+        if channel.kind == "category":
+            return 1.0
+        if eps.unit == "sd":
+            return channel.sd if channel.sd > 0 else 1.0
+        if eps.unit == "range":
+            lo, hi = channel.lo, channel.hi
+            if lo is None or hi is None or not hi > lo:
+                raise MedauditError(
+                    f"eps is a share of the range, but {channel.name!r} of input {item.name!r} has none",
+                    "give range: [low, high] for it in the policy, or lo and hi in the data file",
+                )
+            return hi - lo
+        if not eps.unit:
+            return 1.0
+        if not known(channel.unit):
+            shown = f"in {channel.unit!r}" if channel.unit else "without a unit"
+            raise MedauditError(
+                f"eps is {eps}, but {channel.name!r} of input {item.name!r} is stored {shown}",
+                "declare unit and scale for this input in the policy, or write eps in 'sd' or 'range'",
+            )
+        try:
+            return convert(Quantity(1.0, eps.unit), channel.unit) * item.unit_size
+        except ValueError as error:
+            raise MedauditError(
+                f"eps is {eps}, but {channel.name!r} of input {item.name!r} is in {channel.unit!r} ({error})",
+                "write eps in that unit, or in 'sd' or 'range'",
+            ) from error
+
+    return per_number(interface, one)
+
+
+def region(interface: Interface, threat: Threat) -> Region:
+    """The pure-number region of a threat."""
+    scale = np.ones(interface.size) if threat.norm == L0 else unit_scale(interface, threat.eps)
+    step = per_number(interface, lambda c, _: c.step if c.kind != "category" else 1.0)
+    choices = per_number(interface, lambda c, _: len(c.categories) if c.kind == "category" else 0)
+    return Region(
+        norm=threat.norm,
+        eps=float(threat.eps.value),
+        scale=np.maximum(scale, 1e-30).astype(np.float32),
+        step=step.astype(np.float32) if step.any() else None,
+        parts=interface.parts,
+        choices=choices.astype(np.int64) if choices.any() else None,
+    )
+
+
+def boxes(
+    interface: Interface, threat: Threat, area: Region, x: np.ndarray, padding: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """lo, hi [n, D] float32 around clean points x [n, D] (NaN where missing).
+
+    padding: [n, D] bool, numbers that only fill a row up. What is fixed, missing, padding or of
+    an untouched input gets lo == hi == x. Bounds lie on the instrument's grid and never outside
+    eps, also after rounding to float32.
+    """
+    none = np.nan
+    legal_lo = per_number(interface, lambda c, _: none if c.lo is None else c.lo)
+    legal_hi = per_number(interface, lambda c, _: none if c.hi is None else c.hi)
+    reach = _reach(interface, threat, area)
+    wide = x.astype(np.float64)
+    lo, hi = wide - reach, wide + reach
+    # A clean value outside its legal range stays legal, but may not move further out.
+    lo = np.where(np.isfinite(legal_lo), np.minimum(np.maximum(lo, legal_lo), wide), lo)
+    hi = np.where(np.isfinite(legal_hi), np.maximum(np.minimum(hi, legal_hi), wide), hi)
+    if threat.norm == L0 and area.choices is not None:
+        category = area.choices > 0
+        lo = np.where(category, 0.0, lo)
+        hi = np.where(category, np.maximum(area.choices - 1, 0), hi)
+    if area.step is not None:
+        step = np.where(area.step > 0, area.step, 1.0).astype(np.float64)
+        lo = np.where(area.step > 0, np.minimum(np.ceil(lo / step - 1e-6) * step, wide), lo)
+        hi = np.where(area.step > 0, np.maximum(np.floor(hi / step + 1e-6) * step, wide), hi)
+    shut = ~movable(interface, threat) | np.isnan(wide)
+    if padding is not None:
+        shut = shut | padding
+    clean = np.nan_to_num(x, nan=0.0)
+    low, high = _inward(lo, wide, up=True), _inward(hi, wide, up=False)
+    return np.where(shut, clean, low).astype(np.float32), np.where(shut, clean, high).astype(np.float32)
+
+
+def movable(interface: Interface, threat: Threat) -> np.ndarray:
+    """Numbers that the threat allows to change at all, [D] bool."""
+    named = dict(threat.within)
+
+    def one(channel: Channel, item: Input) -> bool:
+        if channel.fixed or (threat.inputs and item.name not in threat.inputs):
+            return False
+        if channel.kind == "category":
+            return threat.norm == L0 and len(channel.categories) > 1 and (not named or channel.name in named)
+        return not named or channel.name in named
+
+    return per_number(interface, one, bool).astype(bool)
+
+
+def _reach(interface: Interface, threat: Threat, area: Region) -> np.ndarray:
+    """How far each number may move, [D]; inf where only the legal range binds."""
+    if threat.norm == L2:
+        return np.full(interface.size, np.inf)
+    if threat.norm != L0:
+        return area.eps * area.scale.astype(np.float64)
+    named = dict(threat.within)
+
+    def one(channel: Channel, item: Input) -> float:
+        limit = named.get(channel.name)
+        if limit is None:
+            return np.inf
+        single = Interface((_only(item, channel),), interface.output)
+        return limit.value * float(unit_scale(single, limit)[0])
+
+    return per_number(interface, one)
+
+
+def _only(item: Input, channel: Channel) -> Input:
+    return Input(
+        item.name, item.dtype, "table", ("batch", "feature"), (1,), ("batch", "feature"),
+        unit_size=item.unit_size, channels=(channel,),
+    )  # fmt: skip
+
+
+def _inward(bound: np.ndarray, x: np.ndarray, *, up: bool) -> np.ndarray:
+    """Round bounds to float32 without crossing them: up for lower bounds, down for upper ones."""
+    big = np.finfo(np.float32).max
+    near = np.clip(bound, -big, big).astype(np.float32)
+    wrong = near.astype(np.float64) < bound if up else near.astype(np.float64) > bound
+    moved = np.nextafter(near, np.float32(np.inf if up else -np.inf))
+    out = np.where(wrong & np.isfinite(bound), moved, near)
+    own = x.astype(np.float32)
+    return np.minimum(out, own) if up else np.maximum(out, own)
+
+
+def describe(threat: Threat) -> str:
+    """One line in words."""
+    norm = {"linf": "largest change", "l2": "root of summed squares", "l0": "changed"}[threat.norm]
+    amount = f"{threat.eps} {COUNT}" if threat.norm == L0 and not threat.eps.unit else str(threat.eps)
+    relative = " of each channel" if threat.eps.unit in RELATIVE else ""
+    return f"{threat.access} only; {norm} at most {amount}{relative}"

@@ -1,0 +1,155 @@
+"""Worker processes: spawned, one session and one thread each; the parent only hands out lanes.
+
+A worker that dies or falls silent is a finding about the model, not a crash of the tool: its open
+lanes come back as faults, the rest goes on in a fresh worker.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple
+
+from medaudit.core.errors import EngineError, MedauditError
+
+Target = Callable[[Connection], None]
+Lane = tuple[str, int]  # check id, sample
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+MAX_CRASHES = 8
+
+
+class Case(NamedTuple):
+    """One finished lane as a worker reports it."""
+
+    check: str
+    sample: int
+    record: dict[str, Any]
+    arrays: dict[str, Any]
+
+
+class Worker:
+    """One spawned process and the pipe to it. Requests are (name, payload) pairs."""
+
+    def __init__(self, target: Target) -> None:
+        for name in THREADS:
+            os.environ[name] = "1"
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+        context = mp.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=target, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.heard = time.monotonic()
+
+    def ask(self, name: str, payload: Any = None, timeout: float = 600.0) -> Any:
+        """Send a request and wait for its answer; errors of the worker are raised here."""
+        self.pipe.send((name, payload))
+        if not self.pipe.poll(timeout):
+            self.kill()
+            raise EngineError(f"the worker did not answer {name!r} within {timeout:.0f} s")
+        try:
+            kind, value = self.pipe.recv()
+        except EOFError as error:
+            raise EngineError(f"the worker died while it did {name!r} ({self.how_it_ended()})") from error
+        if kind == "error":
+            raise value if isinstance(value, MedauditError) else EngineError(str(value))
+        return value
+
+    def how_it_ended(self) -> str:
+        self.process.join(5)
+        code = self.process.exitcode
+        if code is not None and code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return f"exit code {code}"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join(5)
+        self.pipe.close()
+
+    def close(self) -> None:
+        if self.process.is_alive():
+            try:
+                self.pipe.send(("stop", None))
+            except OSError:
+                pass
+            self.process.join(5)
+        self.kill()
+
+
+class Pool:
+    """Feeds lanes to workers and yields what they report."""
+
+    def __init__(self, start: Callable[[], Worker], count: int, capacity: int, silence: float) -> None:
+        """start: makes a ready worker; capacity: lanes kept at each; silence: seconds until it is hung."""
+        self._start, self._count = start, count
+        self._capacity, self._silence = capacity, silence
+        self.crashes = 0
+
+    def run(self, lanes: list[Lane], saved: dict[Lane, bytes]) -> Iterator[tuple[str, Any]]:
+        """Yield ("cases", [Case]), ("snapshots", [...]), ("stats", {...}) and ("fault", (lanes, why))."""
+        queue = deque(lanes)
+        workers = [self._start() for _ in range(min(self._count, max(1, len(lanes))))]
+        held: dict[int, set[Lane]] = {i: set() for i in range(len(workers))}
+        try:
+            for i in range(len(workers)):
+                self._feed(workers[i], held[i], queue, saved, share=len(workers))
+            while queue or any(held.values()):
+                busy = [i for i in held if held[i]]
+                ready = wait([workers[i].pipe for i in busy], timeout=1.0)
+                for i in busy:
+                    worker = workers[i]
+                    if worker.pipe in ready:
+                        try:
+                            kind, value = worker.pipe.recv()
+                        except (EOFError, ConnectionResetError):
+                            yield from self._crash(workers, held, i, f"the worker died ({worker.how_it_ended()})")
+                            self._feed(workers[i], held[i], queue, saved)
+                            continue
+                        worker.heard = time.monotonic()
+                        if kind == "error":
+                            raise value
+                        if kind == "cases":
+                            held[i] -= {(case.check, case.sample) for case in value}
+                            self._feed(worker, held[i], queue, saved)
+                        yield kind, value
+                    elif time.monotonic() - worker.heard > self._silence:
+                        worker.kill()
+                        why = f"the model gave no answer for {self._silence:.0f} s"
+                        yield from self._crash(workers, held, i, why)
+                        self._feed(workers[i], held[i], queue, saved)
+        finally:
+            for worker in workers:
+                worker.close()
+
+    def _feed(
+        self, worker: Worker, held: set[Lane], queue: deque[Lane], saved: dict[Lane, bytes], share: int = 1
+    ) -> None:
+        # Near the end, lanes are dealt out evenly, so that no worker idles while another is full.
+        room = min(self._capacity - len(held), max(1, len(queue) // max(1, self._count)))
+        batch = []
+        while room > 0 and queue:
+            lane = queue.popleft()
+            batch.append((*lane, saved.get(lane)))
+            held.add(lane)
+            room -= 1
+        if batch:
+            worker.heard = time.monotonic()
+            worker.pipe.send(("lanes", batch))
+
+    def _crash(
+        self, workers: list[Worker], held: dict[int, set[Lane]], i: int, why: str
+    ) -> Iterator[tuple[str, Any]]:
+        self.crashes += 1
+        lost = sorted(held[i])
+        held[i].clear()
+        yield "fault", (lost, why)
+        if self.crashes > MAX_CRASHES:
+            raise EngineError(f"the model brought down {self.crashes} workers; the last time {why}")
+        workers[i] = self._start()

@@ -1,0 +1,1 @@
+"""Policies: schema, strict loader, crosswalk. The only room that imports pydantic's and YAML's loaders."""

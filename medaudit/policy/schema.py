@@ -1,0 +1,199 @@
+"""The policy's schema, version 1. Unknown keys are refused; docstrings describe the keys.
+
+`POLICY_SCHEMA` (JSON Schema, for editors) is made from these models and shipped in `policies/`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+
+from medaudit.core.interface import AXES, DOMAINS, MEANINGS, TASKS
+from medaudit.domain.quantity import Quantity, parse
+
+VERSION = 1
+
+
+def _share(value: Any) -> Any:
+    """80% or 0.8."""
+    if isinstance(value, str):
+        quantity = parse(value)
+        if quantity.unit != "%":
+            raise ValueError(f"{value!r} is not a share such as '80%' or 0.8")
+        return quantity.value / 100
+    return value
+
+
+def _amount(value: Any) -> Any:
+    return value if isinstance(value, Quantity) else parse(value)
+
+
+Share = Annotated[
+    float, BeforeValidator(_share), Field(ge=0, le=1),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": "%$"}]}),
+]  # fmt: skip
+Amount = Annotated[
+    Any,
+    BeforeValidator(_amount),
+    PlainSerializer(lambda q: str(q) if q.unit else q.value),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["0.05 mV", "0.3 sd"]}),
+]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+Word = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class About(Strict):
+    """Who says so: a policy is a claim that someone signed."""
+
+    id: Name
+    version: str = "1.0.0"
+    title: str = ""
+    domain: Literal[DOMAINS] | None = None  # type: ignore[valid-type]
+    basis: str = Field("", description="where the thresholds come from")
+
+
+class ChannelSection(Strict):
+    """One channel, lead, variable or feature, in stored units."""
+
+    name: str
+    unit: str = ""
+    kind: Literal["number", "integer", "binary", "category"] = "number"
+    fixed: bool = Field(False, description="the attacker may not change it (age, sex)")
+    range: tuple[float, float] | None = Field(None, description="legal values, low and high")
+    sd: float | None = Field(None, gt=0, description="standard deviation; measured when left out")
+    step: float = Field(0.0, ge=0, description="precision of the instrument; 0: continuous")
+    categories: tuple[str, ...] = ()
+
+
+class ScaleSection(Strict):
+    """What the graph expects: (x - minus) / over."""
+
+    minus: Amount = Quantity(0.0)
+    over: Amount = Quantity(1.0)
+
+
+class InputSection(Strict):
+    """One input of the graph. Everything left out is found from the model and the data."""
+
+    axes: tuple[Literal[AXES], ...] | None = None  # type: ignore[valid-type]
+    stored_axes: tuple[Literal[AXES], ...] | None = None  # type: ignore[valid-type]
+    domain: Literal[DOMAINS] | None = None  # type: ignore[valid-type]
+    rate: Amount | None = Field(None, description="samples per second, e.g. 300 Hz")
+    unit: str | None = Field(None, description="unit of the stored values")
+    scale: ScaleSection | None = None
+    values: Literal["physical", "scaled"] = Field(
+        "physical", description="scaled: the data file already holds (x - minus) / over"
+    )
+    channels: tuple[ChannelSection, ...] | None = None
+
+
+class OutputSection(Strict):
+    """How the answer is read."""
+
+    task: Literal[TASKS] | None = None  # type: ignore[valid-type]
+    tensors: tuple[str, ...] | None = None
+    meaning: Literal[MEANINGS] | None = None  # type: ignore[valid-type]
+    classes: tuple[str, ...] | None = None
+    labels: tuple[str | int, ...] | None = Field(None, description="what the graph calls the classes")
+    at_least: tuple[float, ...] | float | None = Field(
+        None, description="decision threshold; one, or one per finding"
+    )
+    disease: tuple[str, ...] | None = Field(None, description="classes or findings that are disease")
+    units: tuple[str, ...] | None = None
+    class_axis: int | None = None
+
+
+class ModelSection(Strict):
+    inputs: dict[str, InputSection] = Field(default_factory=dict)
+    output: OutputSection = OutputSection()
+
+
+class UseSection(Strict):
+    at_most: int | None = Field(None, ge=1, description="groups, in data order")
+    only_correct: bool = Field(True, description="attack only what the model gets right")
+
+
+class DataSection(Strict):
+    path: str | None = None
+    use: UseSection = UseSection()
+
+
+class ThreatSection(Strict):
+    """What an attacker sees and may change."""
+
+    access: Literal["scores", "labels"]
+    norm: Literal["linf", "l2", "l0"]
+    eps: Amount
+    within: dict[str, Amount] = Field(default_factory=dict, description="l0: reach of each named channel")
+    inputs: tuple[str, ...] = ()
+    rationale: str = Field("", description="why this size")
+
+
+class BudgetSection(Strict):
+    queries: int = Field(1000, ge=1, le=10_000_000, description="model rows per sample")
+
+
+class GoalSection(Strict):
+    """What the attacker wants, and when a lane stops."""
+
+    what: str = "any"
+    name: str = ""
+    amount: Amount = Quantity(0.0)
+    stop: Literal["flip", "budget"] = "flip"
+
+
+class RequireSection(Strict):
+    """A metric and a bound."""
+
+    metric: str
+    at_least: Share | Amount | None = None
+    at_most: Share | Amount | None = None
+
+
+class CheckSection(Strict):
+    id: Name
+    rule: str
+    threat: str | None = None
+    goal: GoalSection = GoalSection()
+    budget: BudgetSection | None = None
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    require: RequireSection | None = None
+    severity: Literal["low", "medium", "high", "critical"] = "medium"
+    maps_to: tuple[str, ...] = ()
+
+
+class DefaultsSection(Strict):
+    confidence: Share = 0.95
+    seed: int = Field(1, ge=0)
+    budget: BudgetSection = BudgetSection()
+
+
+class WaiverSection(Strict):
+    """A check whose verdict does not count until `expires`; it is shown all the same."""
+
+    check: str
+    reason: Word
+    owner: Word
+    expires: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+    def live(self, today: dt.date) -> bool:
+        return dt.date.fromisoformat(self.expires) >= today
+
+
+class Policy(Strict):
+    """A whole policy file."""
+
+    medaudit: Literal[VERSION]  # type: ignore[valid-type]
+    policy: About
+    model: ModelSection = ModelSection()
+    data: DataSection = DataSection()
+    threats: dict[str, ThreatSection] = Field(default_factory=dict)
+    defaults: DefaultsSection = DefaultsSection()
+    checks: tuple[CheckSection, ...] = Field(min_length=1)
+    waivers: tuple[WaiverSection, ...] = ()

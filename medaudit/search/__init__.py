@@ -1,0 +1,1 @@
+"""Searches: how to propose points. One idea per file."""

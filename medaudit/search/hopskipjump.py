@@ -1,0 +1,343 @@
+"""HopSkipJump: a walk along the decision boundary that uses answers' labels only (L2 and Linf).
+
+Chen, Jordan, Wainwright 2020, "HopSkipJumpAttack", algorithms 1 and 2, as a table of phases: every
+lane is in its own phase, nobody waits for the slowest. Differences from the paper: sign noise in
+place of Gaussian; its mean is taken out through running sums (eq. 16), which are integers and so
+exact in any order; the start is the nearest clean point of another decision where one is known
+(uniform noise otherwise); gradients are normalised per lane.
+
+Per lane: START finds any point that reaches the goal; BISECT moves it to the boundary on the way
+to the clean point; GRAD asks `rows` probes around it; STEP jumps along the estimate, halving until
+the goal is still reached; then BISECT again.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.protocol import Lanes, Query, Search
+from medaudit.core.region import LINF, Region, clip, free, snap
+
+START, BISECT, GRAD, STEP, STOP = 0, 1, 2, 3, 4
+UNIFORM, NOISE = 1, 2
+
+
+class Settings(NamedTuple):
+    """first: probes of the first gradient, growing with sqrt(iteration); rows: probes per tick."""
+
+    first: int = 40
+    rows: int = 8
+    tolerance: float = 1e-3  # of bisection, relative to the distance
+    probe: float = 0.02  # size of a probe relative to the distance
+    tries: int = 40  # starts tried before giving up
+    halvings: int = 8
+
+
+class State(NamedTuple):
+    t: Array  # [L] int64, ticks: the address of noise
+    phase: Array  # [L] int64
+    round: Array  # [L] int64, iteration of the walk, from 1
+    far: Array  # [L, D] float32, a point that reaches the goal
+    low: Array  # [L] float32, bisection: share that failed
+    high: Array  # [L] float32, share that reached the goal
+    step: Array  # [L] float32, length of the jump, in units of scale
+    asked: Array  # [L] int64, probes, starts or halvings so far in this phase
+    hits: Array  # [L] float32, sum of +-1 outcomes
+    noise: Array  # [L, D] float32, sum of noise
+    product: Array  # [L, D] float32, sum of outcome * noise; in STEP: the direction
+    order: Array  # [L, S] int64, donors from near to far; -1: none
+
+
+def search(settings: Settings = Settings(), donors: Array | None = None, kinds: Array | None = None) -> Search:
+    """donors [S, D]: clean points to start from, with their decisions kinds [S] (-1 unknown)."""
+    return Search(
+        "hopskipjump",
+        settings.rows,
+        partial(init, donors, kinds),
+        partial(ask, settings, donors),
+        partial(tell, settings),
+        lambda state: state.phase == STOP,
+    )
+
+
+def init(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes) -> State:
+    xp = namespace(lanes.x)
+    n = lanes.x.shape[0]
+    on = {"device": lanes.x.device}
+    zero = xp.zeros(n, dtype=xp.int64, **on)
+    flat = xp.zeros(n, dtype=xp.float32, **on)
+    return State(
+        t=zero,
+        phase=zero + START,
+        round=zero,
+        far=lanes.x,
+        low=flat,
+        high=flat + 1,
+        step=flat,
+        asked=zero,
+        hits=flat,
+        noise=xp.zeros_like(lanes.x),
+        product=xp.zeros_like(lanes.x),
+        order=_nearest(donors, kinds, region, lanes),
+    )
+
+
+def ask(settings: Settings, donors: Array | None, region: Region, lanes: Lanes, state: State) -> Query:
+    xp = namespace(lanes.x)
+    points, owners, claims = [], [], []
+    for phase in (START, BISECT, GRAD, STEP):
+        who = xp.nonzero(state.phase == phase)[0]
+        if who.shape[0] == 0:
+            continue
+        if phase == GRAD:
+            block = _probes(settings, region, lanes, state, who)
+            rows = settings.rows
+        else:
+            block = {START: partial(_start, donors), BISECT: _between, STEP: _jump}[phase](
+                region, lanes, state, who
+            )
+            rows = 1
+        points.append(block)
+        owners.append(xp.repeat(who, rows))
+        claims.append(xp.full(who.shape[0] * rows, phase != GRAD, dtype=xp.bool, device=lanes.x.device))
+    if not points:
+        return Query(lanes.x[:0, :], xp.zeros(0, dtype=xp.int64, device=lanes.x.device))
+    return Query(xp.concat(points, axis=0), xp.concat(owners), xp.concat(claims))
+
+
+def tell(
+    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
+) -> State:
+    xp = namespace(score)
+    phases = xp.take(state.phase, query.lane)
+    for phase, step in ((START, _after_start), (BISECT, _after_bisect), (STEP, _after_step)):
+        rows = xp.nonzero(phases == phase)[0]
+        if rows.shape[0]:
+            who = xp.take(query.lane, rows)
+            state = step(settings, region, lanes, state, who, xp.take(query.points, rows, axis=0), hit[rows])
+    rows = xp.nonzero(phases == GRAD)[0]
+    if rows.shape[0]:
+        who = xp.take(query.lane, rows)[:: settings.rows]
+        state = _after_probes(settings, region, lanes, state, who, xp.take(hit, rows))
+    seen = xp.zeros_like(state.t)
+    seen = put(seen, query.lane, xp.ones_like(query.lane))
+    return state._replace(t=state.t + seen)
+
+
+def _nearest(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes) -> Array:
+    """Donors of another decision from near to far (of the target's, if there is one), [L, S]."""
+    xp = namespace(lanes.x)
+    n = lanes.x.shape[0]
+    if donors is None or kinds is None or donors.shape[0] == 0:
+        return xp.full((n, 1), -1, dtype=xp.int64, device=lanes.x.device)
+    columns = []
+    for s in range(donors.shape[0]):
+        delta = xp.where(free(lanes), donors[s, :][None, :] - lanes.x, xp.zeros_like(lanes.x)) / region.scale
+        delta = xp.where(xp.isnan(delta), xp.zeros_like(delta), delta)
+        columns.append(xp.sum(delta * delta, axis=1))
+    distance = xp.stack(columns, axis=1)
+    kind = kinds[None, :]
+    wrong = (kind == lanes.label[:, None]) & (lanes.label[:, None] >= 0)
+    wrong = wrong | ((lanes.target[:, None] >= 0) & (kind >= 0) & (kind != lanes.target[:, None]))
+    distance = xp.where(wrong, xp.full_like(distance, xp.inf), distance)
+    order = xp.argsort(distance, axis=1, stable=True)
+    sorted_distance = xp.sort(distance, axis=1, stable=True)
+    return xp.where(xp.isfinite(sorted_distance), xp.astype(order, xp.int64), xp.full_like(order, -1))
+
+
+def _start(donors: Array | None, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
+    """The next donor, or uniform noise in the box, blended in more strongly with every try."""
+    xp = namespace(lanes.x)
+    x, lo, hi = (xp.take(a, who, axis=0) for a in (lanes.x, lanes.lo, lanes.hi))
+    asked = xp.take(state.asked, who)
+    draw = streams.uniform(xp.take(lanes.key, who), asked, UNIFORM, x.shape[1])
+    share = xp.astype((asked % 8 + 1) / 8, xp.float32)[:, None]
+    noise = xp.astype(lo + (hi - lo) * draw, xp.float32)
+    points = x + share * (noise - x)
+    if donors is not None and donors.shape[0]:
+        order = xp.take(state.order, who, axis=0)
+        slots = xp.minimum(asked, xp.full_like(asked, order.shape[1] - 1))
+        pick = xp.take_along_axis(order, slots[:, None], axis=1)[:, 0]
+        use = (pick >= 0) & (asked < min(order.shape[1], 8))
+        donor = xp.take(donors, xp.maximum(pick, xp.zeros_like(pick)), axis=0)
+        donor = xp.where(xp.isnan(donor), x, donor)
+        points = xp.where(use[:, None], donor, points)
+    return clip(lanes, who, snap(region, clip(lanes, who, points)))
+
+
+def _after_start(
+    settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, points: Array, hit: Array
+) -> State:
+    xp = namespace(points)
+    asked = xp.take(state.asked, who) + 1
+    failed = xp.where(asked >= settings.tries, xp.full_like(asked, STOP), xp.full_like(asked, START))
+    state = state._replace(asked=put(state.asked, who, asked))
+    return _to_bisect(region, lanes, state, who, points, hit, failed)
+
+
+def _to_bisect(
+    region: Region, lanes: Lanes, state: State, who: Array, points: Array, hit: Array, failed: Array
+) -> State:
+    """Lanes that hit start a bisection from their point; the others go to phase `failed`."""
+    xp = namespace(points)
+    phase = xp.where(hit, xp.full_like(failed, BISECT), failed)
+    won = xp.nonzero(hit)[0]
+    if won.shape[0]:
+        lucky = xp.take(who, won)
+        far = xp.take(points, won, axis=0)
+        delta = (far - xp.take(lanes.x, lucky, axis=0)) / region.scale
+        top = xp.max(xp.abs(delta), axis=1) if region.norm == LINF else xp.ones_like(delta[:, 0])
+        state = state._replace(
+            far=put(state.far, lucky, far),
+            low=put(state.low, lucky, xp.zeros_like(top)),
+            high=put(state.high, lucky, top),
+        )
+    return state._replace(phase=put(state.phase, who, phase))
+
+
+def _at(region: Region, lanes: Lanes, who: Array, far: Array, share: Array) -> Array:
+    """L2: the point at `share` of the way from clean to far; Linf: far, clipped to radius `share`."""
+    xp = namespace(far)
+    x = xp.take(lanes.x, who, axis=0)
+    if region.norm == LINF:
+        reach = share[:, None] * region.scale
+        points = xp.minimum(xp.maximum(far, x - reach), x + reach)
+    else:
+        points = x + share[:, None] * (far - x)
+    return points if region.step is None else clip(lanes, who, snap(region, points))
+
+
+def _between(region: Region, lanes: Lanes, state: State, who: Array) -> Array:
+    xp = namespace(lanes.x)
+    middle = 0.5 * (xp.take(state.low, who) + xp.take(state.high, who))
+    return _at(region, lanes, who, xp.take(state.far, who, axis=0), middle)
+
+
+def _after_bisect(
+    settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, points: Array, hit: Array
+) -> State:
+    xp = namespace(points)
+    low, high = xp.take(state.low, who), xp.take(state.high, who)
+    middle = 0.5 * (low + high)
+    low, high = xp.where(hit, low, middle), xp.where(hit, middle, high)
+    state = state._replace(low=put(state.low, who, low), high=put(state.high, who, high))
+    ready = xp.nonzero(high - low <= settings.tolerance * high)[0]
+    if ready.shape[0] == 0:
+        return state
+    who = xp.take(who, ready)
+    far = _at(region, lanes, who, xp.take(state.far, who, axis=0), xp.take(high, ready))
+    return _to_grad(state._replace(far=put(state.far, who, far)), who)
+
+
+def _to_grad(state: State, who: Array) -> State:
+    """Begin the next round's estimate with empty sums."""
+    xp = namespace(state.far)
+    blank = xp.zeros_like(xp.take(state.far, who, axis=0))
+    return state._replace(
+        round=put(state.round, who, xp.take(state.round, who) + 1),
+        phase=put(state.phase, who, xp.full_like(who, GRAD)),
+        asked=put(state.asked, who, xp.zeros_like(who)),
+        hits=put(state.hits, who, blank[:, 0]),
+        noise=put(state.noise, who, blank),
+        product=put(state.product, who, blank),
+    )
+
+
+def _length(region: Region, lanes: Lanes, who: Array, far: Array) -> Array:
+    xp = namespace(far)
+    delta = (far - xp.take(lanes.x, who, axis=0)) / region.scale
+    if region.norm == LINF:
+        return xp.max(xp.abs(delta), axis=1)
+    return xp.sqrt(xp.sum(delta * delta, axis=1))
+
+
+def _signs(settings: Settings, lanes: Lanes, state: State, who: Array) -> Array:
+    """Noise of one tick, [P, rows, D]; derived again by `_after_probes`."""
+    xp = namespace(lanes.x)
+    d = lanes.x.shape[1]
+    flat = streams.signs(xp.take(lanes.key, who), xp.take(state.t, who), NOISE, settings.rows * d)
+    return xp.reshape(flat, (who.shape[0], settings.rows, d))
+
+
+def _probes(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
+    xp = namespace(lanes.x)
+    far = xp.take(state.far, who, axis=0)
+    lo, hi = xp.take(lanes.lo, who, axis=0), xp.take(lanes.hi, who, axis=0)
+    movable = hi > lo
+    length = settings.probe * _length(region, lanes, who, far)
+    if region.norm != LINF:
+        count = xp.sum(xp.astype(movable, xp.float32), axis=1)
+        length = length / xp.sqrt(xp.maximum(count, xp.ones_like(count)))
+    amplitude = length[:, None] * region.scale
+    if region.step is not None:
+        # A probe below one step of the grid would be rounded away.
+        amplitude = xp.maximum(amplitude, region.step)
+    points = _signs(settings, lanes, state, who)
+    points = points * amplitude[:, None, :] + far[:, None, :]
+    points = xp.minimum(xp.maximum(points, lo[:, None, :]), hi[:, None, :])
+    return snap(region, xp.reshape(points, (-1, far.shape[1])))
+
+
+def _after_probes(
+    settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, hit: Array
+) -> State:
+    xp = namespace(lanes.x)
+    outcome = xp.reshape(2 * xp.astype(hit, xp.float32) - 1, (who.shape[0], settings.rows))
+    both = xp.stack((outcome, xp.ones_like(outcome)), axis=1)
+    sums = xp.matmul(both, _signs(settings, lanes, state, who))  # small integers: exact
+    product = xp.take(state.product, who, axis=0) + sums[:, 0, :]
+    noise = xp.take(state.noise, who, axis=0) + sums[:, 1, :]
+    hits = xp.take(state.hits, who) + xp.sum(outcome, axis=1)
+    asked = xp.take(state.asked, who) + settings.rows
+    wanted = settings.first * xp.sqrt(xp.astype(xp.take(state.round, who), xp.float32))
+    ready = asked >= wanted
+    mean = (hits / xp.astype(asked, xp.float32))[:, None]
+    # eq. 16, with the baseline taken out; all outcomes alike: follow (or leave) their mean.
+    direction = xp.where(xp.abs(mean) < 1, product - mean * noise, product)
+    direction = _unit(region, lanes, who, direction)
+    length = _length(region, lanes, who, xp.take(state.far, who, axis=0))
+    jump = length / xp.sqrt(xp.astype(xp.take(state.round, who), xp.float32))
+    return state._replace(
+        product=put(state.product, who, xp.where(ready[:, None], direction, product)),
+        noise=put(state.noise, who, noise),
+        hits=put(state.hits, who, hits),
+        asked=put(state.asked, who, xp.where(ready, xp.zeros_like(asked), asked)),
+        step=put(state.step, who, jump),
+        phase=put(state.phase, who, xp.where(ready, xp.full_like(who, STEP), xp.full_like(who, GRAD))),
+    )
+
+
+def _unit(region: Region, lanes: Lanes, who: Array, direction: Array) -> Array:
+    xp = namespace(direction)
+    lo, hi = xp.take(lanes.lo, who, axis=0), xp.take(lanes.hi, who, axis=0)
+    direction = xp.where(hi > lo, direction, xp.zeros_like(direction))
+    if region.norm == LINF:
+        return xp.sign(direction)
+    length = xp.sqrt(xp.sum(direction * direction, axis=1))[:, None]
+    return direction / xp.maximum(length, xp.full_like(length, 1e-30))
+
+
+def _jump(region: Region, lanes: Lanes, state: State, who: Array) -> Array:
+    xp = namespace(lanes.x)
+    step = xp.take(state.step, who)[:, None] * region.scale
+    points = xp.take(state.far, who, axis=0) + step * xp.take(state.product, who, axis=0)
+    return clip(lanes, who, snap(region, clip(lanes, who, points)))
+
+
+def _after_step(
+    settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, points: Array, hit: Array
+) -> State:
+    """Halve the jump until the goal is still reached; after too many halvings, estimate anew."""
+    xp = namespace(points)
+    asked = xp.take(state.asked, who) + 1
+    give_up = asked >= settings.halvings
+    state = state._replace(
+        step=put(state.step, who, 0.5 * xp.take(state.step, who)), asked=put(state.asked, who, asked)
+    )
+    state = _to_bisect(region, lanes, state, who, points, hit, xp.full_like(asked, STEP))
+    stuck = xp.nonzero(give_up & xp.logical_not(hit))[0]
+    return state if stuck.shape[0] == 0 else _to_grad(state, xp.take(who, stuck))
+

@@ -1,0 +1,127 @@
+"""NES with antithetic sign noise and momentum (score-based, Linf and L2).
+
+The gradient of a smoothed score is estimated from antithetic pairs (Ilyas, Engstrom, Athalye, Lin
+2018, "Black-box adversarial attacks with limited queries and information", section 2; sign noise
+as in SPSA, Spall 1992), and followed with momentum (Dong et al. 2018, MI-FGSM, eq. 6): the
+gradient-free stand-in for FGSM, I-FGSM, PGD and MI-FGSM. Every probe lies inside the region, so
+every probe can be the success. Step and probe sizes are shares of the region and depend on the
+absolute step only.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.protocol import Lanes, Query, Search
+from medaudit.core.region import L2, Region, clip, free, shrink, snap, snap_inward
+
+NOISE = 1
+
+
+class Settings(NamedTuple):
+    """pairs: antithetic pairs per step; probe, rate: shares of the region; momentum: mu."""
+
+    pairs: int = 10
+    probe: float = 0.3
+    rate: float = 0.3
+    momentum: float = 0.7
+    knee: float = 10.0  # steps after which the rate has halved
+
+
+class State(NamedTuple):
+    t: Array  # [L] int64
+    x: Array  # [L, D] float32, iterate
+    velocity: Array  # [L, D] float32
+
+
+def search(settings: Settings = Settings()) -> Search:
+    quantum = 2 * settings.pairs + 1
+    return Search("nes", quantum, init, partial(ask, settings), partial(tell, settings))
+
+
+def init(region: Region, lanes: Lanes) -> State:
+    xp = namespace(lanes.x)
+    return State(
+        t=xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device),
+        x=lanes.x,
+        velocity=xp.zeros_like(lanes.x),
+    )
+
+
+def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
+    """Rows of a lane: the iterate, then iterate + probe, iterate - probe, and so on."""
+    xp = namespace(lanes.x)
+    n, d = lanes.x.shape
+    pairs = settings.pairs
+    noise = _noise(settings, region, lanes, state.t)
+    both = xp.reshape(xp.stack((noise, -noise), axis=2), (n, 2 * pairs, d))
+    base = state.x[:, None, :]
+    points = xp.reshape(xp.concat((base, base + both), axis=1), (n * (2 * pairs + 1), d))
+    lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), 2 * pairs + 1)
+    points = clip(lanes, lane, snap(region, clip(lanes, lane, points)))
+    if region.norm == L2:
+        points = _into_ball(region, lanes, lane, points)
+    return Query(points, lane)
+
+
+def tell(
+    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
+) -> State:
+    xp = namespace(score)
+    rows = 2 * settings.pairs + 1
+    who = query.lane[::rows]
+    score = xp.reshape(score, (-1, rows))
+    difference = score[:, 1::2] - score[:, 2::2]
+    # A pair with a non-finite answer tells nothing.
+    difference = xp.where(xp.isfinite(difference), difference, xp.zeros_like(difference))
+    sub = lanes._replace(key=xp.take(lanes.key, who))
+    sign = xp.reshape(
+        streams.signs(sub.key, xp.take(state.t, who), NOISE, settings.pairs * lanes.x.shape[1]),
+        (who.shape[0], settings.pairs, -1),
+    )
+    gradient = xp.sum(sign * difference[:, :, None], axis=1)
+    gradient = gradient * xp.astype(xp.take(free(lanes), who, axis=0), xp.float32)
+    mean = xp.mean(xp.abs(gradient), axis=1)[:, None]
+    gradient = gradient / xp.maximum(mean, xp.full_like(mean, 1e-30))
+    velocity = settings.momentum * xp.take(state.velocity, who, axis=0) + gradient
+    t = xp.astype(xp.take(state.t, who), xp.float32)
+    rate = (settings.rate / (1 + t / settings.knee) ** 0.5)[:, None]
+    x, lo, hi = (xp.take(a, who, axis=0) for a in (state.x, lanes.lo, lanes.hi))
+    if region.norm == L2:
+        length = xp.sqrt(xp.sum(velocity * velocity, axis=1))[:, None]
+        step = velocity / xp.maximum(length, xp.full_like(length, 1e-30))
+        x = x - rate * region.eps * step * region.scale
+        moved = shrink(region, lanes._replace(x=xp.take(lanes.x, who, axis=0), lo=lo, hi=hi), x)
+    else:
+        moved = xp.minimum(xp.maximum(x - rate * 0.5 * (hi - lo) * xp.sign(velocity), lo), hi)
+    return State(
+        t=put(state.t, who, xp.take(state.t, who) + 1),
+        x=put(state.x, who, moved),
+        velocity=put(state.velocity, who, velocity),
+    )
+
+
+def _noise(settings: Settings, region: Region, lanes: Lanes, t: Array) -> Array:
+    """[L, pairs, D]: signs times the probe's size per number."""
+    xp = namespace(lanes.x)
+    n, d = lanes.x.shape
+    sign = xp.reshape(streams.signs(lanes.key, t, NOISE, settings.pairs * d), (n, settings.pairs, d))
+    if region.norm == L2:
+        movable = xp.astype(free(lanes), xp.float32)
+        count = xp.maximum(xp.sum(movable, axis=1), xp.ones_like(movable[:, 0]))
+        amplitude = movable * region.scale * (settings.probe * region.eps / xp.sqrt(count))[:, None]
+    else:
+        amplitude = settings.probe * 0.5 * (lanes.hi - lanes.lo)
+    if region.step is not None:
+        # A probe below one step of the grid would be rounded away.
+        amplitude = xp.where(free(lanes), xp.maximum(amplitude, region.step[None, :]), amplitude)
+    return sign * amplitude[:, None, :]
+
+
+def _into_ball(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
+    xp = namespace(points)
+    own = lanes._replace(**{k: xp.take(getattr(lanes, k), lane, axis=0) for k in ("x", "lo", "hi")})
+    return snap_inward(region, own.x, shrink(region, own, points))
