@@ -2,9 +2,11 @@
 
 Layout: 48 hours x 17 variables in alphabetical order, as in the MIMIC-III benchmark of Harutyunyan
 et al., "Multitask learning and benchmarking with clinical time series data", Scientific Data 6:96,
-2019.  No patient record is involved: only published means, standard deviations and shares of
-observed hours per variable are used (table VARIABLES).  Where a published standard deviation is
-blown up by recording errors, a physiologically plausible one stands in its place.
+2019.  No patient record is involved.  Table VARIABLES holds published hourly means, standard
+deviations and shares of observed hours of that benchmark.  Recording errors swell some of the raw
+figures, so these are plausible values chosen by us: mean and SD of the GCS items and of capillary
+refill, mean of SpO2 and of pH, SD of the diastolic and mean pressure, of height, SpO2, temperature
+and pH.  So are all limits and all loadings on severity.
 
 Model.  Patient i has a latent severity that drifts and wanders over the hours t = 0..47,
 

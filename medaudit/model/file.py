@@ -10,14 +10,14 @@ import hashlib
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
 
 from medaudit.core.errors import ModelError
-from medaudit.model.session import printable
+from medaudit.model.facts import Facts, Finding, Tensor
+from medaudit.core.text import printable
 
 MAX_BYTES = 8 << 30
 ORT_OPSET, ORT_IR = 26, 13  # newest that ONNX Runtime 1.31 loads
@@ -39,46 +39,6 @@ TYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64",
     8: "string", 9: "bool", 10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A graph input or output as declared (declarations may be wrong)."""
-
-    name: str
-    dtype: str
-    shape: tuple[int | str | None, ...] | None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One remark of the static walk."""
-
-    severity: str  # high | medium | low | info
-    text: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the static walk found."""
-
-    path: str
-    files: tuple[tuple[str, str, int], ...]  # (path relative to the model's folder, sha256, bytes)
-    ir: int
-    opsets: tuple[tuple[str, int], ...]
-    producer: str
-    graph: str
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    operators: tuple[tuple[str, int], ...]
-    parameters: int
-    findings: tuple[Finding, ...] = field(default=())
-
-    @property
-    def sha256(self) -> str:
-        """Identity of the model: one digest over the digests of all its files."""
-        lines = "".join(f"{sha} {name}\n" for name, sha, _ in self.files)
-        return hashlib.sha256(lines.encode()).hexdigest() if len(self.files) > 1 else self.files[0][1]
 
 
 def digest(path: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +10,13 @@ import numpy as np
 from medaudit.core.arrays import Array, is_cuda, to_numpy
 from medaudit.core.errors import ModelError, ModelFault
 from medaudit.core.interface import Interface
+from medaudit.core.text import printable
 from medaudit.model import batch as batches
 from medaudit.model import file as files
 from medaudit.model import session as sessions
 from medaudit.model.codec import Codec
 from medaudit.model.decode import decode
-
-CPU_BLOCKS = ((4 << 10, 64), (24 << 10, 32), (1 << 62, 8))  # (row bytes below, block)
-CUDA_BYTES = 64 << 20  # of one block's input
-
-
-@dataclass(frozen=True)
-class Batching:
-    """How rows may be grouped: kind "free" as exported, "freed" rewritten, "fixed" padded to size."""
-
-    kind: str
-    size: int = 0  # fixed: rows per call
-    reason: str = ""
-
-
-def block_size(row_bytes: int, batching: Batching, device: str) -> int:
-    """Rows per block, from row bytes and device only: timing never decides it."""
-    if batching.kind == "fixed":
-        return batching.size
-    if device.startswith("cuda"):
-        return max(8, min(1024, 1 << int(np.log2(max(8, CUDA_BYTES // max(1, row_bytes))))))
-    return next(block for limit, block in CPU_BLOCKS if row_bytes < limit)
-
+from medaudit.model.facts import Batching
 
 class Model:
     """One session on one device; rows go in and come out as the graph's own tensors."""
@@ -86,7 +65,7 @@ class Model:
         try:
             self.session.run_with_iobinding(binding)
         except sessions.ORT_ERRORS as error:
-            raise ModelFault(sessions.printable(str(error))[:300]) from error
+            raise ModelFault(printable(str(error))[:300]) from error
         return list(binding.copy_outputs_to_cpu())
 
 
@@ -153,7 +132,13 @@ def choose_batching(path: Path, feeds: dict[str, np.ndarray]) -> Batching:
     proto = files.load(path)
     size = batches.fixed_batch(proto)
     if size == 0:
-        return Batching("free")
+        two = {k: v[:2] for k, v in feeds.items()}
+        model = Model(path, Batching("free"))
+        try:
+            model.call(two)
+            return Batching("free")
+        except ModelFault:
+            size = 1  # declared free, but it runs with one row only
     fixed = Batching("fixed", size)
     rows = min(len(next(iter(feeds.values()))), max(2 * size, 5))
     few = {k: v[:rows] for k, v in feeds.items()}

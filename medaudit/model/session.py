@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from medaudit.core.errors import ModelError, ModelFault
+from medaudit.core.text import printable
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -150,7 +151,3 @@ def _first_sentence(raw: str) -> str:
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", raw.strip())
     return printable(text.split("\n")[0])[:300]
 
-
-def printable(text: str) -> str:
-    """Text from a model file without control or direction-changing characters."""
-    return "".join(c if c.isprintable() else "?" for c in text)

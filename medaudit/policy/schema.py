@@ -71,11 +71,22 @@ class ChannelSection(Strict):
     categories: tuple[str, ...] = ()
 
 
-class ScaleSection(Strict):
-    """What the graph expects: (x - minus) / over."""
+def _amounts(value: Any) -> Any:
+    return tuple(_amount(v) for v in value) if isinstance(value, (list, tuple)) else (_amount(value),)
 
-    minus: Amount = Quantity(0.0)
-    over: Amount = Quantity(1.0)
+
+Amounts = Annotated[
+    Any,
+    BeforeValidator(_amounts),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "array"}]}),
+]
+
+
+class ScaleSection(Strict):
+    """What the graph expects: (x - minus) / over; one amount, or one per channel."""
+
+    minus: Amounts = (Quantity(0.0),)
+    over: Amounts = (Quantity(1.0),)
 
 
 class InputSection(Strict):

@@ -1,0 +1,47 @@
+"""Rules: the explicit list, and finding one by the name that a policy writes."""
+
+from __future__ import annotations
+
+import difflib
+
+from medaudit.rule import (
+    baseline,
+    batch_isolation,
+    few_features,
+    finite_answers,
+    gradient_estimate,
+    label_walk,
+    repeatability,
+    row_purity,
+    square_noise,
+)
+from medaudit.rule.base import Context, Rule, settings_of
+
+__all__ = ["RULES", "Context", "Rule", "find", "settings_of"]
+
+RULES: dict[str, Rule] = {
+    module.RULE.name: module.RULE
+    for module in (
+        baseline,
+        repeatability,
+        row_purity,
+        batch_isolation,
+        finite_answers,
+        square_noise,
+        gradient_estimate,
+        few_features,
+        label_walk,
+    )
+}
+
+
+def find(name: str) -> Rule:
+    """The rule of a name; an id or a misspelling is a ValueError that suggests the name."""
+    if name in RULES:
+        return RULES[name]
+    for rule in RULES.values():
+        if rule.id.lower() == name.lower():
+            raise ValueError(f"rules are written by name: use {rule.name!r} for {rule.id}")
+    near = difflib.get_close_matches(name, RULES, 1, 0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"rules: {', '.join(RULES)}"
+    raise ValueError(f"there is no rule {name!r}; {hint}")

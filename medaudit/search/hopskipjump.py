@@ -142,7 +142,7 @@ def _nearest(donors: Array | None, kinds: Array | None, region: Region, lanes: L
     kind = kinds[None, :]
     wrong = (kind == lanes.label[:, None]) & (lanes.label[:, None] >= 0)
     wrong = wrong | ((lanes.target[:, None] >= 0) & (kind >= 0) & (kind != lanes.target[:, None]))
-    distance = xp.where(wrong, xp.full_like(distance, xp.inf), distance)
+    distance = xp.where(wrong | (distance == 0), xp.full_like(distance, xp.inf), distance)
     order = xp.argsort(distance, axis=1, stable=True)
     sorted_distance = xp.sort(distance, axis=1, stable=True)
     return xp.where(xp.isfinite(sorted_distance), xp.astype(order, xp.int64), xp.full_like(order, -1))

@@ -1,0 +1,244 @@
+"""Policy + interface + clean answers -> checks with every number known, and who is attacked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from medaudit.audit.spec import CheckSpec
+from medaudit.audit.truth import truth_of
+from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
+from medaudit.core.interface import Interface, Output
+from medaudit.data import Dataset
+from medaudit.domain import threat as threats
+from medaudit.domain.quantity import Quantity, convert, known
+from medaudit.domain.threat import Threat
+from medaudit.oracle.decision import decide
+from medaudit.oracle.goal import Goal, dice, goals_of, oracle, wanted_classes
+from medaudit.policy.schema import CheckSection, Policy
+from medaudit.policy.strict import Document
+from medaudit.rule import RULES, Rule, find, settings_of
+
+DEFAULT_DICE_DROP = 0.2
+DEFAULT_MOVE_SD = 0.5
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A check of the policy, ready to run, or with the reason why it cannot."""
+
+    section: CheckSection
+    rule: Rule
+    spec: CheckSpec
+    samples: tuple[int, ...] = ()  # rows of the data file under attack
+    blocked: str = ""  # why it cannot run on this model or data
+    deselected: bool = False
+    unit: str = ""  # of eps
+    notes: tuple[str, ...] = field(default=())
+
+
+def resolve(
+    policy: Policy, document: Document, interface: Interface, data: Dataset, answers: np.ndarray, limit: int | None
+) -> list[Resolved]:
+    """Every check. Raises PolicyErrors, each with its place, where the policy does not fit."""
+    problems: list[PolicyError] = []
+    out: list[Resolved] = []
+    for i, section in enumerate(policy.checks):
+        at = ("checks", i)
+        try:
+            rule = find(section.rule)
+        except ValueError as error:
+            problems.append(document.error((*at, "rule"), str(error)))
+            continue
+        try:
+            settings = settings_of(rule, section.with_)
+        except ValueError as error:
+            problems.append(document.error((*at, "with"), str(error)))
+            continue
+        if section.require is not None and section.require.metric not in rule.metrics:
+            problems.append(
+                document.error(
+                    (*at, "require", "metric"),
+                    f"rule {rule.name} has no metric {section.require.metric!r}; it has: {', '.join(rule.metrics)}",
+                )
+            )
+            continue
+        try:
+            out.append(_one(policy, section, rule, settings, interface, data, answers, limit))
+        except PolicyError as error:
+            problems.append(document.error((*at, *error.path.split(".")) if error.path else at, error.message))
+        except MedauditError as error:
+            problems.append(document.error((*at, "threat"), str(error)))
+    if problems:
+        raise PolicyErrors(problems)
+    return out
+
+
+def _one(
+    policy: Policy, section: CheckSection, rule: Rule, settings: Any, interface: Interface, data: Dataset,
+    answers: np.ndarray, limit: int | None,
+) -> Resolved:  # fmt: skip
+    output = interface.output
+    budget = (section.budget or policy.defaults.budget).queries
+    goal = Goal()
+    threat = None
+    if rule.kind == "attack":
+        if section.threat is None:
+            raise PolicyError(f"rule {rule.name} needs a threat", path="threat")
+        threat = _threat(policy, section.threat)
+        if threat.norm not in rule.norms:
+            raise PolicyError(
+                f"rule {rule.name} works in {' or '.join(rule.norms)}, threat {section.threat!r} is in {threat.norm}",
+                path="threat",
+            )
+        if rule.access == "scores" and threat.access == "labels":
+            raise PolicyError(f"rule {rule.name} needs scores, threat {section.threat!r} gives labels only", path="threat")
+    spec = CheckSpec(section.id, rule.name, threat, goal, budget, settings)
+    why = rule.applies(interface)
+    if why:
+        return Resolved(section, rule, spec, blocked=why)
+    if threat is None:
+        return Resolved(section, rule, spec)
+    try:
+        goal = _goal(section, output, data, answers)
+        oracle(output, goal, "scores")
+    except MedauditError as error:
+        if section.goal.what == "any":
+            raise
+        return Resolved(section, rule, spec, blocked=str(error))
+    spec = replace(spec, goal=goal)
+    area = threats.region(interface, threat)
+    if not threats.movable(interface, threat).any():
+        return Resolved(section, rule, spec, blocked="the threat allows no number of this model's input to change")
+    samples = eligible(output, goal, data, answers, policy.data.use.only_correct)
+    samples = first_groups(data, samples, _least(policy.data.use.at_most, limit))
+    blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
+    del area
+    return Resolved(section, rule, spec, tuple(samples), blocked, unit=threat.eps.unit)
+
+
+def _least(*limits: int | None) -> int | None:
+    given = [v for v in limits if v is not None]
+    return min(given) if given else None
+
+
+def _threat(policy: Policy, name: str) -> Threat:
+    section = policy.threats[name]
+    return Threat(
+        section.access,
+        section.norm,
+        section.eps,
+        tuple(section.within.items()),
+        tuple(section.inputs),
+    )
+
+
+def _goal(section: CheckSection, output: Output, data: Dataset, answers: np.ndarray) -> Goal:
+    """The goal with its amount; "any" becomes what the task means by it."""
+    wanted = section.goal
+    goal = Goal(wanted.what, wanted.name, float(wanted.amount.value), wanted.stop)
+    default = goals_of(output.task)[0]
+    if goal.what == "any" and default != "any":
+        goal = replace(goal, what=default)
+    if goal.what == "dice-drop" and goal.amount == 0:
+        goal = replace(goal, amount=DEFAULT_DICE_DROP)
+    if goal.what == "moved":
+        goal = replace(goal, amount=_tolerance(wanted.amount, output, data, answers))
+    return goal
+
+
+def _tolerance(amount: Quantity, output: Output, data: Dataset, answers: np.ndarray) -> float:
+    """Tolerance of a regression in its own unit; half a standard deviation where none is given."""
+    values = answers if data.y is None or output.task == "reconstruction" else truth_of(output, data.y)
+    values = np.asarray(values, dtype=np.float64)
+    sd = float(np.std(values[np.isfinite(values)])) or 1.0
+    if amount.value == 0:
+        return DEFAULT_MOVE_SD * sd
+    if amount.unit == "sd":
+        return amount.value * sd
+    unit = output.units[0] if output.units else ""
+    if amount.unit and known(unit):
+        return convert(amount, unit)
+    if amount.unit:
+        raise MedauditError(
+            f"the goal's amount is {amount}, but the output has no unit", "give model.output.units in the policy"
+        )
+    return amount.value
+
+
+def eligible(output: Output, goal: Goal, data: Dataset, answers: np.ndarray, only_correct: bool) -> list[int]:
+    """Rows that may be attacked: answered with numbers, decided correctly, and not yet at the goal."""
+    decided = np.asarray(decide(output, answers))
+    admit = np.all(np.isfinite(answers), axis=1)
+    if only_correct and data.y is not None:
+        admit &= correct(output, decided, truth_of(output, data.y))
+    wanted = wanted_classes(output, goal)
+    sick = [i for i, c in enumerate(output.classes) if c in output.disease]
+    if output.task == "multilabel":
+        positive = decided == 1
+        chosen = wanted or (sick if goal.what in ("missed-disease", "false-alarm") and sick else list(range(decided.shape[1])))
+        if goal.what in ("clear", "missed-disease"):
+            admit &= positive[:, chosen].any(axis=1)
+        if goal.what in ("raise", "false-alarm"):
+            admit &= (~positive[:, chosen]).any(axis=1)
+    elif output.task == "binary":
+        ill = 1 if not sick else sick[0]
+        if goal.what == "missed-disease":
+            admit &= decided == ill
+        if goal.what == "false-alarm":
+            admit &= decided == 1 - ill
+    elif output.task in ("multiclass", "label"):
+        if goal.what == "missed-disease":
+            admit &= np.isin(decided, sick)
+        elif goal.what == "false-alarm":
+            admit &= ~np.isin(decided, sick)
+        elif wanted:
+            admit &= ~np.isin(decided, wanted)
+    elif output.task == "segmentation":
+        admit &= (decided > 0).any(axis=1)
+    return [int(i) for i in np.flatnonzero(admit)]
+
+
+def correct(output: Output, decided: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Rows the model gets right, [n] bool; regressions and reconstructions are never wrong."""
+    if output.task in ("multiclass", "binary", "label"):
+        return np.asarray(decided == truth)
+    if output.task == "multilabel":
+        return np.asarray((decided == truth).all(axis=1))
+    if output.task == "segmentation":
+        return np.asarray(dice(decided > 0, truth > 0) >= 0.5)
+    return np.ones(len(decided), dtype=bool)
+
+
+def first_groups(data: Dataset, samples: list[int], limit: int | None) -> list[int]:
+    """Rows of the first `limit` groups in data order."""
+    if limit is None:
+        return samples
+    kept: dict[str, None] = {}
+    out = []
+    for i in samples:
+        group = data.groups[i]
+        if group not in kept:
+            if len(kept) >= limit:
+                continue
+            kept[group] = None
+        out.append(i)
+    return out
+
+
+def donors(output: Output, data: Dataset, answers: np.ndarray, limit: int = 16) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to start label-only walks from, evenly over decisions, and those decisions."""
+    decided = np.asarray(decide(output, answers))
+    finite = np.all(np.isfinite(answers), axis=1)
+    if output.task not in ("multiclass", "binary", "label"):
+        index = np.flatnonzero(finite)[:limit]
+        return index, np.full(len(index), -1, dtype=np.int64)
+    kinds = [k for k in np.unique(decided) if k >= 0]
+    each = max(1, limit // max(1, len(kinds)))
+    index = np.concatenate([np.flatnonzero(finite & (decided == k))[:each] for k in kinds] or [np.zeros(0, int)])
+    return index.astype(np.int64), decided[index.astype(np.int64)].astype(np.int64)
+
+
+__all__ = ["RULES", "Resolved", "donors", "eligible", "first_groups", "resolve"]

@@ -1,0 +1,208 @@
+"""The report as a value: what `report.json` holds, and what every renderer reads.
+
+The published JSON Schema (2020-12) is made from these models. Strict JSON: a number that does not
+exist is null, never NaN.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = "1.0"
+Verdict = Literal["pass", "fail", "inconclusive", "error", "not-run"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Value(Part):
+    """A measured number with one-sided bounds at `confidence` each."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    confidence: float | None = None
+    n: int = 0
+    method: str = ""
+    unit: str = ""
+
+
+class Required(Part):
+    """A bound that the policy demands, and what came of it."""
+
+    metric: str
+    op: Literal["at_least", "at_most"]
+    threshold: float
+    unit: str = ""
+    verdict: Verdict
+    more_groups: int | None = Field(None, description="further groups that would settle it at this rate")
+
+
+class Case(Part):
+    """One sample under one check."""
+
+    id: str
+    sample: str = Field(description="salted hash of the record's id unless samples are included")
+    group: str
+    success: bool
+    queries: int | None = Field(None, description="rows until the first success")
+    rows: int = Field(description="rows asked, start points among them")
+    distance: dict[str, float] = {}
+    before: str = ""
+    after: str = ""
+    note: str = ""
+    evidence: str | None = None
+
+
+class Curve(Part):
+    """Share of attacked groups broken, against rows per sample, with bounds."""
+
+    queries: list[int]
+    success: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class Threat(Part):
+    access: str
+    norm: str
+    eps: float
+    unit: str
+    goal: str
+    text: str
+    rationale: str = ""
+
+
+class Queries(Part):
+    rows: int = 0
+    budget_per_sample: int | None = None
+    median_to_success: float | None = None
+    starts: int = Field(0, description="rows spent on finding start points, part of rows")
+    verification: int = Field(0, description="rows of the re-check, not part of rows")
+
+
+class Check(Part):
+    id: str
+    rule: str
+    rule_id: str
+    family: str
+    title: str
+    severity: str
+    verdict: Verdict
+    outcome: str = ""
+    reason: str
+    threat: Threat | None = None
+    metrics: dict[str, Value] = {}
+    required: list[Required] = []
+    queries: Queries = Queries()
+    cases: list[Case] = []
+    curve: Curve | None = None
+    flags: list[str] = []
+    maps_to: list[str] = []
+    waiver: dict[str, str] | None = None
+    proves: str = Field("", description="what this check can show with this many groups")
+    page: str = Field("", description="the rule's page, so that the report can be read alone")
+    seconds: float = 0.0
+
+
+class TensorFacts(Part):
+    name: str
+    dtype: str
+    shape: list[Any] | None
+
+
+class FileFacts(Part):
+    path: str
+    sha256: str
+    bytes: int
+
+
+class ModelFacts(Part):
+    file: str
+    sha256: str
+    files: list[FileFacts]
+    inputs: list[TensorFacts]
+    outputs: list[TensorFacts]
+    task: str
+    domain: str
+    decision: str = Field(description="how the answer is read, in words")
+    batch: str
+    provider: str
+    producer: str = ""
+    opsets: dict[str, int] = {}
+    parameters: int = 0
+    findings: list[dict[str, str]] = []
+    notes: list[str] = []
+
+
+class PolicyFacts(Part):
+    id: str
+    version: str
+    title: str
+    sha256: str
+    basis: str
+
+
+class DataFacts(Part):
+    file: str
+    sha256: str
+    rows: int
+    groups: int
+    used: int = Field(description="rows that the checks may use")
+    used_groups: int
+    limited: str = ""
+    classes: dict[str, int] = {}
+    notes: list[str] = []
+
+
+class Compliance(Part):
+    reference: str
+    framework: str
+    edition: str
+    status: str
+    about: str
+    state: Literal["evidence", "partial", "not-assessed", "out-of-reach"]
+    checks: list[str]
+
+
+class Cost(Part):
+    wall_s: float = 0.0
+    model_s: float = 0.0
+    rows: int = 0
+    padding: int = 0
+    calls: int = 0
+    block: int = 0
+    overhead: float | None = None
+    verification_rows: int = 0
+
+
+class Run(Part):
+    id: str
+    started: str
+    finished: str
+    status: Literal["complete", "interrupted"]
+    samples_included: bool
+    result_sha256: str = ""
+
+
+class Report(Part):
+    schema_version: str = SCHEMA_VERSION
+    tool: dict[str, str]
+    run: Run
+    verdict: Verdict
+    exit_code: int
+    model: ModelFacts
+    policy: PolicyFacts
+    data: DataFacts
+    baseline: dict[str, Value]
+    seed: int
+    block: int
+    checks: list[Check]
+    flags: list[str]
+    compliance: list[Compliance]
+    environment: dict[str, str]
+    cost: Cost
+    limits: list[str]

@@ -1,0 +1,334 @@
+"""A scan from start to finish: find out, confirm, plan, run, judge, write.
+
+The parent process reads policy and data, owns the run folder and the journal, and hands lanes to
+workers; it never parses a model file nor imports onnxruntime.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import medaudit
+from medaudit import data as readers
+from medaudit.audit import resolve as resolving
+from medaudit.audit.build import build_report
+from medaudit.audit.document import resolved_policy
+from medaudit.audit.resolve import Resolved
+from medaudit.audit.results import Report
+from medaudit.audit.spec import Clean, Found, WorkSpec
+from medaudit.audit.work import start_worker
+from medaudit.core import streams
+from medaudit.core.files import write_atomic
+from medaudit.core.errors import EngineError, MedauditError, ModelFault, RunError
+from medaudit.data import Dataset
+from medaudit.engine.journal import Journal
+from medaudit.engine.pool import Pool, Worker
+from medaudit.model.facts import block_size
+from medaudit.policy import loader
+from medaudit.policy.schema import Policy
+from medaudit.policy.strict import Document
+
+Listener = Callable[[str, dict[str, Any]], None]
+SILENCE = 300.0  # seconds without a sign of life after which a worker counts as hung
+LANES_HELD = 512  # lanes handed to a worker ahead of time, at most
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says; none of it changes the claim except seed, limit and selection."""
+
+    model: Path
+    policy: str
+    data: Path | None = None
+    out: Path | None = None
+    resume: bool = False
+    device: str = "cpu"
+    workers: int = 0  # 0: as many as there are cores, at most 4
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    limit: int | None = None
+    seed: int | None = None
+    block: int | None = None
+    include_samples: bool = False
+
+
+@dataclass
+class Plan:
+    """Everything known before the first attack row."""
+
+    options: Options
+    policy: Policy
+    document: Document
+    data: Dataset
+    found: Found
+    spec: WorkSpec
+    environment: dict[str, str]
+    clean: Clean
+    checks: list[Resolved]
+    seed: int
+    rows_clean: int = 0
+    stages: dict[str, Any] = field(default_factory=dict)
+
+
+def silent(event: str, facts: dict[str, Any]) -> None:
+    """A listener that hears nothing."""
+
+
+def scan(options: Options, listen: Listener = silent) -> tuple[Report, Path]:
+    """Run (or continue) a scan; its report and folder. Raises MedauditError for exit 2."""
+    began = time.monotonic()
+    started = _now()
+    policy, document, data = read_inputs(options)
+    worker = start_worker()
+    try:
+        found, spec, environment = open_run(options, policy, document, data, worker)
+        folder, journal = _run_folder(options, policy, data, found, spec, environment)
+        listen("folder", {"folder": folder})
+        try:
+            plan = prepare(options, policy, document, data, found, spec, environment, worker, journal, listen)
+            _write_resolved(folder, plan)
+            cost = _attack(plan, journal, worker, listen)
+            cost["wall_s"] = time.monotonic() - began
+            report = build_report(plan, journal, cost, folder, started, _now())
+            journal.set_header(status="complete")
+            return report, folder
+        finally:
+            journal.close()
+    finally:
+        worker.close()
+
+
+def read_inputs(options: Options) -> tuple[Policy, Document, Dataset]:
+    """Policy and data, before any process is started."""
+    path = loader.find(options.policy)
+    policy, document = loader.load(path)
+    file = options.data or (path.parent / policy.data.path if policy.data.path else None)
+    if file is None:
+        raise MedauditError("no data: neither --data nor data.path in the policy names a file", "give --data FILE.npz")
+    if not options.model.exists():
+        raise MedauditError(f"{options.model}: there is no such model file", "check the path")
+    for name in (*options.only, *options.skip):
+        if name not in {c.id for c in policy.checks}:
+            raise MedauditError(f"the policy has no check {name!r}; it has: {', '.join(c.id for c in policy.checks)}")
+    return policy, document, readers.read(file)
+
+
+def open_run(
+    options: Options, policy: Policy, document: Document, data: Dataset, worker: Worker
+) -> tuple[Found, WorkSpec, dict[str, str]]:
+    """Find the interface and open the model for work."""
+    hint = policy.policy.domain or ""
+    found: Found = worker.ask("discover", (str(options.model), data.path, policy.model, hint))
+    seed = policy.defaults.seed if options.seed is None else options.seed
+    block = options.block or block_size(4 * found.interface.size, found.batching, options.device)
+    spec = WorkSpec(
+        model=str(options.model),
+        data=data.path,
+        interface=found.interface,
+        batching=found.batching,
+        device=options.device,
+        block=found.batching.size if found.batching.kind == "fixed" else block,
+        seed=seed,
+    )
+    return found, spec, worker.ask("open", spec)
+
+
+def prepare(
+    options: Options, policy: Policy, document: Document, data: Dataset, found: Found, spec: WorkSpec,
+    environment: dict[str, str], worker: Worker, journal: Journal | None, listen: Listener,
+) -> Plan:  # fmt: skip
+    """The clean pass, the checks resolved against it, and the protocol checks."""
+    listen("stage", {"name": "clean pass", "rows": data.rows})
+    saved = journal.stage("clean") if journal else None
+    if saved is None:
+        got = worker.ask("clean", np.arange(data.rows), timeout=3600)
+        record = {"floor": got["floor"], "rows": got["rows"]}
+        arrays = {"answers": got["answers"], "single": got["single"]}
+        if journal:
+            journal.set_stage("clean", record, arrays)
+    else:
+        record, arrays = saved
+    output = found.interface.output
+    places, kinds = resolving.donors(output, data, arrays["answers"])
+    clean = Clean(arrays["answers"], arrays["single"], record["floor"], places, kinds)
+    checks = resolving.resolve(policy, document, found.interface, data, clean.answers, options.limit)
+    checks = [_selected(c, options) for c in checks]
+    plan = Plan(options, policy, document, data, found, spec, environment, clean, checks, spec.seed, record["rows"])
+    for check in checks:
+        if check.rule.kind in ("repeatability", "row-purity", "batch-isolation") and not check.deselected:
+            plan.stages[check.spec.id] = _protocol(plan, check, worker, journal, listen)
+    return plan
+
+
+def _selected(check: Resolved, options: Options) -> Resolved:
+    name = check.spec.id
+    off = (bool(options.only) and name not in options.only) or name in options.skip
+    return replace(check, deselected=off)
+
+
+def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | None, listen: Listener) -> dict[str, Any]:
+    """One protocol check, from the journal or by asking."""
+    saved = journal.stage(check.spec.id) if journal else None
+    if saved is not None:
+        return saved[0]
+    listen("stage", {"name": check.spec.id, "rows": 0})
+    limit = check.spec.settings.rows
+    index = np.arange(plan.data.rows)
+    if plan.data.rows > limit:
+        index = np.unique(np.linspace(0, plan.data.rows - 1, limit).astype(int))
+    key = streams.key(plan.seed, check.rule.name, check.spec.id)
+    got = worker.ask("protocol", (check.rule.kind, index, key), timeout=3600)
+    record = {
+        "rows": int(got.rows),
+        "samples": [int(i) for i in index],
+        "changed": [bool(v) for v in got.changed],
+        "decision": [bool(v) for v in got.decision],
+        "gap": [float(v) if np.isfinite(v) else None for v in got.gap],
+    }
+    if journal:
+        journal.set_stage(check.spec.id, record, {})
+    return record
+
+
+def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> dict[str, Any]:
+    """Run every lane that the journal does not hold yet."""
+    runnable = [c for c in plan.checks if c.samples and not c.blocked and not c.deselected]
+    done = journal.done()
+    lanes = [(c.spec.id, s) for c in runnable for s in c.samples if (c.spec.id, s) not in done]
+    total = sum(len(c.samples) for c in runnable)
+    cost: dict[str, Any] = {"rows": 0, "padding": 0, "calls": 0, "model_s": 0.0, "faults": []}
+    listen("attack", {"lanes": total, "done": total - len(lanes), "checks": [c.spec.id for c in runnable]})
+    if not lanes:
+        return cost
+    specs = tuple(c.spec for c in runnable)
+    spare = [first]
+
+    def ready() -> Worker:
+        worker = spare.pop() if spare else start_worker()
+        if worker is not first:
+            worker.ask("open", plan.spec)
+        worker.ask("prepare", (specs, plan.clean))
+        return worker
+
+    pool = Pool(ready, _workers(plan.options), LANES_HELD, SILENCE)
+    latest: dict[int, dict[str, float]] = {}
+    for kind, value in pool.run(lanes, journal.snapshots()):
+        if kind == "cases":
+            journal.append([(c.check, c.sample, c.record, c.arrays) for c in value])
+            for case in value:
+                listen("case", {"check": case.check, "success": case.record["success"], "rows": case.record["rows"]})
+        elif kind == "snapshots":
+            journal.set_snapshots(value)
+        elif kind == "stats":
+            latest[int(value["worker"])] = value
+            listen("stats", {k: sum(v[k] for v in latest.values()) for k in ("rows", "padding", "calls", "seconds")})
+        elif kind == "fault":
+            lost, why = value
+            journal.append([(c, s, _fault(why), {}) for c, s in lost])
+            cost["faults"].append(why)
+            listen("fault", {"lanes": len(lost), "why": why})
+    for value in latest.values():
+        cost["rows"] += int(value["rows"])
+        cost["padding"] += int(value["padding"])
+        cost["calls"] += int(value["calls"])
+        cost["model_s"] += float(value["seconds"])
+    return cost
+
+
+def _fault(why: str) -> dict[str, Any]:
+    return {
+        "rows": 0, "counted": 0, "found": 0, "exhausted": False, "size": None, "invalid": 0, "curve": [],
+        "verification": 0, "success": False, "note": "", "fault": why,
+    }  # fmt: skip
+
+
+def _workers(options: Options) -> int:
+    import os
+
+    if options.workers:
+        return options.workers
+    if options.device.startswith("cuda"):
+        return 1
+    return max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+
+
+# --- the run folder
+
+
+def fingerprint(policy: Policy, data: Dataset, found: Found, spec: WorkSpec, environment: dict[str, str], options: Options) -> dict[str, str]:
+    """What a continued run must share with its beginning, part by part."""
+    return {
+        "model": found.facts.sha256,
+        "data": data.sha256,
+        "policy": hashlib.sha256(policy.model_dump_json(by_alias=True).encode()).hexdigest(),
+        "seed": str(spec.seed),
+        "block": str(spec.block),
+        "limit": str(options.limit),
+        "selection": json.dumps([sorted(options.only), sorted(options.skip)]),
+        "samples": str(options.include_samples),
+        "medaudit": medaudit.__version__,
+        "onnxruntime": environment["onnxruntime"],
+        "provider": environment["provider"],
+        "numpy": environment["numpy"],
+        "processor": environment["processor"],
+    }
+
+
+def _run_folder(
+    options: Options, policy: Policy, data: Dataset, found: Found, spec: WorkSpec, environment: dict[str, str]
+) -> tuple[Path, Journal]:
+    """A new folder, or an unfinished run with an equal fingerprint. Raises RunError otherwise."""
+    mark = fingerprint(policy, data, found, spec, environment, options)
+    folder = options.out or _new_folder(policy, found)
+    journal = folder / "journal"
+    if (folder / "report.json").exists():
+        raise RunError(f"{folder} holds a finished run", "choose another --out, or render it with 'medaudit report'")
+    if options.resume and not journal.exists():
+        raise RunError(f"{folder} holds no run to resume", "check the path, or start one with --out")
+    if folder.exists() and not journal.exists() and any(folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no run of medaudit", "choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = Journal(journal)
+    header = opened.header()
+    if not header:
+        opened.set_header(fingerprint=mark, started=_now(), schema=1)
+        return folder, opened
+    old = header["fingerprint"]
+    differing = [part for part in mark if mark[part] != old.get(part)]
+    if differing:
+        opened.close()
+        raise RunError(
+            f"{folder} holds an unfinished run that differs in: {', '.join(differing)}",
+            "continue it with the same inputs, or choose another --out",
+        )
+    return folder, opened
+
+
+def _new_folder(policy: Policy, found: Found) -> Path:
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S")
+    base = Path("reports") / f"{stamp}-{policy.policy.id}-{found.facts.sha256[:8]}"
+    folder, n = base, 1
+    while folder.exists():
+        n += 1
+        folder = base.with_name(f"{base.name}-{n}")
+    return folder
+
+
+def _write_resolved(folder: Path, plan: Plan) -> None:
+    write_atomic(folder / "policy.yaml", resolved_policy(plan).encode())
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+__all__ = ["EngineError", "ModelFault", "Options", "Plan", "scan"]

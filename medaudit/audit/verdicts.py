@@ -1,0 +1,327 @@
+"""From cases to metrics, verdicts and flags. Pure functions of the journal's records."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medaudit.audit.resolve import Resolved
+from medaudit.audit.results import Curve, Required, Value, Verdict
+from medaudit.audit.truth import truth_of
+from medaudit.core.compose import CHECKPOINTS
+from medaudit.core.interface import Output
+from medaudit.data import Dataset
+from medaudit.domain.quantity import Quantity
+from medaudit.oracle.decision import decide
+from medaudit.oracle.goal import dice
+from medaudit.policy.schema import RequireSection
+from medaudit.stats import bounds
+from medaudit.stats.bounds import Estimate
+
+Records = dict[int, dict[str, Any]]
+
+FLAG_TEXTS = {
+    "still-rising": "successes were still being found at the end of the budget: a larger budget would find more",
+    "no-start": "for some samples no start point reached the goal, so the walk never began",
+    "recheck-failed": "some claimed successes did not survive their re-check and were not counted",
+    "saturated-scores": "many clean scores are exactly 0 or 1: score-guided search is nearly blind there",
+    "weaker-beats-stronger": "an attack that sees only decisions broke samples that this one, which sees scores, did not",
+    "noisy-model": "the model answers the same question differently",
+    "gate": "clean performance is below the gate: the model may be read or fed wrongly",
+    "no-labels": "the data have no labels: clean performance was not measured",
+    "invalid-answers": "the model answered NaN or infinity to some rows",
+    "faults": "the model failed while some cases ran",
+}
+# Flags under which a pass proves too little.
+WEAKENING = {"still-rising", "no-start", "recheck-failed", "saturated-scores", "weaker-beats-stronger", "noisy-model", "gate"}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Outcome of one check before it is put into words."""
+
+    verdict: Verdict
+    reason: str
+    metrics: dict[str, Value]
+    required: list[Required]
+    curve: Curve | None
+    flags: list[str]
+
+
+def value_of(estimate: Estimate, confidence: float | None, unit: str = "") -> Value:
+    """An estimate as the report holds it; what is not finite becomes null, in words."""
+
+    def number(v: float) -> float | None:
+        return float(v) if math.isfinite(v) else None
+
+    method = estimate.method
+    if math.isinf(estimate.value):
+        method = f"{method}; not reached"
+    return Value(
+        value=number(estimate.value),
+        low=number(estimate.low),
+        high=number(estimate.high),
+        confidence=None if estimate.method == "count" else confidence,
+        n=estimate.n,
+        method=method,
+        unit=unit,
+    )
+
+
+def threshold_of(require: RequireSection) -> tuple[str, float, str]:
+    """(op, number, unit) of a requirement."""
+    op = "at_least" if require.at_least is not None else "at_most"
+    bound = getattr(require, op)
+    if isinstance(bound, Quantity):
+        share = bound.unit == "%"
+        return op, bound.value / 100 if share else bound.value, "" if share else bound.unit
+    return op, float(bound), ""
+
+
+def judge(
+    estimates: dict[str, Estimate], require: RequireSection | None, confidence: float, counts: tuple[int, int] | None, unit: str
+) -> tuple[Verdict, str, list[Required]]:
+    """Verdict of the required metric; without a requirement there is nothing to fail."""
+    if require is None:
+        return "pass", "measured; the policy requires nothing of it", []
+    op, threshold, own = threshold_of(require)
+    estimate = estimates.get(require.metric)
+    if estimate is None or estimate.n == 0:
+        row = Required(metric=require.metric, op=op, threshold=threshold, unit=own, verdict="not-run")  # type: ignore[arg-type]
+        return "not-run", f"{require.metric} could not be measured on this data", [row]
+    verdict: Verdict = bounds.judge(estimate, op, threshold)  # type: ignore[assignment]
+    more = None
+    if verdict == "inconclusive" and counts is not None and estimate.method == "Clopper-Pearson":
+        k, n = counts
+        good = k if require.metric != "attack_success" else n - k
+        more = bounds.more_needed(good, n, op, threshold, confidence)
+    row = Required(
+        metric=require.metric, op=op, threshold=threshold, unit=own or unit, verdict=verdict, more_groups=more  # type: ignore[arg-type]
+    )
+    words = "at least" if op == "at_least" else "at most"
+    shown = _show(estimate, op, unit)
+    limit = f"{threshold:.1%}" if estimate.method == "Clopper-Pearson" else f"{threshold:.4g} {own or unit}".strip()
+    reason = {
+        "pass": f"{require.metric} {shown}, {words} {limit} was required",
+        "fail": f"{require.metric} {shown}, but {words} {limit} was required",
+        "inconclusive": f"{require.metric} {shown} leaves {words} {limit} undecided"
+        + (f"; about {more} further patients would settle it at this rate" if more else ""),
+    }[verdict]
+    return verdict, reason, [row]
+
+
+def _show(estimate: Estimate, op: str, unit: str) -> str:
+    if estimate.method == "count":
+        return f"is {estimate.value:.0f} of {estimate.n} rows"
+    if estimate.method == "Clopper-Pearson":
+        return f"is {estimate.value:.1%} (bounds {estimate.low:.1%} to {estimate.high:.1%})"
+    numbers = ["not reached" if math.isinf(v) else f"{v:.4g}" for v in (estimate.value, estimate.low, estimate.high)]
+    return f"is {numbers[0]} (bounds {numbers[1]} to {numbers[2]}) {unit}".strip()
+
+
+def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: float) -> dict[str, Estimate]:
+    """Clean performance; empty without labels."""
+    if data.y is None:
+        return {}
+    truth = truth_of(output, data.y)
+    decided = np.asarray(decide(output, answers))
+    out: dict[str, Estimate] = {}
+    if output.task in ("multiclass", "binary", "label"):
+        right = decided == truth
+        out["accuracy"] = bounds.share(int(right.sum()), len(right), confidence)
+        classes = [k for k in np.unique(truth) if k >= 0]
+        recalls = [bounds.share(int(right[truth == k].sum()), int((truth == k).sum()), confidence) for k in classes]
+        out["balanced_accuracy"] = _balanced(recalls, confidence, len(right))
+        if len(output.classes) == 2:
+            sick = 1 if not output.disease else output.classes.index(output.disease[0])
+            ill, well = truth == sick, truth == 1 - sick
+            out["sensitivity"] = bounds.share(int(right[ill].sum()), int(ill.sum()), confidence)
+            out["specificity"] = bounds.share(int(right[well].sum()), int(well.sum()), confidence)
+            if output.task != "label":
+                score = answers[:, 0] if output.task == "binary" else answers[:, 1] - answers[:, 0]
+                positive = truth == 1
+                if np.isfinite(score).all():
+                    out["auroc"] = bounds.auroc(score, positive, confidence)
+    elif output.task == "multilabel":
+        right = decided == truth
+        exact = right.all(axis=1)
+        out["accuracy"] = bounds.share(int(exact.sum()), len(exact), confidence)
+        ill, well = truth == 1, truth == 0
+        out["sensitivity"] = bounds.share(int(right[ill].sum()), int(ill.sum()), confidence)
+        out["specificity"] = bounds.share(int(right[well].sum()), int(well.sum()), confidence)
+    elif output.task == "segmentation":
+        overlap = np.asarray(dice(decided > 0, truth > 0))
+        out["mean_dice"] = bounds.mean(overlap, confidence)
+        out["accuracy"] = bounds.mean((decided == truth).mean(axis=1), confidence)
+    elif output.task == "regression":
+        gap = np.abs(decided - truth).mean(axis=1)
+        out["mean_absolute_error"] = bounds.mean(gap[np.isfinite(gap)], confidence)
+    else:
+        error = decided.reshape(len(decided), -1).mean(axis=1)
+        out["mean_absolute_error"] = bounds.mean(error[np.isfinite(error)], confidence)
+    return out
+
+
+def _balanced(recalls: list[Estimate], confidence: float, n: int) -> Estimate:
+    """Mean recall; bounds from the classes' normal variances (a mean of independent shares)."""
+    from scipy.special import ndtri
+
+    if not recalls:
+        return Estimate(math.nan, 0.0, 1.0, 0, "mean of recalls")
+    value = float(np.mean([r.value for r in recalls]))
+    # Agresti-Coull's added pseudo-counts keep the variance above zero for perfect recalls.
+    shares = [((r.value * r.n + 1) / (r.n + 2), r.n + 2) for r in recalls]
+    deviation = math.sqrt(sum(p * (1 - p) / m for p, m in shares)) / len(shares)
+    half = float(ndtri(confidence)) * deviation
+    return Estimate(value, max(0.0, value - half), min(1.0, value + half), n, "mean of recalls")
+
+
+def gate(output: Output, measured: dict[str, Estimate], data: Dataset) -> str:
+    """Why attacks on this model would mean nothing; "" when the clean pass confirms the reading."""
+    if "balanced_accuracy" in measured and data.y is not None:
+        truth = truth_of(output, data.y)
+        chance = 1 / max(1, len([k for k in np.unique(truth) if k >= 0]))
+        if measured["balanced_accuracy"].high <= chance * 1.05:
+            return (
+                f"balanced accuracy is {measured['balanced_accuracy'].value:.1%}, no better than chance "
+                f"({chance:.1%}): inputs, scale, classes or threshold are probably read wrongly"
+            )
+    return ""
+
+
+def per_group(data: Dataset, records: Records) -> dict[str, list[dict[str, Any]]]:
+    """Records by patient: a group stands only if all of its samples do."""
+    out: dict[str, list[dict[str, Any]]] = {}
+    for sample, record in records.items():
+        out.setdefault(data.groups[sample], []).append(record)
+    return out
+
+
+def attack(check: Resolved, data: Dataset, records: Records, confidence: float) -> Judged:
+    """Metrics, curve, flags and verdict of one attack check."""
+    groups = per_group(data, records)
+    n = len(groups)
+    faults = sum(1 for r in records.values() if r.get("fault"))
+    broken = sum(any(r["success"] for r in rs) for rs in groups.values())
+    nearest = [min(_reached(r) for r in rs) for rs in groups.values()]
+    estimates = {
+        "robust_accuracy": bounds.share(n - broken, n, confidence),
+        "attack_success": bounds.share(broken, n, confidence),
+    }
+    if check.rule.smallest or "median_distance" in check.rule.metrics:
+        estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
+    verdict, reason, required = judge(estimates, check.section.require, confidence, (n - broken, n), check.unit)
+    flags = attack_flags(check, records)
+    if faults:
+        flags.append("faults")
+        if verdict != "fail":
+            verdict = "error"
+            reason = f"the model failed on {faults} of {len(records)} cases: {_first_fault(records)}"
+    units = {"median_distance": check.unit}
+    metrics = {k: value_of(v, confidence, units.get(k, "")) for k, v in estimates.items()}
+    return Judged(verdict, reason, metrics, required, _curve(check, groups, confidence), flags)
+
+
+def _first_fault(records: Records) -> str:
+    return next(str(r["fault"]) for r in records.values() if r.get("fault"))
+
+
+def _reached(record: dict[str, Any]) -> float:
+    return float(record["distance"]) if record.get("reached") else math.inf
+
+
+def attack_flags(check: Resolved, records: Records) -> list[str]:
+    """What makes this attack's failures weak evidence."""
+    flags = []
+    alive = [r for r in records.values() if not r.get("fault")]
+    budget = check.spec.budget
+    found = [r["found"] for r in alive if r["success"]]
+    late = sum(f > 0.8 * budget for f in found)
+    if len(found) < len(alive) and late >= max(2, 0.02 * len(alive)):
+        flags.append("still-rising")
+    if check.rule.smallest:
+        stuck = sum(r["size"] is None for r in alive)
+        if stuck > 0.05 * max(1, len(alive)):
+            flags.append("no-start")
+    claims = sum(r["size"] is not None for r in alive)
+    refused = sum(bool(r["note"]) for r in alive)
+    if refused:
+        flags.append("recheck-failed")
+    del claims
+    if any(r["invalid"] for r in alive):
+        flags.append("invalid-answers")
+    return flags
+
+
+def _curve(check: Resolved, groups: dict[str, list[dict[str, Any]]], confidence: float) -> Curve | None:
+    """Share of groups broken within q rows per sample, at fixed row counts up to the budget."""
+    budget, n = check.spec.budget, len(groups)
+    if not n:
+        return None
+    points = sorted({q for q in CHECKPOINTS if q < budget} | {budget})
+    first = [min((r["found"] for r in rs if r["success"]), default=0) for rs in groups.values()]
+    shares = [bounds.share(sum(0 < f <= q for f in first), n, confidence) for q in points]
+    return Curve(
+        queries=points,
+        success=[s.value for s in shares],
+        low=[s.low for s in shares],
+        high=[s.high for s in shares],
+    )
+
+
+def weaken(judged: Judged, run_flags: list[str]) -> Judged:
+    """A pass under a flag that makes it prove too little is inconclusive."""
+    weak = [f for f in [*judged.flags, *run_flags] if f in WEAKENING]
+    if judged.verdict != "pass" or not judged.required or not weak:
+        return judged
+    why = "; ".join(FLAG_TEXTS[f] for f in dict.fromkeys(weak))
+    return Judged(
+        "inconclusive", f"{judged.reason}; but {why}", judged.metrics, judged.required, judged.curve, judged.flags
+    )
+
+
+def compare_attacks(checks: list[tuple[Resolved, Records]]) -> dict[str, list[str]]:
+    """weaker-beats-stronger: at equal norm, size, goal and samples, fewer facts broke more."""
+    out: dict[str, list[str]] = {}
+    for strong, theirs in checks:
+        for weak, own in checks:
+            same = (
+                strong.rule.strength > weak.rule.strength
+                and strong.spec.threat is not None
+                and weak.spec.threat is not None
+                and (strong.spec.threat.norm, strong.spec.threat.eps) == (weak.spec.threat.norm, weak.spec.threat.eps)
+                and replace_stop(strong) == replace_stop(weak)
+                and strong.spec.budget >= weak.spec.budget
+            )
+            if not same:
+                continue
+            both = set(theirs) & set(own)
+            only_weak = sum(own[s]["success"] and not theirs[s]["success"] for s in both)
+            only_strong = sum(theirs[s]["success"] and not own[s]["success"] for s in both)
+            if only_weak > only_strong and only_weak - only_strong >= max(3, 0.05 * len(both)):
+                out.setdefault(strong.spec.id, []).append("weaker-beats-stronger")
+    return out
+
+
+def replace_stop(check: Resolved) -> tuple[str, str, float]:
+    goal = check.spec.goal
+    return goal.what, goal.name, goal.amount
+
+
+def saturated(output: Output, answers: np.ndarray) -> bool:
+    """More than a tenth of the clean rows answer with exact zeros and ones."""
+    if output.meaning != "probabilities" or output.task not in ("multiclass", "binary", "multilabel"):
+        return False
+    exact = ((answers == 0) | (answers == 1)).all(axis=1)
+    return bool(exact.mean() > 0.1)
+
+
+def overall(verdicts: list[Verdict]) -> tuple[Verdict, int]:
+    """The run's verdict and exit code: 1 beats 4 beats 3 beats 0; nothing tested is never 0."""
+    for verdict, code in (("fail", 1), ("error", 4), ("inconclusive", 3), ("not-run", 3)):
+        if verdict in verdicts:
+            return verdict, code  # type: ignore[return-value]
+    return ("pass", 0) if verdicts else ("not-run", 3)

@@ -1,0 +1,272 @@
+"""The command line: `medaudit`. Heavy imports happen inside commands, so that --help is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+# Before anything can import onnxruntime, here and in every process started from here.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+import typer
+
+from medaudit import __version__
+from medaudit.core.errors import MedauditError
+
+if TYPE_CHECKING:
+    from medaudit.audit.scan import Options
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Audit an exported ONNX medical model as a black box.",
+)
+policies = typer.Typer(no_args_is_help=True, help="Write and check policies.")
+app.add_typer(policies, name="policy")
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="the .onnx file")]
+PolicyOption = Annotated[str, typer.Option("--policy", "-p", help="a policy file, or the name of a shipped one")]
+DataOption = Annotated[Optional[Path], typer.Option("--data", "-d", help="an .npz file with labelled records")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")]
+Workers = Annotated[int, typer.Option(help="processes; 0: one per core, at most four", min=0, max=64)]
+Only = Annotated[Optional[list[str]], typer.Option(help="run this check only (may be repeated)")]
+Skip = Annotated[Optional[list[str]], typer.Option(help="leave this check out (may be repeated)")]
+Limit = Annotated[Optional[int], typer.Option(help="attack the first N groups only", min=1)]
+Seed = Annotated[Optional[int], typer.Option(help="in place of the policy's seed", min=0)]
+Block = Annotated[Optional[int], typer.Option(help="rows per call of the model", min=1, max=4096)]
+
+
+def version(value: bool) -> None:
+    if value:
+        typer.echo(f"medaudit {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    _: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="print the version")] = False,
+) -> None:
+    """Audit an exported ONNX medical model as a black box."""
+
+
+@app.command()
+def scan(
+    model: Model,
+    policy: PolicyOption,
+    data: DataOption = None,
+    out: Annotated[Optional[Path], typer.Option(help="the run folder; default: a new one under reports/")] = None,
+    device: Device = "auto",
+    workers: Workers = 0,
+    only: Only = None,
+    skip: Skip = None,
+    limit: Limit = None,
+    seed: Seed = None,
+    block: Block = None,
+    resume: Annotated[Optional[Path], typer.Option(metavar="RUN", help="continue the run in this folder")] = None,
+    include_samples: Annotated[bool, typer.Option(help="put records and their ids into report and evidence")] = False,
+    quiet: Annotated[bool, typer.Option(help="no progress")] = False,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Run a policy's checks on a model and write a report."""
+    from medaudit.cli.progress import Progress
+    from medaudit.audit.scan import Options
+    from medaudit.audit.scan import scan as run_scan
+    from medaudit.report.bundle import publish
+    from medaudit.report.terminal import print_report
+
+    if resume is not None and out is not None and resume != out:
+        raise MedauditError("--resume and --out name different folders", "give one of them")
+    options = Options(
+        model=model, policy=policy, data=data, out=resume or out, resume=resume is not None,
+        device=chosen_device(device), workers=workers, only=tuple(only or ()), skip=tuple(skip or ()),
+        limit=limit, seed=seed, block=block, include_samples=include_samples,
+    )  # fmt: skip
+    with Progress(quiet=quiet) as progress:
+        report, folder = run_scan(options, progress.listen)
+    publish(report, folder)
+    from medaudit.cli.progress import console
+
+    print_report(report, console(), folder)
+    raise typer.Exit(report.exit_code)
+
+
+def chosen_device(device: str) -> str:
+    """auto: CUDA where the runtime, CuPy and a device are all there; otherwise what was asked."""
+    if device == "auto":
+        from medaudit.audit.machine import cuda_ready
+
+        return "cuda:0" if cuda_ready() else "cpu"
+    if device == "cuda":
+        return "cuda:0"
+    kind, _, number = device.partition(":")
+    if device != "cpu" and not (kind == "cuda" and number.isdigit()):
+        raise MedauditError(f"--device {device} is not known", "use auto, cpu, cuda or cuda:N")
+    return device
+
+
+@app.command()
+def plan(
+    model: Model,
+    policy: PolicyOption,
+    data: DataOption = None,
+    device: Device = "auto",
+    workers: Workers = 0,
+    limit: Limit = None,
+    block: Block = None,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Say what a scan would run, how long it takes, and what each check can prove."""
+    from medaudit.audit.estimate import estimate
+    from medaudit.audit.scan import Options
+    from medaudit.cli.tables import print_plan
+
+    options = Options(model, policy, data, device=chosen_device(device), workers=workers, limit=limit, block=block)
+    print_plan(estimate(options))
+
+
+@app.command()
+def inspect(model: Model, debug: Annotated[bool, typer.Option(help="show tracebacks")] = False) -> None:
+    """Show a model's inputs, outputs, operators, digests and findings; exit 1 on a high finding."""
+    from medaudit.audit.machine import inspect_model
+    from medaudit.cli.tables import print_facts
+
+    facts, problem = inspect_model(model)
+    print_facts(facts, problem)
+    raise typer.Exit(1 if problem or any(f.severity == "high" for f in facts.findings) else 0)
+
+
+@policies.command("init")
+def policy_init(
+    model: Model,
+    data: DataOption = None,
+    domain: Annotated[Optional[str], typer.Option(help="signal, image, table or sequence")] = None,
+    effort: Annotated[str, typer.Option(help="quick (a minute), standard (ten) or thorough (hours)")] = "standard",
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="write here instead of standard output")] = None,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Write a starter policy that scans as it is, with every applicable rule."""
+    from medaudit.audit.starter import starter_policy
+    from medaudit.core.files import write_atomic
+
+    if data is None:
+        raise MedauditError("policy init needs records to look at", "give --data FILE.npz")
+    text = starter_policy(model, data, domain or "", effort)
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_atomic(out, text.encode())
+        typer.echo(f"wrote {out}", err=True)
+
+
+@policies.command("check")
+def policy_check(
+    files: Annotated[list[str], typer.Argument(metavar="POLICY...")],
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Validate policies; every problem with line, column and a suggestion."""
+    from medaudit.policy import loader
+    from medaudit.rule import find, settings_of
+
+    bad = False
+    for name in files:
+        try:
+            policy, document = loader.load(loader.find(name))
+            for i, check in enumerate(policy.checks):
+                try:
+                    settings_of(find(check.rule), check.with_)
+                except ValueError as error:
+                    raise document.error(("checks", i, "rule"), str(error)) from error
+            typer.echo(f"{name}: valid, {len(policy.checks)} checks")
+        except MedauditError as error:
+            bad = True
+            typer.echo(str(error), err=True)
+    raise typer.Exit(2 if bad else 0)
+
+
+@app.command()
+def rules() -> None:
+    """List the rules."""
+    from medaudit.cli.tables import print_rules
+
+    print_rules()
+
+
+@app.command()
+def explain(rule: Annotated[str, typer.Argument(help="a rule's name")]) -> None:
+    """Print one rule's page."""
+    from medaudit.rule import find
+
+    try:
+        found = find(rule)
+    except ValueError as error:
+        raise MedauditError(str(error)) from error
+    typer.echo(f"{found.name} ({found.id})\n\n{found.page}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Render a run's report again."""
+    from medaudit.report import read_json
+    from medaudit.report.bundle import publish
+
+    publish(read_json(run / "report.json"), run)
+    typer.echo(f"{run / 'report.html'}")
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    case: Annotated[str, typer.Argument(metavar="CASE", help="a case's id, as in the report")],
+    model: Annotated[Path, typer.Option(help="the model file")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="the data file")],
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="write clean and perturbed arrays here (.npz)")] = None,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Rebuild one finding, ask the model again, and export its arrays."""
+    from medaudit.audit.replay import replay as run_replay
+
+    outcome = run_replay(run, case, model, data, out)
+    for name, value in outcome.items():
+        typer.echo(f"{name}: {value}")
+    raise typer.Exit(0 if outcome["reproduced"] else 1)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do, what is wrong with the installation, and the repair."""
+    from medaudit.audit.machine import doctor as examine
+    from medaudit.cli.tables import print_doctor
+
+    raise typer.Exit(print_doctor(examine()))
+
+
+def run() -> None:
+    """Entry point: errors in one sentence, exit codes as documented."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except MedauditError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"medaudit: {error}\n")
+        if error.exit_code == 4:
+            sys.stderr.write("This is a fault of medaudit or of the machine; --debug shows more.\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        from medaudit.cli.progress import resume_hint
+
+        sys.stderr.write(f"interrupted; {resume_hint()}\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    run()

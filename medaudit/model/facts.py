@@ -1,0 +1,68 @@
+"""What is known of a model file, as plain data that any process may hold."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, field
+
+CPU_BLOCKS = ((4 << 10, 64), (24 << 10, 32))  # (rows of fewer bytes, block); 8 for larger rows
+CUDA_BYTES = 64 << 20  # of one block's input
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A graph input or output as declared (declarations may be wrong)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str | None, ...] | None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One remark of the static walk."""
+
+    severity: str  # high | medium | low | info
+    text: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the static walk found."""
+
+    path: str
+    files: tuple[tuple[str, str, int], ...]  # (path relative to the model's folder, sha256, bytes)
+    ir: int
+    opsets: tuple[tuple[str, int], ...]
+    producer: str
+    graph: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    operators: tuple[tuple[str, int], ...]
+    parameters: int
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def sha256(self) -> str:
+        """Identity of the model: one digest over the digests of all its files."""
+        lines = "".join(f"{sha} {name}\n" for name, sha, _ in self.files)
+        return hashlib.sha256(lines.encode()).hexdigest() if len(self.files) > 1 else self.files[0][1]
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How rows may be grouped: kind "free" as exported, "freed" rewritten, "fixed" padded to size."""
+
+    kind: str
+    size: int = 0  # fixed: rows per call
+    reason: str = ""
+
+
+def block_size(row_bytes: int, batching: Batching, device: str) -> int:
+    """Rows per block, from row bytes and device only: timing never decides it."""
+    if batching.kind == "fixed":
+        return batching.size
+    if device.startswith("cuda"):
+        return max(8, min(1024, 1 << int(math.log2(max(8, CUDA_BYTES // max(1, row_bytes))))))
+    return next((block for limit, block in CPU_BLOCKS if row_bytes < limit), 8)

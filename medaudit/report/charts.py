@@ -1,0 +1,161 @@
+"""Charts of checks: success against queries, sizes of changes, and the overview of shares."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from medaudit.audit.results import Check, Curve, Report
+from medaudit.report import text
+from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
+
+
+def curve(found: Curve, budget: int | None) -> bytes:
+    """Share broken against queries, with its band."""
+    keep = thinned(len(found.queries), 240)
+    x = np.asarray(found.queries, dtype=float)[keep]
+    mid, low, high = (100 * np.asarray(v)[keep] for v in (found.success, found.low, found.high))
+    with settings():
+        figure = new(6.6, 2.7)
+        axes = figure.add_subplot()
+        axes.fill_between(
+            x, low, high, step="post", color=BLUE, alpha=0.18, linewidth=0, label="bounds"
+        )
+        axes.step(x, mid, where="post", color=BLUE, linewidth=1.6, label="patients broken")
+        if budget:
+            axes.axvline(budget, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="budget")
+        axes.set_ylim(0, 100)
+        axes.set_xlim(0, max(float(x[-1]), float(budget or 0)) * 1.02 or 1.0)
+        axes.set_xlabel("queries per sample")
+        axes.set_ylabel("patients broken, %")
+        axes.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
+        axes.grid(color="#e3e7ec", linewidth=0.5)
+        axes.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none", fontsize=7)
+        return svg(figure)
+
+
+def curve_rows(found: Curve, most: int = 12) -> list[tuple[str, ...]]:
+    """The curve as a short table."""
+    rows = []
+    for i in thinned(len(found.queries), most):
+        band = f"{text.share(found.low[i])} to {text.share(found.high[i])}"
+        rows.append((f"{found.queries[i]:,}", text.share(found.success[i]), band))
+    return rows
+
+
+def thinned(count: int, most: int) -> list[int]:
+    """At most `most` indices of `count`, the ends among them."""
+    return (
+        sorted({int(i) for i in np.linspace(0, count - 1, min(count, most)).round()})
+        if count
+        else []
+    )
+
+
+def distances(check: Check) -> list[float]:
+    """Distances of the broken cases in the threat's norm; empty unless they differ."""
+    norm = check.threat.norm if check.threat else ""
+    found = sorted(c.distance[norm] for c in check.cases if c.success and norm in c.distance)
+    return found if len(found) >= 5 and found[-1] > 1.02 * found[0] else []
+
+
+def histogram(check: Check, values: list[float]) -> bytes:
+    """How large the changes were that broke a case, each case a tick below."""
+    threat = check.threat
+    unit = text.clean(threat.unit, 40) if threat else ""
+    with settings():
+        figure = new(6.6, 2.2)
+        axes = figure.add_subplot()
+        axes.hist(
+            values,
+            bins=min(24, max(5, len(values) // 3)),
+            color="#b9cfe8",
+            edgecolor=BLUE,
+            linewidth=0.6,
+        )
+        top = axes.get_ylim()[1]
+        axes.plot(
+            values,
+            np.full(len(values), -0.07 * top),
+            "|",
+            color=INK,
+            markersize=6,
+            markeredgewidth=0.7,
+        )
+        axes.set_ylim(-0.14 * top, top)
+        axes.axhline(0, color=FAINT, linewidth=0.6)
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.set_major_formatter(lambda v, _: "" if v < 0 else f"{v:.0f}")
+        if threat and threat.eps <= 1.5 * values[-1]:
+            axes.axvline(
+                threat.eps, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="stated limit"
+            )
+            axes.legend(
+                loc="upper right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=7
+            )
+        axes.set_xlim(left=0)
+        axes.set_xlabel(f"size of the change that broke the case{', ' + unit if unit else ''}")
+        axes.set_ylabel("cases")
+        return svg(figure)
+
+
+class Dot(NamedTuple):
+    """One line of the overview."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    op: str
+    threshold: float
+    verdict: str
+
+
+def dots(report: Report) -> list[Dot]:
+    """Measured shares that the policy bounds."""
+    out = []
+    for check in report.checks:
+        for need in check.required:
+            value = check.metrics.get(need.metric)
+            if value is None or value.value is None or not text.is_share(value):
+                continue
+            low, high = (
+                value.low if value.low is not None else 0.0,
+                value.high if value.high is not None else 1.0,
+            )
+            dot = Dot(check.id, value.value, low, high, need.op, need.threshold, need.verdict)
+            out.append(dot)
+    return out[:40]
+
+
+def overview(found: list[Dot]) -> bytes:
+    """Each share with its bounds on one scale, the required side shaded."""
+    marks = {"pass": "o", "fail": "X", "inconclusive": "D"}
+    with settings():
+        figure = new(7.2, 0.75 + 0.3 * len(found))
+        axes = figure.add_subplot()
+        for y, dot in enumerate(found):
+            side = (
+                (100 * dot.threshold, 100.0) if dot.op == "at_least" else (0.0, 100 * dot.threshold)
+            )
+            axes.barh(y, side[1] - side[0], left=side[0], height=0.62, color="#e4e9ef")
+            axes.plot([100 * dot.threshold] * 2, [y - 0.31, y + 0.31], color=INK, linewidth=1.2)
+            axes.plot([100 * dot.low, 100 * dot.high], [y, y], color=BLUE, linewidth=1.6)
+            face = PAPER if dot.verdict == "inconclusive" else BLUE
+            axes.plot(
+                100 * dot.value,
+                y,
+                marks.get(dot.verdict, "s"),
+                color=BLUE,
+                markerfacecolor=face,
+                markersize=6,
+            )
+        axes.set_yticks(
+            range(len(found)), [f"{text.clean(d.name, 30)}: {d.verdict}" for d in found]
+        )
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(len(found) - 0.4, -0.6)
+        axes.set_xlim(-1, 101)
+        axes.set_xlabel("share of patients, %")
+        return svg(figure)

@@ -1,0 +1,113 @@
+"""Figures as small SVG images: the common ground.
+
+Every figure is its own `matplotlib.figure.Figure`; pyplot and its global state are not used.
+Text stays text, so a foreign name can be drawn in any script; style attributes become
+presentation attributes, so no content policy can strip them.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import warnings
+from typing import Any, NamedTuple
+
+INK, FAINT, PAPER, BLUE = "#1b1f24", "#9aa4af", "#ffffff", "#1f5fa8"
+SETTINGS = {
+    "svg.hashsalt": "medaudit",
+    "svg.fonttype": "none",
+    "svg.image_inline": True,
+    "text.parse_math": False,
+    "text.usetex": False,
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "path.simplify": True,
+    "path.simplify_threshold": 0.2,
+}
+FONT = "'DejaVu Sans', Verdana, 'Segoe UI', Arial, sans-serif"
+
+
+class Drawn(NamedTuple):
+    """One item of a drawn case: an image, a table, or a note that says why there is none."""
+
+    kind: str  # figure | table | note
+    text: str  # caption, or the note itself
+    alt: str = ""
+    svg: bytes = b""
+    head: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    marked: frozenset[int] = frozenset()  # rows that were changed
+    wide: bool = False  # needs the whole width of the page
+    folded: bool = False
+
+
+def new(width: float, height: float) -> Any:
+    """An empty figure, inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+
+
+def settings() -> Any:
+    """Our settings for the time of a drawing; the caller's come back afterwards."""
+    import matplotlib as mpl
+
+    return mpl.rc_context(SETTINGS)
+
+
+def svg(figure: Any) -> bytes:
+    """The figure as compact SVG: the same bytes for the same figure."""
+    buffer = io.BytesIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    figure.clear()
+    return compact(buffer.getvalue().decode())
+
+
+def compact(source: str) -> bytes:
+    """Drop prolog and metadata, round coordinates, turn style into presentation attributes."""
+    body = source[source.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>\s*", "", body, flags=re.S)
+    body = re.sub(r'<style type="text/css">.*?</style>\s*', "", body, flags=re.S)
+    body = re.sub(r"<!--.*?-->\s*", "", body, flags=re.S)
+    joins = '<svg stroke-linejoin="round" stroke-linecap="butt"'
+    body = body.replace("<svg", joins, 1)
+    body = re.sub(r' style="([^"]*)"', _presentation, body)
+    body = re.sub(r' d="([^"]*)"', _shorter, body)
+    return re.sub(r">\s+<", "><", body).strip().encode()
+
+
+def _presentation(match: re.Match[str]) -> str:
+    out = []
+    for part in match[1].split(";"):
+        name, _, value = part.partition(":")
+        name, value = name.strip(), value.strip()
+        if name == "font":
+            out.append(f'font-size="{re.search(r"[0-9.]+px", value)[0]}" font-family="{FONT}"')  # type: ignore[index]
+        elif name == "font-family":
+            out.append(f'font-family="{FONT}"')
+        elif name:
+            out.append(f'{name}="{value}"')
+    return " " + " ".join(out) if out else ""
+
+
+def _shorter(match: re.Match[str]) -> str:
+    path = re.sub(r"-?\d+\.\d+", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), match[1])
+    return f' d="{" ".join(path.split())}"'
+
+
+def data_uri(image: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(image).decode()

@@ -1,0 +1,175 @@
+"""What the page needs of a report, worked out: orders, picks, links, folded text."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import urllib.parse
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from medaudit.audit.results import Case, Check, Compliance, Report
+from medaudit.report import charts, text
+from medaudit.report.evidence import draw_case
+from medaudit.report.figures import Drawn
+
+FIRST, MOST = 20, 200  # cases open, and cases listed at all
+SPACE = 1_000_000  # bytes of drawn cases in one page
+TOO_LARGE = "Not drawn, to keep this page small. The replay command draws it from the evidence."
+
+
+class Block(NamedTuple):
+    """A piece of a rule's page."""
+
+    kind: str  # heading | paragraph | item | code
+    text: str
+
+
+class Pick(NamedTuple):
+    """A case that is drawn, and why this one."""
+
+    why: str
+    case: Case
+    items: list[Drawn]
+
+
+class CheckView(NamedTuple):
+    """One check with everything around it."""
+
+    anchor: str
+    check: Check
+    ranked: list[Case]
+    curve: bytes
+    curve_rows: list[tuple[str, ...]]
+    histogram: bytes
+    picks: list[Pick]
+    page: list[Block]
+
+
+def checks(report: Report, run_folder: Path) -> list[CheckView]:
+    """All checks in the policy's order; worst cases are drawn before median ones."""
+    ranked = [rank(check) for check in report.checks]
+    picks: list[list[Pick]] = [[] for _ in report.checks]
+    space = SPACE
+    for turn in (0, 1):
+        for i, cases in enumerate(ranked):
+            chosen = choose(cases)
+            if turn < len(chosen):
+                why, case = chosen[turn]
+                items = draw(case, run_folder) if space > 0 else [Drawn("note", TOO_LARGE)]
+                space -= sum(len(item.svg) for item in items)
+                picks[i].append(Pick(why, case, items))
+    return [view(i, report.checks[i], ranked[i], picks[i]) for i in range(len(ranked))]
+
+
+def view(index: int, check: Check, ranked: list[Case], picks: list[Pick]) -> CheckView:
+    """Charts and page of one check."""
+    sizes = charts.distances(check)
+    drawn = check.curve if check.curve and check.curve.queries else None
+    return CheckView(
+        f"check-{index + 1}",
+        check,
+        ranked,
+        charts.curve(drawn, check.queries.budget_per_sample) if drawn else b"",
+        charts.curve_rows(drawn) if drawn else [],
+        charts.histogram(check, sizes) if sizes else b"",
+        picks,
+        blocks(check.page),
+    )
+
+
+def rank(check: Check) -> list[Case]:
+    """Worst first: broken before not broken, then by distance where it says something, then queries."""
+    norm = check.threat.norm if check.threat else ""
+    telling = bool(charts.distances(check))
+
+    def key(case: Case) -> tuple[bool, float, float, str]:
+        far = case.distance.get(norm, math.inf) if telling else 0.0
+        return (
+            not case.success,
+            far,
+            case.queries if case.queries is not None else math.inf,
+            case.id,
+        )
+
+    return sorted(check.cases, key=key)
+
+
+def choose(ranked: list[Case]) -> list[tuple[str, Case]]:
+    """The worst and the median broken case that left evidence."""
+    broken = [case for case in ranked if case.success and case.evidence]
+    if not broken:
+        return []
+    first, middle = broken[0], broken[(len(broken) - 1) // 2]
+    worst = ("Worst case", first)
+    return [worst] if middle is first else [worst, ("Median case", middle)]
+
+
+def draw(case: Case, run_folder: Path) -> list[Drawn]:
+    """A case drawn from the run folder, and from nowhere else."""
+    if not link(case.evidence):
+        return [Drawn("note", "The evidence of this case is not inside the run folder.")]
+    path = (run_folder / str(case.evidence)).resolve()
+    if not path.is_relative_to(run_folder.resolve()):
+        return [Drawn("note", "The evidence of this case is not inside the run folder.")]
+    return draw_case(path)
+
+
+def link(path: str | None) -> str:
+    """A relative link to a file in the run folder; "" where the path leads elsewhere."""
+    if not path or "\\" in path:
+        return ""
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts:
+        return ""
+    return urllib.parse.quote(str(pure), safe="/", errors="replace")
+
+
+def replay(run_folder: Path, case: Case) -> str:
+    """The command that rebuilds a case, quoted for a shell."""
+    return f"medaudit replay {quoted(run_folder)} {shlex.quote(text.clean(case.id))}"
+
+
+def quoted(run_folder: Path) -> str:
+    """The run folder's name for a shell."""
+    return shlex.quote(text.clean(run_folder.resolve().name or "."))
+
+
+def blocks(page: str) -> list[Block]:
+    """A rule's page: underlined or '#' headings, '- ' items, indented code, paragraphs."""
+    out: list[Block] = []
+    for chunk in page.replace("\r\n", "\n").split("\n\n"):
+        lines = [line for line in chunk.split("\n") if line.strip()]
+        if len(lines) > 1 and set(lines[1].strip()) <= set("-=~") and len(lines[1].strip()) > 2:
+            out.append(Block("heading", lines[0]))
+            lines = lines[2:]
+        if not lines:
+            continue
+        if lines[0].startswith("#"):
+            out.append(Block("heading", lines.pop(0).lstrip("# ")))
+        if lines and all(line.startswith("    ") for line in lines):
+            out += [Block("code", line) for line in lines]
+        elif lines and lines[0].lstrip().startswith(("- ", "* ")):
+            out += _items(lines)
+        elif lines:
+            out.append(Block("paragraph", " ".join(lines)))
+    return out[:200]
+
+
+def _items(lines: list[str]) -> list[Block]:
+    """Lines that start with a dash or a star, continued by the lines below them."""
+    out: list[Block] = []
+    for line in lines:
+        if line.lstrip().startswith(("- ", "* ")):
+            out.append(Block("item", line.lstrip()[2:]))
+        else:
+            out[-1] = out[-1]._replace(text=f"{out[-1].text} {line.strip()}")
+    return out
+
+
+def frameworks(report: Report) -> dict[str, list[Compliance]]:
+    """References by framework, in the report's order."""
+    out: dict[str, list[Compliance]] = {}
+    for item in report.compliance:
+        out.setdefault(f"{item.framework} · {item.edition} · {item.status}", []).append(item)
+    return out

@@ -1,0 +1,130 @@
+"""The words of the report: verdicts, states, and the sentence a safety officer reads first."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from medaudit.audit.results import Check, Report
+from medaudit.report.text import clean
+
+VERDICTS = {
+    "pass": "Pass",
+    "fail": "Fail",
+    "inconclusive": "Inconclusive",
+    "error": "Error",
+    "not-run": "Not run",
+}
+SIGNS = {"pass": "✓", "fail": "✗", "inconclusive": "?", "error": "!", "not-run": "–"}
+LEGEND = {
+    "pass": "The bound of the measured value lies on the required side. For an attack this means: "
+    "not broken by these attacks within this budget. Other attacks, or more queries, may break it.",
+    "fail": "The opposite bound lies on the wrong side of the requirement, or the model itself "
+    "misbehaved. The cases are kept and can be replayed.",
+    "inconclusive": "Neither could be shown: too few patients for this requirement, or a flag "
+    "says that the measurement cannot be trusted.",
+    "error": "The tool or the machine failed here. Nothing is claimed either way.",
+    "not-run": "Named in the policy, not tested in this run. It is not a pass.",
+}
+STATES = {
+    "evidence": "Evidence: a measured result bears on it",
+    "partial": "Partial: a measured result bears on part of it",
+    "not-assessed": "Not assessed in this run",
+    "out-of-reach": "Out of reach of a black-box audit of a model file",
+}
+FAMILIES = {
+    "SA": "sanity of model and protocol",
+    "IN": "integrity of the model file",
+    "CO": "corruptions",
+    "EV": "evasion",
+    "EX": "explanations",
+    "TR": "triggers",
+    "CE": "certificates",
+}
+ACCESS = {
+    "scores": "the attacker sees the model's scores",
+    "labels": "the attacker sees only the decision",
+}
+NORMS = {
+    "linf": "largest change of any single number",
+    "l2": "Euclidean length of the change",
+    "l0": "how many features change",
+}
+METRICS = {
+    "robust_accuracy": "patients whose answer stays right under attack",
+    "attack_success": "patients whose answer the attack turns",
+    "median_distance": "median size of the smallest change found",
+    "auroc": "area under the ROC curve",
+}
+CODE_VERDICT = {
+    0: "every selected check passed",
+    1: "a check failed",
+    2: "the audit could not start",
+    3: "nothing failed, but something is undecided or was not run",
+    4: "a check ended in an error",
+    130: "interrupted",
+}
+
+
+def waived(check: Check, day: str) -> bool:
+    """Whether a waiver was live on the day of the run (both dates are ISO)."""
+    return check.waiver is not None and check.waiver.get("expires", day) >= day[:10]
+
+
+def counts(report: Report) -> dict[str, int]:
+    """Checks per verdict, worst first, only those that occur."""
+    found = Counter(check.verdict for check in report.checks)
+    order = ("fail", "error", "inconclusive", "not-run", "pass")
+    return {verdict: found[verdict] for verdict in order if found[verdict]}
+
+
+def tally(report: Report) -> str:
+    """1 failed, 1 inconclusive, 3 passed."""
+    words = {"fail": "failed", "error": "in error", "not-run": "not run", "pass": "passed"}
+    parts = [f"{n} {words.get(verdict, verdict)}" for verdict, n in counts(report).items()]
+    return ", ".join(parts) or "no check ran"
+
+
+def headline(report: Report) -> str:
+    """One plain sentence: how many of how many checks, and which."""
+    total, found = len(report.checks), counts(report)
+    failed = [c for c in report.checks if c.verdict == "fail"]
+    if failed:
+        return f"{len(failed)} of {total} checks failed: {titles(failed)}."
+    if found.get("error"):
+        broken = [c for c in report.checks if c.verdict == "error"]
+        return f"No verdict: {len(broken)} of {total} checks ended in an error: {titles(broken)}."
+    if found.get("inconclusive"):
+        open_ = [c for c in report.checks if c.verdict == "inconclusive"]
+        return (
+            f"No check failed, but {len(open_)} of {total} could not be decided: {titles(open_)}."
+        )
+    if not found.get("pass"):
+        return "Nothing was tested: no check of the policy ran."
+    if found.get("not-run"):
+        return f"{found['pass']} of {total} checks passed; the others were not run."
+    return f"All {total} checks passed." if total > 1 else "The one check passed."
+
+
+def meaning(report: Report) -> list[str]:
+    """What follows from the verdict, in sentences."""
+    out = []
+    live = [c for c in report.checks if c.verdict == "fail" and waived(c, report.run.started)]
+    if report.run.status == "interrupted":
+        out.append("The run was interrupted: what is shown is a part of the policy.")
+    if any(c.verdict == "fail" for c in report.checks):
+        out.append("Read the failed checks below before anyone relies on this model.")
+    if live:
+        out.append(f"Covered by a waiver that is still valid: {titles(live)}.")
+    if any(c.verdict == "pass" and c.threat for c in report.checks):
+        out.append(
+            "An attack check that passed says: not broken by these attacks within this budget. "
+            "It does not say that the model cannot be broken."
+        )
+    return out
+
+
+def titles(checks: list[Check], most: int = 4) -> str:
+    """Titles joined for a sentence."""
+    names = [clean(f"{c.title} ({c.id})", 100) for c in checks[:most]]
+    rest = len(checks) - most
+    return "; ".join(names) + (f"; and {rest} more" if rest > 0 else "")

@@ -1,0 +1,118 @@
+"""What a rule is: metadata, a page, settings, and how its parts are composed."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medaudit.core.interface import Interface
+from medaudit.core.protocol import Attack
+from medaudit.core.region import Region
+from medaudit.oracle.goal import Goal
+
+FAMILIES = {
+    "SA": "sanity of model and protocol",
+    "EV": "evasion",
+}
+HEADINGS = (
+    "What it asks",
+    "How it works",
+    "What a failure means",
+    "What a pass does not mean",
+    "Settings",
+    "Cost",
+    "References",
+)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rule may look at when it builds an attack."""
+
+    interface: Interface
+    region: Region
+    goal: Goal
+    access: str
+    clearance: float  # numeric noise floor of the model's scores
+    settings: Any  # the rule's own settings type
+    donors: np.ndarray | None = None  # [S, D] clean points to start from
+    kinds: np.ndarray | None = None  # [S] their decisions
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule. `kind` says who runs it: "attack" (engine), or a protocol check of the audit."""
+
+    id: str  # stable, for machines: EV101
+    name: str  # what a policy writes: square-noise
+    title: str
+    kind: str  # attack | baseline | repeatability | row-purity | batch-isolation | finite-answers
+    metrics: tuple[str, ...]  # the first is the default of `require`
+    page: str  # the module's docstring
+    access: str = ""  # scores | labels: what the attacker must see
+    norms: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ("signal", "image", "table", "sequence")
+    settings: Any = None  # a NamedTuple type; None: no settings
+    build: Callable[[Context], Attack] | None = None
+    smallest: bool = False  # the attack minimises distance
+    strength: int = 0  # among attacks of one norm: labels < scores
+
+    @property
+    def family(self) -> str:
+        return self.id[:2]
+
+    def applies(self, interface: Interface) -> str:
+        """Why the rule cannot run on this model; "" when it can."""
+        domains = {item.domain for item in interface.inputs}
+        if not domains & set(self.domains):
+            return f"it needs {' or '.join(self.domains)} data"
+        if self.access == "scores" and interface.output.task == "label":
+            return "the model gives labels only, and this attack needs scores"
+        return ""
+
+
+def settings_of(rule: Rule, given: dict[str, Any]) -> Any:
+    """The rule's settings with the policy's `with:` values. Raises ValueError per fault."""
+    if rule.settings is None:
+        if given:
+            raise ValueError(f"rule {rule.name} has no settings")
+        return None
+    defaults = rule.settings()
+    for name, value in given.items():
+        if name not in defaults._fields:
+            raise ValueError(f"rule {rule.name} has no setting {name!r}; it has: {', '.join(defaults._fields)}")
+        kind = type(getattr(defaults, name))
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if type(value) is not kind or (kind in (int, float) and not value > 0):
+            raise ValueError(f"setting {name} of rule {rule.name} must be a positive {kind.__name__}")
+        defaults = defaults._replace(**{name: value})
+    return defaults
+
+
+def page_of(module: types.ModuleType) -> str:
+    """A module's docstring as the rule's page."""
+    return inspect.cleandoc(module.__doc__ or "")
+
+
+def sections(page: str) -> dict[str, str]:
+    """Heading -> text of a page; "" holds the title."""
+    parts = re.split(r"^(.+)\n-{3,}\n", page, flags=re.M)
+    out = {"": parts[0].strip()}
+    for heading, text in zip(parts[1::2], parts[2::2], strict=True):
+        out[heading.strip()] = text.strip()
+    return out
+
+
+def as_dict(settings: Any) -> dict[str, Any]:
+    """Settings for the resolved policy."""
+    if settings is None:
+        return {}
+    return dict(settings._asdict()) if hasattr(settings, "_asdict") else dataclasses.asdict(settings)

@@ -1,0 +1,135 @@
+"""Bounds from counts and lists: exact where a small sample allows it.
+
+Every bound is one-sided at the given confidence; a pair of them is a two-sided interval at
+1 - 2 (1 - confidence).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Estimate(NamedTuple):
+    """A value with one-sided bounds. inf and nan are allowed here, not in the report."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+
+
+def share(k: int, n: int, confidence: float) -> Estimate:
+    """Clopper-Pearson (1934) bounds of k out of n."""
+    from scipy.special import betaincinv
+
+    if n == 0:
+        return Estimate(math.nan, 0.0, 1.0, 0, "Clopper-Pearson")
+    alpha = 1 - confidence
+    low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, alpha))
+    high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - alpha))
+    return Estimate(k / n, low, high, n, "Clopper-Pearson")
+
+
+def median(values: np.ndarray, confidence: float) -> Estimate:
+    """Median with distribution-free bounds from order statistics; inf means not reached.
+
+    The r-th smallest of n lies below the median unless fewer than r values do, and that number
+    is binomial(n, 1/2).
+    """
+    from scipy.special import bdtr
+
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    n = ordered.size
+    if n == 0:
+        return Estimate(math.nan, math.nan, math.nan, 0, "order statistics")
+    alpha = 1 - confidence
+    # largest r with P(Bin(n, 1/2) <= r - 1) <= alpha
+    r = 0
+    while r < n and bdtr(r, n, 0.5) <= alpha:
+        r += 1
+    low = ordered[r - 1] if r else -math.inf
+    high = ordered[n - r] if r else math.inf
+    middle = ordered[(n - 1) // 2]
+    other = ordered[n // 2]
+    value = middle if middle == other or math.isinf(other) else (middle + other) / 2
+    return Estimate(float(value), float(low), float(high), n, "order statistics")
+
+
+def mean(values: np.ndarray, confidence: float) -> Estimate:
+    """Mean with Student's bounds over independent groups."""
+    from scipy.special import stdtrit
+
+    values = np.asarray(values, dtype=np.float64)
+    n = values.size
+    if n < 2:
+        middle = float(values[0]) if n else math.nan
+        return Estimate(middle, -math.inf, math.inf, n, "Student")
+    half = float(stdtrit(n - 1, confidence)) * float(values.std(ddof=1)) / math.sqrt(n)
+    return Estimate(float(values.mean()), float(values.mean()) - half, float(values.mean()) + half, n, "Student")
+
+
+def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float) -> Estimate:
+    """Area under the ROC curve with DeLong's variance (DeLong, DeLong, Clarke-Pearson 1988)."""
+    from scipy.special import ndtri
+    from scipy.stats import rankdata
+
+    positive = np.asarray(positive, dtype=bool)
+    a, b = np.asarray(scores)[positive], np.asarray(scores)[~positive]
+    m, n = a.size, b.size
+    if m == 0 or n == 0:
+        return Estimate(math.nan, 0.0, 1.0, m + n, "DeLong")
+    ranks = rankdata(np.concatenate([a, b]))
+    # Placement values: share of the other class below each score.
+    va = (ranks[:m] - rankdata(a)) / n
+    vb = 1 - (ranks[m:] - rankdata(b)) / m
+    area = float(va.mean())
+    if m < 2 or n < 2:
+        return Estimate(area, 0.0, 1.0, m + n, "DeLong")
+    deviation = math.sqrt(va.var(ddof=1) / m + vb.var(ddof=1) / n)
+    half = float(ndtri(confidence)) * deviation
+    return Estimate(area, max(0.0, area - half), min(1.0, area + half), m + n, "DeLong")
+
+
+def count(k: int, n: int) -> Estimate:
+    """A plain count over the rows tested: no sampling, so no interval."""
+    return Estimate(float(k), float(k), float(k), n, "count")
+
+
+def judge(estimate: Estimate, op: str, threshold: float) -> str:
+    """pass, fail or inconclusive. NaN never passes."""
+    if any(math.isnan(v) for v in estimate[:3]):
+        return "inconclusive"
+    good, bad = (estimate.low, estimate.high) if op == "at_least" else (estimate.high, estimate.low)
+    if (good >= threshold) if op == "at_least" else (good <= threshold):
+        return "pass"
+    if (bad < threshold) if op == "at_least" else (bad > threshold):
+        return "fail"
+    return "inconclusive"
+
+
+def more_needed(k: int, n: int, op: str, threshold: float, confidence: float) -> int | None:
+    """Groups beyond n at which the same rate would give pass or fail; None if none up to 100,000."""
+    if n == 0:
+        return None
+    rate = k / n
+    if rate == threshold:
+        return None
+    total = n
+    while total <= 100_000:
+        total = total + max(1, total // 20)
+        if judge(share(round(rate * total), total, confidence), op, threshold) != "inconclusive":
+            return total - n
+    return None
+
+
+def pass_from(n: int, op: str, threshold: float, confidence: float) -> int | None:
+    """For a share: the count out of n from which (at_least) or up to which (at_most) a check passes."""
+    counts = range(n + 1) if op == "at_least" else range(n, -1, -1)
+    for k in counts:
+        if judge(share(k, n, confidence), op, threshold) == "pass":
+            return k
+    return None
