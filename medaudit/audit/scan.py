@@ -219,7 +219,7 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
         worker.ask("prepare", (specs, plan.clean))
         return worker
 
-    pool = Pool(ready, _workers(plan.options), LANES_HELD, SILENCE)
+    pool = Pool(ready, worker_count(plan.options), LANES_HELD, SILENCE)
     latest: dict[int, dict[str, float]] = {}
     for kind, value in pool.run(lanes, journal.snapshots()):
         if kind == "cases":
@@ -251,7 +251,7 @@ def _fault(why: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _workers(options: Options) -> int:
+def worker_count(options: Options) -> int:
     import os
 
     if options.workers:

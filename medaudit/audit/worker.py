@@ -27,6 +27,7 @@ from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec
 from medaudit.core import streams
 from medaudit.core.arrays import Array, array_module, map_tree
 from medaudit.core.errors import EngineError, MedauditError
+from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes
 from medaudit.core.region import LINF, L0, Region
 from medaudit.data import Dataset
@@ -102,6 +103,13 @@ class Worker:
         path, device = payload
         return list(sessions.open_session(Path(path), device).get_providers())
 
+    def do_providers(self, _: None) -> list[str]:
+        return sessions.available()
+
+    def do_cuda(self, _: None) -> None:
+        """Raises ModelError unless a real CUDA session can be had."""
+        sessions.open_session(sessions.tiny_model(), "cuda:0")
+
     def do_discover(self, payload: tuple[str, str, Any, str]) -> Found:
         path, data, section, hint = payload
         facts, _ = files.inspect(Path(path))
@@ -116,6 +124,9 @@ class Worker:
 
     def do_protocol(self, payload: tuple[str, np.ndarray, int]) -> protocol_checks.Comparison:
         return self._ready().protocol(*payload)
+
+    def do_replay(self, payload: tuple[int, np.ndarray]) -> dict[str, Any]:
+        return self._ready().replay(*payload)
 
     def do_calibrate(self, seconds: float) -> float:
         return self._ready().calibrate(seconds)
@@ -188,6 +199,18 @@ class Bench:
         if kind == "row-purity":
             return protocol_checks.row_purity(points, self._ask, decided, key)
         return protocol_checks.batch_isolation(points, self._ask, self._alone, decided)
+
+    def replay(self, sample: int, delta: np.ndarray) -> dict[str, Any]:
+        """Clean and perturbed record, each asked alone; their answers, and arrays as fed."""
+        clean = self.points[sample]
+        point = (clean.astype(np.float64) + delta).astype(np.float32)
+        arrays: dict[str, np.ndarray] = {"clean": clean, "perturbed": point}
+        for word, row in (("clean", clean), ("perturbed", point)):
+            for name, tensor in self.reference.codec.encode(row[None]).items():
+                arrays[f"{word}__{name}"] = tensor.astype(str) if tensor.dtype == object else tensor
+        answers = [self.reference.answer(row[None]) for row in (clean, point)]
+        words = [decision_words(self.spec.interface.output, a) for a in answers]
+        return {"before": words[0], "after": words[1], "arrays": arrays}
 
     def calibrate(self, seconds: float) -> float:
         """Seconds per row in blocks, best of several rounds."""
@@ -406,7 +429,9 @@ class Verifier:
         record["verification"] = 1
         _, hit = self.judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
         record["distance"] = distance
-        record["before"], record["after"] = self._words(self.clean.single[[sample]]), self._words(answer)
+        output = bench.spec.interface.output
+        record["before"] = decision_words(output, self.clean.single[[sample]])
+        record["after"] = decision_words(output, answer)
         reached = distance <= self.area.eps * (1 + 1e-5) + self._tolerance(slack)
         if not np.all(np.isfinite(answer)):
             record["note"] = "the re-check answered a number that is not finite"
@@ -433,19 +458,19 @@ class Verifier:
             return float(np.max(np.abs(delta), initial=0.0))
         return float(np.sqrt(np.sum(delta * delta)))
 
-    def _words(self, answers: np.ndarray) -> str:
-        """A decision in words."""
-        output = self.bench.spec.interface.output
-        if output.task == "segmentation":
-            return f"{int((np.asarray(decide(output, answers)) > 0).sum())} positions marked"
-        decided = np.atleast_1d(np.asarray(decide(output, answers))[0])
-        if output.task in ("multiclass", "binary", "label"):
-            k = int(decided[0])
-            return output.classes[k] if 0 <= k < len(output.classes) else f"class {k}"
-        if output.task == "multilabel":
-            found = [output.classes[k] for k in np.flatnonzero(decided == 1)]
-            return ", ".join(found) or "no finding"
-        return ", ".join(f"{v:.6g}" for v in decided[:4])
+
+def decision_words(output: Output, answers: np.ndarray) -> str:
+    """A decision in words."""
+    if output.task == "segmentation":
+        return f"{int((np.asarray(decide(output, answers)) > 0).sum())} positions marked"
+    decided = np.atleast_1d(np.asarray(decide(output, answers))[0])
+    if output.task in ("multiclass", "binary", "label"):
+        k = int(decided[0])
+        return output.classes[k] if 0 <= k < len(output.classes) else f"class {k}"
+    if output.task == "multilabel":
+        found = [output.classes[k] for k in np.flatnonzero(decided == 1)]
+        return ", ".join(found) or "no finding"
+    return ", ".join(f"{v:.6g}" for v in decided[:4])
 
 
 def _processor() -> str:

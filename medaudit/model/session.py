@@ -20,6 +20,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime as ort
 
+ort.set_default_logger_severity(4)
+
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 # What onnxruntime raises; its classes share only Exception as a base.
 _STATE = ort.capi.onnxruntime_pybind11_state
@@ -94,6 +96,16 @@ def open_session(
             "run 'medaudit doctor' to see what is missing, or use --device cpu",
         )
     return session
+
+
+def tiny_model() -> bytes:
+    """An ONNX file with one Relu: enough to ask a provider whether it works."""
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", 4]) for n in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    return bytes(model.SerializeToString())
 
 
 def run(session: ort.InferenceSession, outputs: list[str], feeds: dict[str, np.ndarray]) -> list[Any]:

@@ -91,17 +91,18 @@ def compact(source: str) -> bytes:
 
 
 def _presentation(match: re.Match[str]) -> str:
-    out = []
+    """The declarations of a style attribute as attributes; of two with one name the last holds."""
+    out: dict[str, str] = {}
     for part in match[1].split(";"):
-        name, _, value = part.partition(":")
-        name, value = name.strip(), value.strip()
-        if name == "font":
-            out.append(f'font-size="{re.search(r"[0-9.]+px", value)[0]}" font-family="{FONT}"')  # type: ignore[index]
-        elif name == "font-family":
-            out.append(f'font-family="{FONT}"')
+        name, _, value = (text.strip() for text in part.partition(":"))
+        size = re.search(r"[0-9.]+px", value)
+        if name == "font" and size:
+            out["font-size"] = size[0]
+        if name in ("font", "font-family"):
+            out["font-family"] = FONT
         elif name:
-            out.append(f'{name}="{value}"')
-    return " " + " ".join(out) if out else ""
+            out[name] = value
+    return "".join(f' {name}="{value}"' for name, value in out.items())
 
 
 def _shorter(match: re.Match[str]) -> str:

@@ -67,8 +67,12 @@ def environment() -> Environment:
             f.__name__: f
             for f in (text.share, text.number, text.quantity, text.duration, text.slug)
         },
-        **{f.__name__: f for f in (text.middle, text.interval, text.measured, text.demanded)},
+        **{
+            f.__name__: f
+            for f in (text.middle, text.interval, text.measured, text.demanded, text.confidence)
+        },
         bytes=text.size,
+        size_of=text.size_of,
         link=view.link,
     )
     made.globals.update(words=words, view=view, first=view.FIRST, most=view.MOST, dash=text.DASH)

@@ -25,8 +25,10 @@ def draw(layer: Layer, clean: np.ndarray, perturbed: np.ndarray) -> list[Drawn]:
         image = _figure(layer, order, before, after)
     count = int((strength > 0).sum())
     shown = f"the {len(order)} most changed of {len(before)} variables"
-    caption = f"{text.clean(layer.name, 60)}: {shown} ({count} changed), {layer.columns} hours. "
-    caption += "Crosses at the foot: cells without a measurement."
+    caption = (
+        f"Input {text.clean(layer.name, 60)}: {shown} ({count} changed), {layer.columns} hours. "
+    )
+    caption += "Crosses at the foot: no measurement. Dotted line: a value was added or removed."
     alt = f"Clean and perturbed values hour by hour. {caption}"
     return [Drawn("figure", caption, alt=alt, svg=image), _table(layer, before, after)]
 
@@ -46,7 +48,7 @@ def _strength(layer: Layer, before: np.ndarray, after: np.ndarray) -> np.ndarray
 
 
 def _figure(layer: Layer, order: list[int], before: np.ndarray, after: np.ndarray) -> bytes:
-    figure = new(7.2, 0.7 + 1.05 * len(order))
+    figure = new(7.2, 0.7 + 1.12 * len(order))
     axes = figure.subplots(len(order), 1, sharex=True, squeeze=False)[:, 0]
     hours = np.arange(layer.columns)
     for ax, i in zip(axes, order, strict=True):
@@ -66,6 +68,7 @@ def _figure(layer: Layer, order: list[int], before: np.ndarray, after: np.ndarra
 def _variable(ax: Any, hours: np.ndarray, clean: np.ndarray, perturbed: np.ndarray) -> None:
     ax.plot(hours, clean, "-o", color=CLEAN, linewidth=2.4, markersize=5, label="clean")
     ax.plot(hours, perturbed, "-s", color=CHANGED, linewidth=0.8, markersize=2.2, label="perturbed")
+    ax.margins(y=0.18)
     low, high = ax.get_ylim()
     missing = np.isnan(clean) & np.isnan(perturbed)
     foot = low - 0.06 * (high - low)
@@ -78,7 +81,7 @@ def _variable(ax: Any, hours: np.ndarray, clean: np.ndarray, perturbed: np.ndarr
         markeredgewidth=0.8,
     )
     for hour in hours[np.isnan(clean) != np.isnan(perturbed)]:
-        ax.axvline(hour, color=INK, linewidth=0.5, linestyle=":")
+        ax.axvline(hour, color=INK, linewidth=0.9, linestyle=":")
     ax.set_ylim(low - 0.12 * (high - low), high)
     ax.tick_params(labelsize=7)
     ax.yaxis.get_major_locator().set_params(nbins=4)

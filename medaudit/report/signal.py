@@ -216,7 +216,7 @@ def _strip(
     bins = np.array_split(whole, min(600, len(whole)))
     heights = np.array([b.max() for b in bins]) / (whole.max() or 1.0)
     x = np.linspace(left, end, len(heights))
-    axes.fill_between(x, low, low - (low - top) * heights, color="#4d5661", linewidth=0, zorder=2)
+    axes.fill_between(x, low, low - (low - top) * heights, step="mid", color="#4d5661", linewidth=0)
     scale = (end - left) / len(whole)
     ends = (left + scale * window.start, left + scale * window.stop)
     axes.plot(ends, [low + 1.6] * 2, color=INK, linewidth=2.0, solid_capstyle="butt")
@@ -249,15 +249,13 @@ def _item(
         if total > len(leads)
         else f"{total} lead(s)"
     )
-    caption = (
-        f"{text.clean(layer.name, 60)}: {some}, {when}, {scale}. Largest difference here: {peak}."
-    )
+    caption = f"Input {text.clean(layer.name, 60)}: {some}, {when}, {scale}. Largest difference here: {peak}."
     return Drawn(
         "figure",
         caption,
         alt=f"Clean and perturbed signal and their difference. {caption}",
         svg=image,
-        wide=True,
+        wide=leads[-1].column > 0,
     )
 
 

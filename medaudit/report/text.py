@@ -59,9 +59,13 @@ def share(value: float | None) -> str:
 
 def quantity(value: float | None, unit: str = "") -> str:
     """A number with its unit."""
-    if value is None or unit in ("", "1"):
-        return number(value)
-    return f"{number(value)}{unit}" if unit == "%" else f"{number(value)} {clean(unit, 40)}"
+    return with_unit(number(value), unit if value is not None else "")
+
+
+def with_unit(shown: str, unit: str) -> str:
+    if unit in ("", "1"):
+        return shown
+    return f"{shown}{unit}" if unit == "%" else f"{shown} {clean(unit, 40)}"
 
 
 def is_share(value: Value) -> bool:
@@ -69,8 +73,22 @@ def is_share(value: Value) -> bool:
 
 
 def one(value: Value, x: float | None) -> str:
-    """A number in the form of `value`."""
-    return share(x) if is_share(value) else quantity(x, value.unit)
+    """A number in the form of `value`: of measured numbers all three digits are shown."""
+    if is_share(value) or x is None or not math.isfinite(x):
+        return share(x)
+    return size_of(x, value.unit)
+
+
+def size_of(x: float, unit: str = "") -> str:
+    """A measured size with its unit, all three digits shown."""
+    if not math.isfinite(x) or abs(x) >= 100 or x == int(x):
+        return quantity(x, unit)
+    return with_unit(f"{x:#.3g}", unit)
+
+
+def confidence(value: Value) -> str:
+    """The confidence of each bound: 95%."""
+    return DASH if value.confidence is None else f"{round(100 * value.confidence, 6):g}%"
 
 
 def middle(value: Value) -> str:

@@ -1,0 +1,37 @@
+# make demo   set everything up, scan an example, say where the report is
+# make test   what CI runs: style, types, tests
+# make prove-*  slow proofs; results in benchmarks/README.md
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
+
+.PHONY: demo test install dev clean bench-limit bench-peers prove-resume prove-budgets prove-real prove-errors
+
+install: .venv/installed
+dev: .venv/dev
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit('medaudit needs Python 3.11 or newer; set PYTHON=python3.11') if sys.version_info < (3, 11) else 0"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || (echo "the venv module is missing: on Debian, apt install python3-venv" && exit 1)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+.venv/dev: .venv/installed pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,examples]"
+	@touch $@
+
+demo: .venv/installed
+	@status=0; $(RUN)/medaudit scan examples/ecg/model.onnx --policy ecg.yaml --data examples/ecg/data.npz \
+	  --include-samples --out reports/demo-$$(date +%Y%m%d-%H%M%S) || status=$$?; \
+	if [ $$status -ge 2 ] && [ $$status -ne 3 ]; then exit $$status; fi; \
+	echo; echo "The report: $$(ls -td reports/demo-* | head -1)/report.html"; \
+	echo "(exit code $$status of the scan is its verdict: 0 passed, 1 a check failed, 3 something is inconclusive)"
+
+test: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(RUN)/python -m pytest -n 2
+
+clean:
+	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache

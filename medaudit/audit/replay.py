@@ -1,0 +1,71 @@
+"""`medaudit replay`: one finding rebuilt from the clean record and the stored change, asked again."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medaudit import data as readers
+from medaudit.audit.results import Case, Check, Report
+from medaudit.audit.spec import Found, WorkSpec
+from medaudit.audit.work import start_worker
+from medaudit.core.errors import DataError, ModelError, RunError
+from medaudit.core.files import write_atomic
+from medaudit.policy import loader
+
+
+def replay(run: Path, case_id: str, model: Path, data_path: Path, out: Path | None) -> dict[str, Any]:
+    """Ask the model for the clean and the perturbed record, one at a time, on the CPU."""
+    report = _report(run)
+    check, case = _find(report, case_id)
+    if case.evidence is None:
+        raise RunError(f"case {case_id} kept no input: {case.note or 'the attack did not reach its goal'}")
+    policy, _ = loader.load(run / "policy.yaml")
+    data = readers.read(data_path)
+    if data.sha256 != report.data.sha256:
+        raise DataError(f"{data_path} is not the data file of this run (sha256 {report.data.sha256})")
+    with np.load(run / case.evidence, allow_pickle=False) as saved:
+        delta, sample = saved["delta"], int(saved["sample"])
+    worker = start_worker()
+    try:
+        found: Found = worker.ask("discover", (str(model), str(data_path), policy.model, policy.policy.domain or ""))
+        if found.facts.sha256 != report.model.sha256:
+            raise ModelError(f"{model} is not the model of this run (sha256 {report.model.sha256})")
+        spec = WorkSpec(str(model), str(data_path), found.interface, found.batching, "cpu", report.block, report.seed)
+        worker.ask("open", spec)
+        got = worker.ask("replay", (sample, delta))
+    finally:
+        worker.close()
+    if out is not None:
+        stream = io.BytesIO()
+        np.savez_compressed(stream, **got["arrays"])
+        write_atomic(out, stream.getvalue())
+    same = got["before"] == case.before and got["after"] == case.after
+    return {
+        "case": case_id,
+        "check": f"{check.id} ({check.rule})",
+        "clean answer": got["before"],
+        "perturbed answer": got["after"],
+        "reported": f"{case.before} -> {case.after}",
+        "distance": ", ".join(f"{k} {v:.6g}" for k, v in case.distance.items()),
+        "reproduced": same,
+        **({"written": str(out)} if out else {}),
+    }
+
+
+def _report(run: Path) -> Report:
+    path = run / "report.json"
+    if not path.is_file():
+        raise RunError(f"{run} holds no finished run", "give a run folder with a report.json")
+    return Report.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _find(report: Report, case_id: str) -> tuple[Check, Case]:
+    for check in report.checks:
+        for case in check.cases:
+            if case.id == case_id:
+                return check, case
+    raise RunError(f"this run has no case {case_id!r}", "the report lists the ids of all cases")
