@@ -99,7 +99,7 @@ def judge(
         good = k if require.metric != "attack_success" else n - k
         more = bounds.more_needed(good, n, op, threshold, confidence)
     row = Required(
-        metric=require.metric, op=op, threshold=threshold, unit=own or unit, verdict=verdict, more_groups=more  # type: ignore[arg-type]
+        metric=require.metric, op=op, threshold=threshold, unit=_unit(estimate, own or unit), verdict=verdict, more_groups=more  # type: ignore[arg-type]
     )
     words = "at least" if op == "at_least" else "at most"
     shown = _show(estimate, op, unit)
@@ -111,6 +111,10 @@ def judge(
         + (f"; about {more} further patients would settle it at this rate" if more else ""),
     }[verdict]
     return verdict, reason, [row]
+
+
+def _unit(estimate: Estimate, unit: str) -> str:
+    return "" if estimate.method in ("Clopper-Pearson", "count") else unit
 
 
 def _show(estimate: Estimate, op: str, unit: str) -> str:
@@ -240,7 +244,8 @@ def attack_flags(check: Resolved, records: Records) -> list[str]:
     budget = check.spec.budget
     found = [r["found"] for r in alive if r["success"]]
     late = sum(f > 0.8 * budget for f in found)
-    if len(found) < len(alive) and late >= max(2, 0.02 * len(alive)):
+    share = check.section.require is None or check.section.require.metric != "median_distance"
+    if share and len(found) < len(alive) and late >= max(2, 0.02 * len(alive)):
         flags.append("still-rising")
     if check.rule.smallest:
         stuck = sum(r["size"] is None for r in alive)

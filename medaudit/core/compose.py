@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.core.arrays import Array, namespace, native, put, to_numpy
+from medaudit.core.arrays import Array, namespace, put, select, to_numpy
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query, Search
 from medaudit.core.region import Region, size
 
@@ -27,7 +27,6 @@ class State(NamedTuple):
     found: Array  # [L] int64, rows spent when the goal was first reached inside eps; 0: not yet
     size: Array  # [L] float32, size of the best claim; inf when there is none
     claim: Array  # [L, D] float32, best point that reached the goal (x when none did)
-    score: Array  # [L] float32, best score seen
     curve: Array  # [L, len(CHECKPOINTS)] float32, size of the best claim at those row counts
     invalid: Array  # [L] int64, rows with a non-finite answer
 
@@ -52,7 +51,6 @@ def compose(
             found=xp.zeros(n, dtype=xp.int64, **on),
             size=xp.full(n, xp.inf, dtype=xp.float32, **on),
             claim=lanes.x,
-            score=xp.full(n, xp.inf, dtype=xp.float32, **on),
             curve=xp.full((n, len(CHECKPOINTS)), xp.inf, dtype=xp.float32, **on),
             invalid=xp.zeros(n, dtype=xp.int64, **on),
         )
@@ -63,22 +61,21 @@ def compose(
             return query
         xp = namespace(query.points)
         gone = xp.take(state.lanes.missing, query.lane, axis=0)
-        nan = xp.asarray(xp.nan, dtype=xp.float32, device=query.points.device)
-        return query._replace(points=xp.where(gone, nan, query.points))
+        nan = xp.full((1, 1), xp.nan, dtype=xp.float32, device=query.points.device)
+        return query._replace(points=select(gone, nan, query.points))
 
     def tell(state: State, query: Query, answers: Array) -> State:
         xp = namespace(answers)
         lanes = state.lanes
         if lanes.missing is not None:
             gone = xp.take(lanes.missing, query.lane, axis=0)
-            query = query._replace(points=xp.where(gone, xp.take(lanes.x, query.lane, axis=0), query.points))
+            query = query._replace(points=select(gone, xp.take(lanes.x, query.lane, axis=0), query.points))
         valid = xp.all(xp.isfinite(answers), axis=1)
         score, hit = oracle.score(lanes, query.lane, answers)
         worst = xp.asarray(xp.inf, dtype=xp.float32, device=score.device)
         score = xp.where(xp.logical_and(valid, xp.logical_not(xp.isnan(score))), score, worst)
         hit = xp.logical_and(hit, valid)
         state = _claims(state, query, hit, valid)
-        state = state._replace(score=_best(state.score, query.lane, score))
         return state._replace(search=search.tell(region, lanes, state.search, query, score, hit))
 
     def _claims(state: State, query: Query, hit: Array, valid: Array) -> State:
@@ -100,10 +97,7 @@ def compose(
         where = np.flatnonzero(hits)
         if where.size:
             changes |= _take_claims(state, query, where, lane, before + 1, order)
-        state = state._replace(**changes)
-        late = rows[:, None] <= np.asarray(CHECKPOINTS)[None, :]
-        curve = xp.where(xp.asarray(late, **on), state.size[:, None], state.curve)
-        return state._replace(curve=curve)
+        return state._replace(**changes)
 
     def _take_claims(
         state: State, query: Query, where: np.ndarray, lane: np.ndarray, first: np.ndarray, order: np.ndarray
@@ -115,6 +109,7 @@ def compose(
         sizes = to_numpy(size(region, state.lanes, xp.asarray(owners, **on), points))
         # Per lane: the first inside eps decides `found`; the smallest (or the first) is the claim.
         found, best = to_numpy(state.found).copy(), to_numpy(state.size).copy()
+        curve = to_numpy(state.curve).copy()
         chosen: dict[int, int] = {}
         for i in range(where.size):
             own = int(owners[i])
@@ -123,12 +118,18 @@ def compose(
             if sizes[i] < best[own] and (smallest or best[own] == np.inf):
                 best[own] = sizes[i]
                 chosen[own] = i
+                curve[own, np.searchsorted(CHECKPOINTS, first[own] + order[where[i]]) :] = sizes[i]
         if not chosen:
             return {"found": xp.asarray(found, **on)}
         at = xp.asarray(np.fromiter(chosen, dtype=np.int64), **on)
         picked = xp.asarray(np.fromiter(chosen.values(), dtype=np.int64), **on)
         claim = put(state.claim, at, xp.take(points, picked, axis=0))
-        return {"found": xp.asarray(found, **on), "size": xp.asarray(best, **on), "claim": claim}
+        return {
+            "found": xp.asarray(found, **on),
+            "size": xp.asarray(best, **on),
+            "curve": xp.asarray(curve, **on),
+            "claim": claim,
+        }
 
     def done(state: State) -> Array:
         xp = namespace(state.rows)
@@ -136,7 +137,7 @@ def compose(
         return over if search.stopped is None else xp.logical_or(over, search.stopped(state.search))
 
     def result(state: State) -> dict[str, Array]:
-        names = ("rows", "found", "size", "claim", "score", "curve", "invalid")
+        names = ("rows", "found", "size", "claim", "curve", "invalid")
         return {name: to_numpy(getattr(state, name)) for name in names}
 
     return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result)
@@ -148,20 +149,3 @@ def _order_in_lane(lane: np.ndarray) -> np.ndarray:
     counts = np.diff(np.r_[starts, lane.size])
     return np.arange(lane.size) - np.repeat(starts, counts)
 
-
-def _best(best: Array, lane: Array, score: Array) -> Array:
-    """Smallest score per lane so far; several rows of a lane may come at once."""
-    if native(best):
-        out = best.copy()
-        xp = namespace(best)
-        if isinstance(out, np.ndarray):
-            np.minimum.at(out, lane, score)
-        else:
-            import cupyx
-
-            cupyx.scatter_min(out, lane, score)
-        return xp.asarray(out)
-    xp = namespace(best)
-    owner = lane[None, :] == xp.arange(best.shape[0], dtype=lane.dtype)[:, None]
-    inf = xp.asarray(xp.inf, dtype=score.dtype)
-    return xp.minimum(best, xp.min(xp.where(owner, score[None, :], inf), axis=1))

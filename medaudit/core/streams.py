@@ -29,7 +29,14 @@ def key(*names: str | int) -> int:
 
 
 def _mix(xp: ModuleType, z: Array) -> Array:
-    """SplitMix64's finaliser on an array of uint64."""
+    """SplitMix64's finaliser on an array of uint64 that may be overwritten."""
+    if isinstance(z, np.ndarray):
+        z ^= z >> _N30
+        z *= _N_MIX1
+        z ^= z >> _N27
+        z *= _N_MIX2
+        z ^= z >> _N31
+        return z
 
     def shift(a: Array, n: int) -> Array:
         return xp.bitwise_xor(a, xp.bitwise_right_shift(a, _u64(xp, n, a)))
@@ -37,6 +44,12 @@ def _mix(xp: ModuleType, z: Array) -> Array:
     z = shift(z, 30) * _u64(xp, MIX1, z)
     z = shift(z, 27) * _u64(xp, MIX2, z)
     return shift(z, 31)
+
+
+_N30, _N27, _N31 = np.uint64(30), np.uint64(27), np.uint64(31)
+_N_MIX1, _N_MIX2 = np.uint64(MIX1), np.uint64(MIX2)
+# The eight signs of a byte, lowest bit first.
+_SIGNS = ((np.arange(256)[:, None] >> np.arange(8)) & 1).astype(np.float32) * 2 - 1
 
 
 def _u64(xp: ModuleType, value: int, like: Array) -> Array:
@@ -49,32 +62,46 @@ def bits(keys: Array, step: Array, tag: int, n: int) -> Array:
     with np.errstate(over="ignore"):
         base = _mix(xp, xp.astype(step, xp.uint64) * _u64(xp, STEP, keys))
         base = _mix(xp, base + keys + _u64(xp, (tag * TAG) % WORD, keys))
-        count = xp.arange(1, n + 1, dtype=xp.uint64, device=keys.device)
-        return _mix(xp, base[:, None] + (count * _u64(xp, GOLDEN, keys))[None, :])
+        count = xp.arange(1, n + 1, dtype=xp.uint64, device=keys.device) * _u64(xp, GOLDEN, keys)
+        return _mix(xp, base[:, None] + count[None, :])
+
+
+def unit(words: Array) -> Array:
+    """Words [L, n] -> numbers in [0, 1) with 53 bits, float64."""
+    xp = namespace(words)
+    return xp.astype(xp.bitwise_right_shift(words, _u64(xp, 11, words)), xp.float64) * 2.0**-53
 
 
 def uniform(keys: Array, step: Array, tag: int, n: int) -> Array:
     """Numbers in [0, 1) with 53 bits, float64 [L, n]."""
-    words = bits(keys, step, tag, n)
+    return unit(bits(keys, step, tag, n))
+
+
+def coins(words: Array, n: int) -> Array:
+    """n bits of words [L, >= n / 64], bool [L, n]: lowest bit of a word first."""
+    if isinstance(words, np.ndarray):
+        return np.unpackbits(_bytes(words), axis=1, count=n, bitorder="little").view(np.bool_)
     xp = namespace(words)
-    high = xp.bitwise_right_shift(words, _u64(xp, 11, words))
-    return xp.astype(high, xp.float64) * 2.0**-53
+    place = xp.arange(64, dtype=xp.uint64, device=words.device)
+    ones = xp.bitwise_right_shift(words[:, :, None], place[None, None, :])
+    ones = xp.bitwise_and(ones, _u64(xp, 1, words)) > 0
+    return xp.reshape(ones, (words.shape[0], words.shape[1] * 64))[:, :n]
+
+
+def _bytes(words: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(words).astype("<u8", copy=False).view(np.uint8)
+
+
+def word_count(n: int) -> int:
+    """Words that hold n bits."""
+    return math.ceil(n / 64)
 
 
 def signs(keys: Array, step: Array, tag: int, n: int) -> Array:
-    """Independent signs -1 or +1, float32 [L, n]: one bit each, lowest bit of a word first."""
-    words = bits(keys, step, tag, math.ceil(n / 64))
-    xp = namespace(words)
-    lanes = words.shape[0]
+    """Independent signs -1 or +1, float32 [L, n]: one bit each."""
+    words = bits(keys, step, tag, word_count(n))
     if isinstance(words, np.ndarray):
-        raw = words.astype("<u8", copy=False).view(np.uint8)
-        ones = np.unpackbits(raw, axis=1, count=n, bitorder="little").view(np.int8)
-        out = ones.astype(np.float32)
-        out *= 2
-        out -= 1
-        return out
-    place = xp.arange(64, dtype=xp.uint64, device=words.device)
-    one = _u64(xp, 1, words)
-    ones = xp.bitwise_and(xp.bitwise_right_shift(words[:, :, None], place[None, None, :]), one)
-    ones = xp.reshape(ones, (lanes, -1))[:, :n]
-    return xp.astype(ones, xp.float32) * 2 - 1
+        wide = np.take(_SIGNS, _bytes(words), axis=0)
+        return wide.reshape(words.shape[0], -1)[:, :n]
+    xp = namespace(words)
+    return xp.astype(coins(words, n), xp.float32) * 2 - 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from medaudit.audit.results import Check, Curve, Report
 from medaudit.report import text
 from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
+
+DASHED: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 3))}
+LEGEND: dict[str, Any] = {"framealpha": 0.9, "edgecolor": "none", "fontsize": 7}
 
 
 def curve(found: Curve, budget: int | None) -> bytes:
@@ -17,27 +20,26 @@ def curve(found: Curve, budget: int | None) -> bytes:
     x = np.asarray(found.queries, dtype=float)[keep]
     mid, low, high = (100 * np.asarray(v)[keep] for v in (found.success, found.low, found.high))
     with settings():
-        figure = new(6.6, 2.7)
+        figure = new(4.8, 2.2)
         axes = figure.add_subplot()
-        axes.fill_between(
-            x, low, high, step="post", color=BLUE, alpha=0.18, linewidth=0, label="bounds"
-        )
+        band = {"step": "post", "color": BLUE, "alpha": 0.18, "linewidth": 0}
+        axes.fill_between(x, low, high, label="bounds", **band)
         axes.step(x, mid, where="post", color=BLUE, linewidth=1.6, label="patients broken")
         if budget:
-            axes.axvline(budget, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="budget")
+            axes.axvline(budget, label="budget", **DASHED)
         axes.set_ylim(0, 100)
         axes.set_xlim(0, max(float(x[-1]), float(budget or 0)) * 1.02 or 1.0)
         axes.set_xlabel("queries per sample")
         axes.set_ylabel("patients broken, %")
         axes.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
         axes.grid(color="#e3e7ec", linewidth=0.5)
-        axes.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none", fontsize=7)
+        axes.legend(loc="upper left", **LEGEND)
         return svg(figure)
 
 
 def curve_rows(found: Curve, most: int = 12) -> list[tuple[str, ...]]:
     """The curve as a short table."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for i in thinned(len(found.queries), most):
         band = f"{text.share(found.low[i])} to {text.share(found.high[i])}"
         rows.append((f"{found.queries[i]:,}", text.share(found.success[i]), band))
@@ -54,48 +56,33 @@ def thinned(count: int, most: int) -> list[int]:
 
 
 def distances(check: Check) -> list[float]:
-    """Distances of the broken cases in the threat's norm; empty unless they differ."""
+    """Sizes of change per case in the threat's norm; empty unless they differ."""
     norm = check.threat.norm if check.threat else ""
-    found = sorted(c.distance[norm] for c in check.cases if c.success and norm in c.distance)
+    found = sorted(case.distance[norm] for case in check.cases if norm in case.distance)
     return found if len(found) >= 5 and found[-1] > 1.02 * found[0] else []
 
 
 def histogram(check: Check, values: list[float]) -> bytes:
-    """How large the changes were that broke a case, each case a tick below."""
+    """How large the changes were that turn the answer, each case a tick below."""
     threat = check.threat
     unit = text.clean(threat.unit, 40) if threat else ""
     with settings():
-        figure = new(6.6, 2.2)
+        figure = new(4.8, 1.8)
         axes = figure.add_subplot()
-        axes.hist(
-            values,
-            bins=min(24, max(5, len(values) // 3)),
-            color="#b9cfe8",
-            edgecolor=BLUE,
-            linewidth=0.6,
-        )
+        bins = min(24, max(5, len(values) // 3))
+        axes.hist(values, bins=bins, color="#b9cfe8", edgecolor=BLUE, linewidth=0.6)
         top = axes.get_ylim()[1]
-        axes.plot(
-            values,
-            np.full(len(values), -0.07 * top),
-            "|",
-            color=INK,
-            markersize=6,
-            markeredgewidth=0.7,
-        )
+        ticks = np.full(len(values), -0.07 * top)
+        axes.plot(values, ticks, "|", color=INK, markersize=5, markeredgewidth=0.7)
         axes.set_ylim(-0.14 * top, top)
         axes.axhline(0, color=FAINT, linewidth=0.6)
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.yaxis.set_major_formatter(lambda v, _: "" if v < 0 else f"{v:.0f}")
         if threat and threat.eps <= 1.5 * values[-1]:
-            axes.axvline(
-                threat.eps, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), label="stated limit"
-            )
-            axes.legend(
-                loc="upper right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=7
-            )
+            axes.axvline(threat.eps, label="stated limit", **DASHED)
+            axes.legend(loc="upper right", **LEGEND)
         axes.set_xlim(left=0)
-        axes.set_xlabel(f"size of the change that broke the case{', ' + unit if unit else ''}")
+        axes.set_xlabel(f"size of change{', ' + unit if unit else ''}")
         axes.set_ylabel("cases")
         return svg(figure)
 
@@ -133,7 +120,7 @@ def overview(found: list[Dot]) -> bytes:
     """Each share with its bounds on one scale, the required side shaded."""
     marks = {"pass": "o", "fail": "X", "inconclusive": "D"}
     with settings():
-        figure = new(7.2, 0.75 + 0.3 * len(found))
+        figure = new(4.8, 0.65 + 0.24 * len(found))
         axes = figure.add_subplot()
         for y, dot in enumerate(found):
             side = (
@@ -149,7 +136,7 @@ def overview(found: list[Dot]) -> bytes:
                 marks.get(dot.verdict, "s"),
                 color=BLUE,
                 markerfacecolor=face,
-                markersize=6,
+                markersize=5,
             )
         axes.set_yticks(
             range(len(found)), [f"{text.clean(d.name, 30)}: {d.verdict}" for d in found]

@@ -146,7 +146,8 @@ def table(layer: Layer, clean: np.ndarray, perturbed: np.ndarray, most: int = 40
     before, after = clean.reshape(-1, layer.columns), perturbed.reshape(-1, layer.columns)
     differs = changed(before, after)
     places = np.argwhere(differs if before.size > most else np.ones_like(differs))[: 5 * most]
-    rows, marked = [], set()
+    rows: list[tuple[str, ...]] = []
+    marked: set[int] = set()
     for r, c in places:
         if differs[r, c]:
             marked.add(len(rows))

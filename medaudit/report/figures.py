@@ -106,8 +106,42 @@ def _presentation(match: re.Match[str]) -> str:
 
 
 def _shorter(match: re.Match[str]) -> str:
-    path = re.sub(r"-?\d+\.\d+", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), match[1])
-    return f' d="{" ".join(path.split())}"'
+    """A path in relative steps of 0.1 or, where it is short, of 0.01 points."""
+    parts = match[1].split()
+    grid = 10 if len(parts) > 600 else 100
+    if set(parts) & set("QC"):
+        short = [_plain(round(float(p) * grid), grid) if p[-1].isdigit() else p for p in parts]
+        return f' d="{" ".join(short)}"'
+    return f' d="{_relative(parts, grid)}"'
+
+
+def _relative(parts: list[str], grid: int) -> str:
+    """Lines as relative steps on a grid, so that rounding does not add up along the path."""
+    out, last, x, y, i = [], "", 0, 0, 0
+    while i < len(parts):
+        if parts[i] in "zZ":
+            out.append("z")
+            last, i = "z", i + 1
+            continue
+        to_x, to_y = round(float(parts[i + 1]) * grid), round(float(parts[i + 2]) * grid)
+        if parts[i] == "M" or last == "z":
+            last = parts[i]
+            out.append(f"{last}{_plain(to_x, grid)} {_plain(to_y, grid)}")
+        else:
+            out.append(" " if last == "l" else "l")
+            last = "l"
+            out.append(f"{_plain(to_x - x, grid)} {_plain(to_y - y, grid)}")
+        x, y, i = to_x, to_y, i + 3
+    return "".join(out)
+
+
+def _plain(value: int, grid: int) -> str:
+    """value / grid in the fewest characters."""
+    sign, whole, rest = "-" if value < 0 else "", abs(value) // grid, abs(value) % grid
+    decimals = f"{rest:0{len(str(grid)) - 1}d}".rstrip("0")
+    if not decimals:
+        return f"{sign if whole else ''}{whole}"
+    return f"{sign}{whole or ''}.{decimals}"
 
 
 def data_uri(image: bytes) -> str:

@@ -15,9 +15,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from medaudit.audit.results import Report
+from medaudit.core.files import write_atomic
 from medaudit.report import charts, text, view, words
 from medaudit.report.figures import data_uri
-from medaudit.report.json import write_whole
 
 NAME = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,7 +26,8 @@ LONG = 4000  # characters of a paragraph
 
 def write(report: Report, run_folder: Path) -> Path:
     """Render and write `report.html` into the run folder."""
-    return write_whole(run_folder / NAME, render(report, run_folder).encode())
+    write_atomic(run_folder / NAME, render(report, run_folder).encode())
+    return run_folder / NAME
 
 
 def render(report: Report, run_folder: Path) -> str:

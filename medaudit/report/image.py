@@ -53,8 +53,8 @@ def _pixels(planes: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _figure(panels: list[np.ndarray], signed: np.ndarray, most: float, unit: str) -> bytes:
     rows, columns = signed.shape
-    height = min(4.2, max(1.4, 2.17 * rows / columns))
-    figure = new(7.6, height + 0.3)
+    height = min(4.2, max(1.4, 1.82 * rows / columns))
+    figure = new(6.4, height + 0.3)
     axes = figure.subplots(1, 3)
     titles = ("Clean", "Perturbed", "Difference")
     for ax, title in zip(axes, titles, strict=True):
@@ -84,7 +84,8 @@ def _item(
     count = int((delta != 0).any(axis=0).sum())
     parts = [
         f"Input {text.clean(layer.name, 60)}: {layer.rows} by {layer.columns} pixels",
-        f"clean and perturbed share one window, {text.number(legal[0])} to {text.quantity(legal[1], unit)}",
+        "clean and perturbed share one window, "
+        f"{text.number(legal[0])} to {text.quantity(legal[1], unit)}",
         f"{count:,} of {layer.rows * layer.columns:,} pixels changed",
         f"largest difference {text.quantity(float(np.abs(delta).max()), unit)}",
     ]

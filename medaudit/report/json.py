@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from medaudit.audit.results import SCHEMA_VERSION, Report
 from medaudit.core.errors import RunError
+from medaudit.core.files import write_atomic
 
 NAME = "report.json"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,21 +26,8 @@ def dumps(report: Report) -> bytes:
 
 def write(report: Report, run_folder: Path) -> Path:
     """Write `report.json` into the run folder."""
-    return write_whole(run_folder / NAME, dumps(report))
-
-
-def write_whole(path: Path, data: bytes) -> Path:
-    """Write a file so that a reader finds the old one or the new one, never a part."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return path
+    write_atomic(run_folder / NAME, dumps(report))
+    return run_folder / NAME
 
 
 def read(path: Path) -> Report:

@@ -48,7 +48,7 @@ def _strength(layer: Layer, before: np.ndarray, after: np.ndarray) -> np.ndarray
 
 
 def _figure(layer: Layer, order: list[int], before: np.ndarray, after: np.ndarray) -> bytes:
-    figure = new(7.2, 0.7 + 1.12 * len(order))
+    figure = new(6.4, 0.7 + 1.12 * len(order))
     axes = figure.subplots(len(order), 1, sharex=True, squeeze=False)[:, 0]
     hours = np.arange(layer.columns)
     for ax, i in zip(axes, order, strict=True):

@@ -30,9 +30,9 @@ SHOUT = {"pass": "pass", "fail": "FAIL", "error": "ERROR", "not-run": "not run"}
 
 def print_report(report: Report, console: Console, run_folder: Path | None = None) -> None:
     """Header, flags, table, summary line."""
-    console.print(header(report), highlight=False)
+    console.print(header(report), highlight=False, soft_wrap=True)
     for flag in report.flags:
-        console.print(Text(f"flag: {text.slug(flag)}", style="yellow"), highlight=False)
+        console.print(Text(f"flag: {words.flag(flag)}", style="yellow"), highlight=False)
     console.print()
     wide = console.width >= WIDE
     console.print(table(report, wide), highlight=False)
@@ -40,7 +40,7 @@ def print_report(report: Report, console: Console, run_folder: Path | None = Non
         for line in reasons(report):
             console.print(line, highlight=False)
     console.print()
-    console.print(summary(report, run_folder), highlight=False)
+    console.print(summary(report, run_folder), highlight=False, soft_wrap=True)
 
 
 def header(report: Report) -> Text:
@@ -66,13 +66,17 @@ def table(report: Report, wide: bool) -> Table:
     if wide:
         out.add_column("", overflow="fold", ratio=1)
     for check in report.checks:
-        for cells in lines(check):
-            more = (Text(why(check, report)) if cells[0].plain else Text(""),) if wide else ()
+        for cells in lines(check, wide):
+            more = (
+                (Text("; ".join(why(check, report))) if cells[0].plain else Text(""),)
+                if wide
+                else ()
+            )
             out.add_row(*cells, *more)
     return out
 
 
-def lines(check: Check) -> Iterator[tuple[Text, ...]]:
+def lines(check: Check, wide: bool) -> Iterator[tuple[Text, ...]]:
     """The cells of one check: check, rule, severity, measured, required, verdict."""
     names = (text.clean(check.id, 40), text.clean(check.rule_id, 8), text.clean(check.severity, 12))
     if not check.required:
@@ -83,7 +87,7 @@ def lines(check: Check) -> Iterator[tuple[Text, ...]]:
         value = check.metrics.get(need.metric)
         own = check.verdict if len(check.required) == 1 else need.verdict
         word = verdict(own)
-        if need.more_groups:
+        if wide and need.more_groups:
             word.append(f" +{need.more_groups:,} patients", style="default")
         cells = (Text(text.measured(value, need)), Text(text.demanded(need, value)), word)
         yield (*(Text(n if i == 0 else "") for n in names), *cells)
@@ -100,24 +104,26 @@ def bound(report: Report) -> str:
     return f" ({100 * found.pop():g}% bound)" if len(found) == 1 else ""
 
 
-def why(check: Check, report: Report) -> str:
+def why(check: Check, report: Report) -> list[str]:
     """Reason of what did not pass, flags and a waiver."""
-    parts = [text.clean(check.reason)] if check.verdict != "pass" and check.reason else []
-    parts += [f"flag: {text.slug(flag)}" for flag in check.flags]
+    parts = [text.clean(check.reason).rstrip(".")] if check.verdict != "pass" else []
+    parts += [f"flag: {text.clean(flag)}" for flag in check.flags]
     if check.waiver is not None:
         parts.append("waived" if words.waived(check, report.run.started) else "waiver expired")
-    return "; ".join(parts)
+    return [part for part in parts if part]
 
 
 def reasons(report: Report) -> Iterator[Padding]:
     """Under a narrow table: the reasons, indented."""
-    told = [(check, why(check, report)) for check in report.checks]
-    told = [(check, reason) for check, reason in told if reason]
-    if told:
-        yield Padding(Text(""), 0)
-    for check, reason in told:
-        line = Text.assemble((text.clean(check.id, 40), "bold"), ": ", reason)
-        yield Padding(line, (0, 0, 0, 2))
+    gap = 1  # empty line above the first
+    for check in report.checks:
+        parts = why(check, report)
+        more = [n.more_groups for n in check.required if n.more_groups]
+        parts += [f"+{n:,} patients" for n in more if str(n) not in check.reason]
+        if parts:
+            line = Text.assemble((text.clean(check.id, 40), "bold"), ": ", "; ".join(parts))
+            yield Padding(line, (gap, 0, 0, 2))
+            gap = 0
 
 
 def summary(report: Report, run_folder: Path | None) -> Text:

@@ -69,7 +69,7 @@ def with_unit(shown: str, unit: str) -> str:
 
 
 def is_share(value: Value) -> bool:
-    return value.unit == "" and value.method.startswith("Clopper-Pearson")
+    return value.unit == "" and value.method.startswith(("Clopper-Pearson", "mean of recalls"))
 
 
 def one(value: Value, x: float | None) -> str:

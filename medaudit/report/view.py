@@ -44,6 +44,7 @@ class CheckView(NamedTuple):
     histogram: bytes
     picks: list[Pick]
     page: list[Block]
+    same: str  # anchor of an earlier check of the same rule
 
 
 def checks(report: Report, run_folder: Path) -> list[CheckView]:
@@ -59,15 +60,21 @@ def checks(report: Report, run_folder: Path) -> list[CheckView]:
                 items = draw(case, run_folder) if space > 0 else [Drawn("note", TOO_LARGE)]
                 space -= sum(len(item.svg) for item in items)
                 picks[i].append(Pick(why, case, items))
-    return [view(i, report.checks[i], ranked[i], picks[i]) for i in range(len(ranked))]
+    first: dict[str, str] = {}
+    out = []
+    for i, check in enumerate(report.checks):
+        anchor = f"check-{i + 1}"
+        same = first.setdefault(check.rule, anchor) if check.page else anchor
+        out.append(view(check, anchor, same, ranked[i], picks[i]))
+    return out
 
 
-def view(index: int, check: Check, ranked: list[Case], picks: list[Pick]) -> CheckView:
+def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[Pick]) -> CheckView:
     """Charts and page of one check."""
     sizes = charts.distances(check)
     drawn = check.curve if check.curve and check.curve.queries else None
     return CheckView(
-        f"check-{index + 1}",
+        anchor,
         check,
         ranked,
         charts.curve(drawn, check.queries.budget_per_sample) if drawn else b"",
@@ -75,11 +82,12 @@ def view(index: int, check: Check, ranked: list[Case], picks: list[Pick]) -> Che
         charts.histogram(check, sizes) if sizes else b"",
         picks,
         blocks(check.page),
+        same if same != anchor else "",
     )
 
 
 def rank(check: Check) -> list[Case]:
-    """Worst first: broken before not broken, then by distance where it says something, then queries."""
+    """Worst first: broken, then near where distances differ, then quick."""
     norm = check.threat.norm if check.threat else ""
     telling = bool(charts.distances(check))
 

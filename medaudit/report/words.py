@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from medaudit.audit.results import Check, Report
-from medaudit.report.text import clean
+from medaudit.report.text import clean, slug
 
 VERDICTS = {
     "pass": "Pass",
@@ -55,6 +55,31 @@ METRICS = {
     "median_distance": "median size of the smallest change found",
     "auroc": "area under the ROC curve",
 }
+GOALS = {
+    "any": "any wrong answer",
+    "target": "the answer",
+    "clear": "a finding to vanish:",
+    "raise": "a finding to appear:",
+    "missed-disease": "a disease to be missed",
+    "false-alarm": "a healthy patient to be called ill",
+    "moved": "the predicted value to move",
+    "dice-drop": "the outline to lose Dice",
+}
+FLAGS = {
+    "still-rising": "successes were still being found at the end of the budget: "
+    "a larger budget would find more",
+    "no-start": "for some samples no start point reached the goal, so the walk never began",
+    "recheck-failed": "some claimed successes did not survive their re-check and were not counted",
+    "saturated-scores": "many clean scores are exactly 0 or 1: "
+    "score-guided search is nearly blind there",
+    "weaker-beats-stronger": "an attack that sees only decisions broke samples that this one, "
+    "which sees scores, did not",
+    "noisy-model": "the model answers the same question differently",
+    "gate": "clean performance is below the gate: the model may be read or fed wrongly",
+    "no-labels": "the data have no labels: clean performance was not measured",
+    "invalid-answers": "the model answered NaN or infinity to some rows",
+    "faults": "the model failed while some cases ran",
+}
 CODE_VERDICT = {
     0: "every selected check passed",
     1: "a check failed",
@@ -65,6 +90,17 @@ CODE_VERDICT = {
 }
 
 
+def flag(code: str) -> str:
+    """A flag in words; its code stays visible for the search in report.json."""
+    return f"{FLAGS[code]} ({code})" if code in FLAGS else slug(code)
+
+
+def goal(text: str) -> str:
+    """What the attacker wants: the goal's word in words, its name and amount as they are."""
+    word, _, rest = text.partition(" ")
+    return f"{GOALS.get(word, word)} {rest}".strip()
+
+
 def waived(check: Check, day: str) -> bool:
     """Whether a waiver was live on the day of the run (both dates are ISO)."""
     return check.waiver is not None and check.waiver.get("expires", day) >= day[:10]
@@ -72,7 +108,7 @@ def waived(check: Check, day: str) -> bool:
 
 def counts(report: Report) -> dict[str, int]:
     """Checks per verdict, worst first, only those that occur."""
-    found = Counter(check.verdict for check in report.checks)
+    found: Counter[str] = Counter(check.verdict for check in report.checks)
     order = ("fail", "error", "inconclusive", "not-run", "pass")
     return {verdict: found[verdict] for verdict in order if found[verdict]}
 
@@ -88,7 +124,8 @@ def headline(report: Report) -> str:
     """One plain sentence: how many of how many checks, and which."""
     total, found = len(report.checks), counts(report)
     failed = [c for c in report.checks if c.verdict == "fail"]
-    if failed:
+    excused = [c for c in failed if waived(c, report.run.started)]
+    if len(failed) > len(excused):
         return f"{len(failed)} of {total} checks failed: {titles(failed)}."
     if found.get("error"):
         broken = [c for c in report.checks if c.verdict == "error"]
@@ -100,6 +137,8 @@ def headline(report: Report) -> str:
         )
     if not found.get("pass"):
         return "Nothing was tested: no check of the policy ran."
+    if excused:
+        return f"No check failed outside a waiver; failed and waived: {titles(excused)}."
     if found.get("not-run"):
         return f"{found['pass']} of {total} checks passed; the others were not run."
     return f"All {total} checks passed." if total > 1 else "The one check passed."

@@ -9,16 +9,17 @@ signs are drawn per lane; missing and fixed numbers do not count towards the win
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from types import ModuleType
 from typing import NamedTuple
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, namespace, put_where
+from medaudit.core.arrays import Array, namespace, put_where, select
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import L2, Part, Region, free, shrink, snap_inward
 
-PLACE, SIGN, AWAY = 1, 2, 3
+WINDOW, AWAY = 1, 2
 
 
 class Settings(NamedTuple):
@@ -57,17 +58,29 @@ def init(region: Region, lanes: Lanes) -> State:
 def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
     xp = namespace(lanes.x)
     share = settings.share * (1 + xp.astype(state.t, xp.float64) / settings.knee) ** -settings.decay
-    share = xp.clip(share / state.free, 0.0, 1.0)
+    share = xp.minimum(share / state.free, 1.0)
     first = state.t == 0
-    share = xp.where(first, xp.ones_like(share), share)
-    window, sign = _windows(xp, region.parts, lanes.key, state.t, share, first, PLACE)
+    begin = bool(xp.any(first))
+    plan = _Draw(xp, region.parts, lanes.key, state.t, WINDOW)
+    other = _Draw(xp, region.parts, lanes.key, state.t, AWAY) if region.norm == L2 else None
+    masks, aways, ups = [], [], []
+    for i in range(len(region.parts)):
+        masks.append(plan.window(i, share, first if begin else None))
+        ups.append(plan.signs(i, first if begin else None))
+        if other is not None:
+            aways.append(other.window(i, share, None))
+    window, up = _join(xp, masks), _join(xp, ups)
     if region.norm == L2:
-        away, _ = _windows(xp, region.parts, lanes.key, state.t, share, first, AWAY)
-        points = _move_mass(xp, region, lanes, state, window, away, sign)
+        sign = xp.astype(up, xp.float32) * 2 - 1
+        points = _move_mass(xp, region, lanes, state, window, _join(xp, aways), sign)
         points = snap_inward(region, lanes.x, points)
     else:
-        points = xp.where(window, xp.where(sign > 0, lanes.hi, lanes.lo), state.best)
+        points = select(window, select(up, lanes.hi, lanes.lo), state.best)
     return Query(points, xp.arange(points.shape[0], dtype=xp.int64, device=points.device))
+
+
+def _join(xp: ModuleType, parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
 
 
 def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:
@@ -82,64 +95,83 @@ def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array,
     )
 
 
-def _windows(
-    xp: ModuleType, parts: tuple[Part, ...], key: Array, t: Array, share: Array, first: Array, tag: int
-) -> tuple[Array, Array]:
-    """One window per lane, [L, D] bool, and the sign of each number, [L, D] float32."""
-    draw = streams.uniform(key, t, tag, 3)
-    total = sum(part.size for part in parts)
-    start, masks, sign_parts = 0, [], []
-    for i, part in enumerate(parts):
-        end = start + part.size
-        here = (draw[:, 0] * total >= start) & (draw[:, 0] * total < end) | first
-        masks.append(_window(xp, part, draw, here, xp.clip(share * total / part.size, 0.0, 1.0)))
-        sign_parts.append(_signs(xp, part, key, t, first, tag * 64 + 16 + i))
-        start = end
-    if len(parts) == 1:
-        return masks[0], sign_parts[0]
-    return xp.concat(masks, axis=1), xp.concat(sign_parts, axis=1)
+class _Draw:
+    """All that is random in one step: which part, where the window lies, and the signs."""
+
+    def __init__(self, xp: ModuleType, parts: tuple[Part, ...], key: Array, t: Array, tag: int) -> None:
+        self.xp, self.parts = xp, parts
+        self.shapes = [_sign_shape(part) for part in parts]
+        self.starts = [0]
+        for shape, stripes in self.shapes:
+            self.starts.append(self.starts[-1] + streams.word_count(max(math.prod(shape), math.prod(stripes))))
+        words = streams.bits(key, t, tag, 3 + self.starts[-1])
+        self.draw, self.words = streams.unit(words[:, :3]), words[:, 3:]
+        self.total = sum(part.size for part in parts)
+
+    def window(self, i: int, share: Array, first: Array | None) -> Array:
+        """The window's numbers in part i, [L, part.size] bool; images get squares, others stretches."""
+        xp, part, draw = self.xp, self.parts[i], self.draw
+        rows, columns = part.rows, part.columns
+        share = xp.minimum(share * (self.total / part.size), 1.0)
+        if first is not None:
+            share = xp.where(first, xp.ones_like(share), share)
+        # Both sides shrink alike until the shorter is one cell; then only the longer shrinks.
+        tall = xp.maximum(xp.round(rows * xp.sqrt(share)), 1.0)
+        wide = xp.minimum(xp.maximum(xp.round(share * (rows * columns) / tall), 1.0), columns)
+        in_columns = _run(xp, columns, draw[:, 2], wide)
+        if rows > 1:
+            window = _run(xp, rows, draw[:, 1], tall)[:, :, None] & in_columns[:, None, :]
+            window = xp.reshape(window, (draw.shape[0], rows * columns))
+        else:
+            window = in_columns
+        if part.planes > 1:
+            window = xp.tile(window, (1, part.planes))
+        if len(self.parts) > 1:
+            before = sum(p.size for p in self.parts[:i]) / self.total
+            here = (draw[:, 0] >= before) & (draw[:, 0] < before + part.size / self.total)
+            window = window & (here if first is None else here | first)[:, None]
+        return window
+
+    def signs(self, i: int, first: Array | None) -> Array:
+        """Up or down for each number of part i, [L, part.size] bool.
+
+        Alike where one change should look like one change. Images: per channel; signals and
+        sequences: per row; tables: per number. The first step lays stripes over the whole input
+        (paper, section 3.3).
+        """
+        xp, part = self.xp, self.parts[i]
+        words = self.words[:, self.starts[i] : self.starts[i + 1]]
+        shape, stripes = self.shapes[i]
+        up = _spread(xp, part, streams.coins(words, math.prod(shape)), shape)
+        if first is None:
+            return up
+        wide = _spread(xp, part, streams.coins(words, math.prod(stripes)), stripes)
+        return xp.where(first[:, None], wide, up)
 
 
-def _window(xp: ModuleType, part: Part, draw: Array, here: Array, share: Array) -> Array:
-    """A window of one part, [L, part.size] bool; images get squares, the rest stretches."""
-    rows, columns = part.rows, part.columns
-    # Both sides shrink alike until the shorter is one cell; then only the longer shrinks.
-    tall = xp.clip(xp.round(rows * xp.sqrt(share)), 1, rows)
-    wide = xp.clip(xp.round(share * rows * columns / tall), 1, columns)
-    top = xp.floor(draw[:, 1] * (rows - tall + 1))
-    left = xp.floor(draw[:, 2] * (columns - wide + 1))
-    r = xp.arange(rows, dtype=xp.float64, device=draw.device)[None, :]
-    c = xp.arange(columns, dtype=xp.float64, device=draw.device)[None, :]
-    in_rows = (r >= top[:, None]) & (r < (top + tall)[:, None]) & here[:, None]
-    in_columns = (c >= left[:, None]) & (c < (left + wide)[:, None])
-    window = in_rows[:, None, :, None] & in_columns[:, None, None, :]
-    shape = (draw.shape[0], part.planes, rows, columns)
-    return xp.reshape(xp.broadcast_to(window, shape), (shape[0], part.size))
-
-
-def _signs(xp: ModuleType, part: Part, key: Array, t: Array, first: Array, tag: int) -> Array:
-    """Signs of one part, [L, part.size]: alike where one change should look like one change.
-
-    Images: one sign per channel and window; signals and sequences: one per row; tables: one per
-    number. The first step lays stripes over the whole input (paper, section 3.3).
-    """
-    n = t.shape[0]
-    shape = (n, part.planes, part.rows, part.columns)
+def _sign_shape(part: Part) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """[planes, rows, columns] of the signs of a window, and of the stripes of the first step."""
+    rows = 1 if part.domain == "image" else part.rows
     stripe = max(1, part.columns // 64) if part.domain == "signal" else 1
-    stripes = -(-part.columns // stripe)
-    per_row = 1 if part.domain == "image" else part.rows
-    per_column = part.columns if part.domain == "table" else 1
-    plain = xp.reshape(
-        streams.signs(key, t, tag, part.planes * per_row * per_column), (n, part.planes, per_row, per_column)
-    )
-    if not bool(xp.any(first)):
-        return xp.reshape(xp.broadcast_to(plain, shape), (n, part.size))
-    wide = xp.reshape(
-        streams.signs(key, t, tag + 8, part.planes * per_row * stripes), (n, part.planes, per_row, stripes)
-    )
-    wide = xp.repeat(wide, stripe, axis=3)[:, :, :, : part.columns]
-    both = xp.where(first[:, None, None, None], wide, plain)
-    return xp.reshape(xp.broadcast_to(both, shape), (n, part.size))
+    columns = part.columns if part.domain == "table" else 1
+    return (part.planes, rows, columns), (part.planes, rows, -(-part.columns // stripe))
+
+
+def _spread(xp: ModuleType, part: Part, up: Array, shape: tuple[int, int, int]) -> Array:
+    """Signs [L, prod(shape)] over the part's numbers, [L, part.size]."""
+    if math.prod(shape) == part.size:
+        return up
+    lanes = up.shape[0]
+    wide = xp.repeat(xp.reshape(up, (lanes, *shape)), -(-part.columns // shape[2]), axis=3)
+    wide = wide[:, :, :, : part.columns]
+    return xp.reshape(xp.broadcast_to(wide, (lanes, part.planes, part.rows, part.columns)), (lanes, part.size))
+
+
+def _run(xp: ModuleType, length: int, place: Array, width: Array) -> Array:
+    """A run of `width` [L] cells at a random place, [L, length] bool."""
+    start = xp.astype(xp.floor(place * (length - width + 1)), xp.int32)[:, None]
+    cell = xp.arange(length, dtype=xp.int32, device=place.device)[None, :]
+    return (cell >= start) & (cell < start + xp.astype(width, xp.int32)[:, None])
 
 
 def _move_mass(

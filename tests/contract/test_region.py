@@ -1,0 +1,109 @@
+"""Every asked point is one the attacker may use; what may not change does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kit import COMBOS, SAMPLES, Array, Counter, Problem, problem, solve
+
+from medaudit.core.region import L0, L2, LINF
+
+combos = pytest.mark.parametrize(("name", "norm", "kind"), COMBOS)
+domains = pytest.mark.parametrize("domain", ["sequence", "signal", "image"])
+
+
+def asked(task: Problem, budget: int) -> list[tuple[int, Array]]:
+    """Points asked of each sample, with missing cells as the model saw them."""
+    counter = Counter(task.model)
+    solve(task, budget=budget, stop="budget", answer=counter)
+    rows = counter.points
+    return [(s, rows[rows[:, 0] == s]) for s in SAMPLES if (rows[:, 0] == s).any()]
+
+
+@combos
+@domains
+def test_points_are_legal(name: str, norm: str, kind: str, domain: str) -> None:
+    """Inside the box, on the grid, frozen where frozen, NaN where missing."""
+    if domain != "sequence" and kind != "multiclass":
+        pytest.skip("one oracle is enough for the other geometries")
+    task = problem(name, norm, kind, domain)
+    lanes, region = task.lanes, task.region
+    assert lanes.missing is not None
+    assert region.step is not None
+    grid = region.step > 0
+    for sample, points in asked(task, 150):
+        gone = lanes.missing[sample]
+        assert np.isnan(points[:, gone]).all(), "missing cells must be asked as missing"
+        assert not np.isnan(points[:, ~gone]).any()
+        x, lo, hi = (a[sample] for a in (lanes.x, lanes.lo, lanes.hi))
+        shut = (lo == hi) & ~gone
+        assert np.array_equal(points[:, shut], np.broadcast_to(x[shut], (len(points), shut.sum())))
+        seen = ~gone
+        low = points[:, seen] - lo[seen]
+        high = hi[seen] - points[:, seen]
+        assert low.min() >= 0, "below the box"
+        assert high.min() >= 0, "above the box"
+        here = grid & seen
+        cells = points[:, here].astype(np.float64) / region.step[here].astype(np.float64)
+        assert np.abs(cells - np.rint(cells)).max() < 1e-4, "between two steps of the grid"
+
+
+@combos
+def test_points_are_within_eps(name: str, norm: str, kind: str) -> None:
+    """Searches that read scores never ask outside eps; nobody claims a success there."""
+    task = problem(name, norm, kind)
+    lanes, region = task.lanes, task.region
+    for sample, points in asked(task, 150):
+        x = lanes.x[sample].astype(np.float64)
+        delta = np.nan_to_num(points).astype(np.float64) - x
+        if norm == L0:
+            assert (delta != 0).sum(axis=1).max() <= region.eps
+        elif name != "hopskipjump" or norm == LINF:
+            scaled = delta / region.scale.astype(np.float64)
+            sizes = np.abs(scaled).max(axis=1) if norm == LINF else np.sqrt((scaled**2).sum(axis=1))
+            assert sizes.max() <= region.eps * (1 + 1e-6)
+
+
+@combos
+def test_claims_are_true(name: str, norm: str, kind: str) -> None:
+    """A claim reaches the goal when asked again, has the size it says, and is inside the box."""
+    task = problem(name, norm, kind)
+    lanes, region = task.lanes, task.region
+    assert lanes.missing is not None
+    for sample, one in solve(task, budget=150, stop="budget").items():
+        claim, size = one.arrays["claim"], float(one.arrays["size"])
+        if not np.isfinite(size):
+            assert one.arrays["found"] == 0
+            assert np.array_equal(claim, lanes.x[sample])
+            continue
+        point = np.where(lanes.missing[sample], np.nan, claim)[None]
+        lane = np.array([sample], dtype=np.int64)
+        _, hit = task.oracle.score(lanes, lane, task.model(point))
+        assert hit[0]
+        assert np.all(claim >= lanes.lo[sample])
+        assert np.all(claim <= lanes.hi[sample])
+        delta = (claim.astype(np.float64) - lanes.x[sample]) / region.scale
+        real = {
+            LINF: np.abs(delta).max(),
+            L2: np.sqrt((delta**2).sum()),
+            L0: np.count_nonzero(delta),
+        }[norm]
+        assert size == pytest.approx(real, rel=1e-5)
+        assert (one.arrays["found"] > 0) == (size <= region.eps * (1 + 1e-6))
+
+
+@combos
+def test_nothing_free_ends(name: str, norm: str, kind: str) -> None:
+    """A lane whose every number is frozen ends, asks no other point, and finds nothing."""
+    task = problem(name, norm, kind)
+    shut = task.lanes._replace(lo=task.lanes.x, hi=task.lanes.x)
+    frozen = Problem(task.search, task.oracle, task.region, shut, task.model, "flip", task.smallest)
+    counter = Counter(task.model)
+    for sample, one in solve(frozen, budget=60, answer=counter).items():
+        assert one.arrays["found"] == 0
+        assert np.isinf(one.arrays["size"])
+        assert np.array_equal(one.arrays["claim"], shut.x[sample])
+    rows = np.nan_to_num(counter.points)
+    for sample in SAMPLES:
+        own = rows[rows[:, 0] == sample]
+        assert np.array_equal(own, np.broadcast_to(shut.x[sample], own.shape))

@@ -1,0 +1,315 @@
+"""Tiny problems for searches and oracles: a model of a few lines, real regions, real lanes.
+
+Number 0 of a point is frozen and holds the sample's number, so whoever answers rows can count
+them per sample without asking the engine, the attack or the search.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medaudit.core.arrays import leaves, map_tree
+from medaudit.core.compose import compose
+from medaudit.core.interface import Channel, Input, Interface, Output
+from medaudit.core.protocol import Attack, Lanes, Oracle, Query, Search
+from medaudit.core.region import L0, L2, LINF, Region
+from medaudit.core.streams import key
+from medaudit.domain import threat as threats
+from medaudit.domain.quantity import parse
+from medaudit.engine.inline import run_inline
+from medaudit.engine.loop import Finished
+from medaudit.oracle.decision import decide
+from medaudit.oracle.goal import Goal, oracle, wanted_classes
+from medaudit.search import hopskipjump, nes, sparse, square
+
+Array = NDArray[Any]
+Model = Callable[[Array], Array]  # points [R, D], NaN where missing -> answers [R, M]
+
+SAMPLES = tuple(range(6))
+SIZE = 24
+SEARCHES = (
+    ("square", LINF),
+    ("square", L2),
+    ("nes", LINF),
+    ("nes", L2),
+    ("hopskipjump", LINF),
+    ("hopskipjump", L2),
+    ("sparse", L0),
+)
+KINDS = ("multiclass", "binary", "multilabel", "label", "moved", "dice")
+COMBOS = [(name, norm, kind) for name, norm in SEARCHES for kind in KINDS]
+EPS = {LINF: "0.35 sd", L2: "1.6 sd", L0: "3 features"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything an attack needs, in NumPy."""
+
+    search: Search
+    oracle: Oracle
+    region: Region
+    lanes: Lanes  # of all samples
+    model: Model
+    stop: str
+    smallest: bool
+
+    def attack(self, stop: str = "") -> Attack:
+        """Compose search, oracle and region."""
+        return compose(
+            self.search, self.oracle, self.region, stop=stop or self.stop, smallest=self.smallest
+        )
+
+    def make_lanes(self, samples: list[int]) -> Lanes:
+        """Lanes of some samples; their arrays cannot be written to."""
+        return locked(map_tree(lambda a: a[np.asarray(samples)], self.lanes))
+
+
+def locked(tree: Any) -> Any:
+    """The tree, its arrays read-only from now on."""
+    for leaf in leaves(tree):
+        if isinstance(leaf, np.ndarray):
+            leaf.flags.writeable = False
+    return tree
+
+
+def interface(domain: str = "sequence") -> Interface:
+    """Twelve numbers of one domain and a table of twelve: fixed, on grids, categories, plain."""
+    number = Channel("", lo=-3.0, hi=3.0, sd=1.0)
+    if domain == "image":
+        first = Input(
+            "image", "float32", "image", ("batch", "channel", "row", "column"), (1, 3, 4),
+            ("batch", "channel", "row", "column"), channels=(number,),
+        )  # fmt: skip
+    else:
+        across, along = ("lead", "time") if domain == "signal" else ("variable", "hour")
+        axes = ("batch", across, along)
+        channels = tuple(dataclasses.replace(number, name=f"{across} {i}", sd=0.5 + 0.5 * i) for i in range(3))
+        first = Input("series", "float32", domain, axes, (3, 4), axes, channels=channels)
+    axes = ("batch", "feature")
+    table = (
+        Channel("sample", fixed=True, lo=-1e3, hi=1e3),
+        Channel("age", fixed=True, lo=-3.0, hi=3.0),
+        Channel("quarter", lo=-3.0, hi=3.0, step=0.25),
+        Channel("tenth", lo=-3.0, hi=3.0, step=0.1),
+        Channel("count", kind="integer", lo=-3.0, hi=3.0, step=1.0, sd=4.0),
+        Channel("colour", kind="category", categories=("a", "b", "c", "d")),
+        Channel("ward", kind="category", categories=("x", "y")),
+        *(dataclasses.replace(number, name=f"lab {i}", sd=0.7 + 0.2 * i) for i in range(5)),
+    )
+    second = Input("table", "float32", "table", axes, (12,), axes, channels=table)
+    return Interface((second, first), Output("regression", ()))
+
+
+def clean_points(seed: int = 5) -> Array:
+    """Six clean points: on their grids, two with missing cells, two alike but for their number."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 0.8, (len(SAMPLES), SIZE)).astype(np.float32)
+    x[:, 2] = np.rint(x[:, 2] * 4) / 4
+    x[:, 3] = (np.rint(x[:, 3] * 10) * np.float32(0.1)).astype(np.float32)
+    x[:, 4] = np.rint(x[:, 4])
+    x[:, 5], x[:, 6] = rng.integers(0, 4, len(x)), rng.integers(0, 2, len(x))
+    x[5] = x[0]
+    x[:, 0] = SAMPLES
+    x[1, [8, 13]] = np.nan
+    x[4, [9, 20, 21]] = np.nan
+    return x
+
+
+def draws(kind: str, outputs: int, seed: int = 11) -> tuple[Array, Array]:
+    """Weights [outputs, SIZE] and biases of the tiny models; the sample's number weighs nothing."""
+    rng = np.random.default_rng(seed + sum(map(ord, kind)))
+    weights = rng.normal(0, 0.6, (outputs, SIZE)).astype(np.float32)
+    weights[:, 0] = 0
+    return weights, rng.normal(0, 0.2, outputs).astype(np.float32)
+
+
+def linear(points: Array, weights: Array, bias: Array) -> Array:
+    """Row by row, so that company cannot change a bit of the answer. A missing cell counts 0."""
+    z = np.nan_to_num(np.asarray(points), nan=0.0)
+    rows = [(row[None, :] * weights).sum(axis=1) + bias for row in z]
+    return np.stack(rows).astype(np.float32)
+
+
+def bent(points: Array, weights: Array, bias: Array) -> Array:
+    """A small nonlinear model."""
+    z = linear(points, weights, bias)
+    return np.asarray(z + np.sin(2 * z), dtype=np.float32)
+
+
+def output_of(kind: str) -> Output:
+    """The output section that goes with a kind of oracle."""
+    three = ("home", "ward", "icu")
+    if kind == "multiclass":
+        return Output("multiclass", ("y",), "logits", three, disease=three[1:])
+    if kind == "binary":
+        return Output("binary", ("y",), "logits", ("no", "yes"), thresholds=(0.2,), disease=("yes",))
+    if kind == "multilabel":
+        names = ("edema", "nodule", "effusion", "fracture")
+        return Output("multilabel", ("y",), "probabilities", names, thresholds=(0.5, 0.4, 0.6, 0.5))
+    if kind == "label":
+        return Output("label", ("y",), "labels", three, labels=(0, 1, 2))
+    if kind == "moved":
+        return Output("regression", ("y",), "values", units=("", ""))
+    names = ("background", "structure")
+    return Output("segmentation", ("y",), "logits", names, class_axis=1, positions=6)
+
+
+def model_of(kind: str) -> Model:
+    """A model of a few lines."""
+    widths = {"multiclass": 3, "binary": 1, "multilabel": 4, "label": 3, "moved": 2, "dice": 12}
+    weights, bias = draws(kind, widths[kind])
+
+    def answer(points: Array) -> Array:
+        if kind == "multilabel":
+            return np.asarray(1 / (1 + np.exp(-bent(points, weights, bias))), dtype=np.float32)
+        if kind == "label":
+            return linear(points, weights, bias).argmax(axis=1)[:, None].astype(np.float32)
+        return (linear if kind in ("multiclass", "moved") else bent)(points, weights, bias)
+
+    return answer
+
+
+def goal_of(kind: str) -> Goal:
+    """The default goal of each kind."""
+    if kind == "moved":
+        return Goal("moved", amount=0.9)
+    return Goal("dice-drop", amount=0.25) if kind == "dice" else Goal()
+
+
+def search_of(name: str, donors: Array, kinds: Array) -> Search:
+    """A search with its default settings."""
+    if name == "hopskipjump":
+        return hopskipjump.search(hopskipjump.Settings(), donors, kinds)
+    return {"square": square.search, "nes": nes.search, "sparse": sparse.search}[name]()
+
+
+def build(name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal | None = None) -> Problem:
+    """One problem over all samples."""
+    face, model, output = interface(domain), model_of(kind), output_of(kind)
+    threat = threats.Threat("scores", norm, parse(EPS[norm]))
+    region = threats.region(face, threat)
+    points = clean_points()
+    lo, hi = threats.boxes(face, threat, region, points, None)
+    ref = model(points)
+    goal = goal or goal_of(kind)
+    decided = np.asarray(decide(output, ref))
+    single = output.task in ("multiclass", "binary", "label")
+    label = decided.astype(np.int64) if single else np.full(len(points), -1, dtype=np.int64)
+    wanted = wanted_classes(output, goal)
+    target = wanted[0] if len(wanted) == 1 and single else -1
+    lanes = Lanes(
+        key=np.array([key(7, name, norm, kind, s) for s in SAMPLES], dtype=np.uint64),
+        x=np.nan_to_num(points, nan=0.0),
+        lo=lo,
+        hi=hi,
+        missing=np.isnan(points),
+        ref=ref,
+        label=label,
+        target=np.full(len(points), target, dtype=np.int64),
+    )
+    donors = clean_points(seed=77)
+    donors[:, 0] = -1
+    kinds = np.asarray(decide(output, model(donors))).astype(np.int64) if single else np.full(6, -1)
+    access = "labels" if name == "hopskipjump" else "scores"
+    return Problem(
+        search=search_of(name, locked(donors), locked(kinds)),
+        oracle=oracle(output, goal, access, clearance=1e-4),
+        region=locked(region),
+        lanes=locked(lanes),
+        model=model,
+        stop="flip",
+        smallest=name == "hopskipjump",
+    )
+
+
+@cache
+def problem(name: str, norm: str, kind: str, domain: str = "sequence") -> Problem:
+    """`build`, once per process."""
+    return build(name, norm, kind, domain)
+
+
+class Counter:
+    """An answer function that counts the rows of each sample, and keeps them if asked to."""
+
+    def __init__(self, model: Model, block: int = 8) -> None:
+        self.model, self.block = model, block
+        self.rows: dict[int, int] = {}
+        self.seen: list[Array] = []
+
+    def __call__(self, points: Any) -> Array:
+        points = np.asarray(points)
+        assert 0 < len(points) <= self.block
+        for number in points[:, 0]:
+            self.rows[int(number)] = self.rows.get(int(number), 0) + 1
+        self.seen.append(points.copy())
+        answers = self.model(points)
+        answers.flags.writeable = False
+        return answers
+
+    @property
+    def points(self) -> Array:
+        """All rows asked so far, [R, D]."""
+        return np.concatenate(self.seen) if self.seen else np.zeros((0, SIZE), dtype=np.float32)
+
+
+def guarded(attack: Attack) -> Attack:
+    """The attack, handed read-only arrays only."""
+
+    def ask(state: Any) -> Query:
+        return locked(attack.ask(locked(state)))  # type: ignore[no-any-return]
+
+    def tell(state: Any, query: Query, answers: Any) -> Any:
+        return attack.tell(locked(state), locked(query), locked(answers))
+
+    return attack._replace(
+        init=lambda lanes: attack.init(locked(lanes)),
+        ask=ask,
+        tell=tell,
+        done=lambda state: attack.done(locked(state)),
+        result=lambda state: attack.result(locked(state)),
+    )
+
+
+def solve(
+    task: Problem,
+    samples: Sequence[int] = SAMPLES,
+    budget: int = 60,
+    *,
+    block: int = 8,
+    room: int = 0,
+    stop: str = "",
+    answer: Counter | None = None,
+) -> dict[int, Finished]:
+    """Run a problem to its end, sample -> outcome."""
+    job = ("check", guarded(task.attack(stop)), budget, task.make_lanes, list(samples))
+    finished = run_inline([job], answer or Counter(task.model, block), block, room)
+    assert sorted(f.sample for f in finished) == sorted(samples), "every lane ends exactly once"
+    return {f.sample: f for f in finished}
+
+
+def differences(a: dict[int, Finished], b: dict[int, Finished]) -> list[str]:
+    """Where two outcomes differ in any bit."""
+    found = [f"samples {sorted(a)} and {sorted(b)}"] if set(a) != set(b) else []
+    for sample in sorted(set(a) & set(b)):
+        one, two = a[sample], b[sample]
+        if (one.rows, one.exhausted) != (two.rows, two.exhausted):
+            found.append(f"sample {sample}: rows or end: {one[2:4]} and {two[2:4]}")
+        found += [
+            f"sample {sample}: {name}: {one.arrays[name]} and {two.arrays[name]}"
+            for name in one.arrays
+            if bits_of(one.arrays[name]) != bits_of(two.arrays[name])
+        ]
+    return found
+
+
+def bits_of(array: Any) -> tuple[str, tuple[int, ...], bytes]:
+    """Type, shape and bytes."""
+    array = np.asarray(array)
+    return str(array.dtype), array.shape, array.tobytes()
