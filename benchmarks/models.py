@@ -55,14 +55,14 @@ def mlp(path: Path) -> tuple[int, ...]:
 
 
 def lstm(path: Path) -> tuple[int, ...]:
-    """48 hours x 76 numbers, bidirectional LSTM of 16: about 70 us a row."""
+    """48 hours x 76 numbers, bidirectional LSTM of 48: about 70 us a row."""
     g = Graph(2)
     x = g.node("Transpose", "x", perm=[1, 0, 2])
-    y = g.node("LSTM", x, g.weight(2, 64, 76), g.weight(2, 64, 16), g.weight(2, 128, scale=0.1),
-               hidden_size=16, direction="bidirectional")  # fmt: skip
+    y = g.node("LSTM", x, g.weight(2, 192, 76), g.weight(2, 192, 48), g.weight(2, 384, scale=0.1),
+               hidden_size=48, direction="bidirectional")  # fmt: skip
     last = g.node("Gather", y, g.constant(np.array(47, dtype=np.int64)), axis=0)
-    flat = g.node("Reshape", g.node("Transpose", last, perm=[1, 0, 2]), g.constant(np.array([-1, 32], dtype=np.int64)))
-    g.save(path, (48, 76), g.node("Gemm", flat, g.weight(2, 32), g.weight(2, scale=0.1), transB=1), 2)
+    flat = g.node("Reshape", g.node("Transpose", last, perm=[1, 0, 2]), g.constant(np.array([-1, 96], dtype=np.int64)))
+    g.save(path, (48, 76), g.node("Gemm", flat, g.weight(2, 96), g.weight(2, scale=0.1), transB=1), 2)
     return (48, 76)
 
 
@@ -70,11 +70,11 @@ def small_cnn(path: Path) -> tuple[int, ...]:
     """1 x 64 x 64 image, three convolutions with stride: about 20 us a row."""
     g = Graph(3)
     h = "x"
-    for i, (a, b) in enumerate([(1, 4), (4, 8), (8, 8)]):
+    for i, (a, b) in enumerate([(1, 16), (16, 24), (24, 24)]):
         stride = [4, 4] if i == 0 else [2, 2]
         h = g.node("Relu", g.node("Conv", h, g.weight(b, a, 3, 3), strides=stride, pads=[1, 1, 1, 1]))
     h = g.node("Flatten", h)
-    g.save(path, (1, 64, 64), g.node("Gemm", h, g.weight(2, 128), g.weight(2, scale=0.1), transB=1), 2)
+    g.save(path, (1, 64, 64), g.node("Gemm", h, g.weight(2, 384), g.weight(2, scale=0.1), transB=1), 2)
     return (1, 64, 64)
 
 
@@ -94,10 +94,10 @@ def image_cnn(path: Path) -> tuple[int, ...]:
     """1 x 224 x 224 image: about 5 ms a row."""
     g = Graph(5)
     h = "x"
-    for a, b, s in [(1, 16, 2), (16, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1)]:
+    for a, b, s in [(1, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1)]:
         h = g.node("Relu", g.node("Conv", h, g.weight(b, a, 3, 3), strides=[s, s], pads=[1, 1, 1, 1]))
     h = g.node("Flatten", g.node("GlobalAveragePool", h))
-    g.save(path, (1, 224, 224), g.node("Gemm", h, g.weight(4, 64), g.weight(4, scale=0.1), transB=1), 4)
+    g.save(path, (1, 224, 224), g.node("Gemm", h, g.weight(4, 128), g.weight(4, scale=0.1), transB=1), 4)
     return (1, 224, 224)
 
 

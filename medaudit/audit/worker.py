@@ -34,6 +34,7 @@ from medaudit.data import Dataset
 from medaudit.domain import threat as threats
 from medaudit.engine import protocol_checks
 from medaudit.engine.loop import Cohort, Finished, tick
+from medaudit.engine.memory import keep_heap
 from medaudit.engine.pool import Case
 from medaudit.model import file as files
 from medaudit.model import session as sessions
@@ -52,6 +53,7 @@ BLOCKS_PER_TICK = 4
 def main(pipe: Connection) -> None:
     """Serve requests until told to stop or the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_heap()
     worker = Worker(pipe)
     try:
         while worker.serve():

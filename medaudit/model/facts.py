@@ -6,7 +6,8 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 
-CPU_BLOCKS = ((4 << 10, 64), (24 << 10, 32))  # (rows of fewer bytes, block); 8 for larger rows
+# Rows of fewer bytes, and their block; larger rows go in fours: their activations outgrow the caches.
+CPU_BLOCKS = ((4 << 10, 64), (24 << 10, 32))
 CUDA_BYTES = 64 << 20  # of one block's input
 
 
@@ -65,4 +66,4 @@ def block_size(row_bytes: int, batching: Batching, device: str) -> int:
         return batching.size
     if device.startswith("cuda"):
         return max(8, min(1024, 1 << int(math.log2(max(8, CUDA_BYTES // max(1, row_bytes))))))
-    return next((block for limit, block in CPU_BLOCKS if row_bytes < limit), 8)
+    return next((block for limit, block in CPU_BLOCKS if row_bytes < limit), 4)

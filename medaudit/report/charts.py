@@ -65,7 +65,7 @@ def distances(check: Check) -> list[float]:
 def histogram(check: Check, values: list[float]) -> bytes:
     """How large the changes were that turn the answer, each case a tick below."""
     threat = check.threat
-    unit = text.clean(threat.unit, 40) if threat else ""
+    unit = text.unit_of(threat.unit) if threat else ""
     with settings():
         figure = new(4.8, 1.8)
         axes = figure.add_subplot()

@@ -164,7 +164,7 @@ def table(layer: Layer, clean: np.ndarray, perturbed: np.ndarray, most: int = 40
 
 def cells(channel: Channel, before: float, after: float) -> tuple[str, str, str, str]:
     """Clean, perturbed, change and unit of one number, as text."""
-    unit = text.clean(channel.unit, 40)
+    unit = text.unit_of(channel.unit)
     if channel.kind == "category":
         words = (_category(channel, before), _category(channel, after))
         return (*words, "other category" if words[0] != words[1] else "", unit)

@@ -24,7 +24,7 @@ def draw(layer: Layer, clean: np.ndarray, perturbed: np.ndarray) -> list[Drawn]:
     panels = [_pixels(a[planes, ::step, ::step], low, high) for a in (clean, perturbed)]
     strongest = np.argmax(np.abs(delta[planes]), axis=0)[None]
     signed = np.take_along_axis(delta[planes], strongest, axis=0)[0][::step, ::step]
-    unit = text.clean(layer.channel(planes[0]).unit, 20)
+    unit = text.unit_of(layer.channel(planes[0]).unit, 20)
     with settings():
         image = _figure(panels, signed, float(np.abs(delta).max()), unit)
     return [_item(layer, planes, step, delta, (low, high), image)]
@@ -80,7 +80,7 @@ def _item(
     legal: tuple[float, float],
     image: bytes,
 ) -> Drawn:
-    unit = text.clean(layer.channel(planes[0]).unit, 20)
+    unit = text.unit_of(layer.channel(planes[0]).unit, 20)
     count = int((delta != 0).any(axis=0).sum())
     parts = [
         f"Input {text.clean(layer.name, 60)}: {layer.rows} by {layer.columns} pixels",

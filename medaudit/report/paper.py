@@ -152,14 +152,15 @@ def _strip(
     x = np.linspace(left, end, len(stretches))
     down = np.array([least[s].min() for s in stretches])
     up = np.array([largest[s].max() for s in stretches])
-    thick = 0.012 * most  # so that a constant difference is seen as a line
-    edges = (middle - half * np.clip(v / most, -1, 1) for v in (down - thick, up + thick))
+    thick = 0.02 * most  # so that a constant difference is seen as a line
+    edges = (middle - 0.85 * half * v / most for v in (down - thick, up + thick))
     axes.fill_between(x, *edges, step="mid", color="#4d5661", linewidth=0)
+    axes.plot([left, end], [middle, middle], color=FRAME, linewidth=0.5, zorder=0)
     scale = (end - left) / len(least)
     ends = (left + scale * window.start, left + scale * window.stop)
     axes.plot(ends, [low + 1.6] * 2, color=INK, linewidth=2.0, solid_capstyle="butt")
     _frame(axes, left, end, top, low)
     label = text.quantity(most, next(iter(units)) if len(units) == 1 else "")
-    title = f"Difference over the whole recording, magnified: the frame is -{label} to +{label}"
+    title = f"Difference over the whole recording, magnified; the largest is {label}"
     axes.text(left, top - 2.8, title, fontsize=7, va="center")
     axes.text(left, low + 4.2, "Bar: the window shown above", fontsize=6, va="center")

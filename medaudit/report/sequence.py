@@ -53,7 +53,7 @@ def _figure(layer: Layer, order: list[int], before: np.ndarray, after: np.ndarra
     hours = np.arange(layer.columns)
     for ax, i in zip(axes, order, strict=True):
         channel = layer.channel(i % layer.rows)
-        unit = text.clean(channel.unit, 14)
+        unit = text.unit_of(channel.unit, 14)
         name = text.clean(channel.name, 26)
         ax.set_title(f"{name}, {unit}" if unit else name, fontsize=8, loc="left", pad=3)
         _variable(ax, hours, before[i], after[i])

@@ -64,7 +64,9 @@ def _lead(layer: Layer, i: int, clean: np.ndarray, perturbed: np.ndarray, paper:
         both = np.concatenate([clean, perturbed])
         reach = float(np.nanmax(both) - np.nanmin(both)) if np.isfinite(both).any() else 0.0
         gain = 18.0 / (reach or 1.0)
-    return Lead(text.clean(channel.name, 14), text.clean(channel.unit, 12), clean, perturbed, gain)
+    return Lead(
+        text.clean(channel.name, 14), text.unit_of(channel.unit, 12), clean, perturbed, gain
+    )
 
 
 def _item(
@@ -100,7 +102,7 @@ def _table(layer: Layer, order: list[int], before: np.ndarray, after: np.ndarray
     for i in order:
         delta = np.nan_to_num(after[i] - before[i])
         channel = _channel(layer, i)
-        unit = text.clean(channel.unit, 12)
+        unit = text.unit_of(channel.unit, 12)
         largest, mean = float(np.abs(delta).max()), float(np.sqrt(np.mean(delta**2)))
         count = f"{int((delta != 0).sum()):,} of {delta.size:,}"
         rows.append(

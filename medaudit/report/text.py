@@ -63,9 +63,13 @@ def quantity(value: float | None, unit: str = "") -> str:
 
 
 def with_unit(shown: str, unit: str) -> str:
-    if unit in ("", "1"):
-        return shown
-    return f"{shown}{unit}" if unit == "%" else f"{shown} {clean(unit, 40)}"
+    shown_unit = unit_of(unit)
+    return f"{shown}%" if shown_unit == "%" else f"{shown} {shown_unit}".rstrip()
+
+
+def unit_of(symbol: str, limit: int = 40) -> str:
+    """A unit as it is shown: a plain number has none."""
+    return "" if symbol == "1" else clean(symbol, limit)
 
 
 def is_share(value: Value) -> bool:

@@ -154,7 +154,7 @@ def _start(donors: Array | None, region: Region, lanes: Lanes, state: State, who
     x, lo, hi = (xp.take(a, who, axis=0) for a in (lanes.x, lanes.lo, lanes.hi))
     asked = xp.take(state.asked, who)
     draw = streams.uniform(xp.take(lanes.key, who), asked, UNIFORM, x.shape[1])
-    share = xp.astype((asked % 8 + 1) / 8, xp.float32)[:, None]
+    share = (xp.astype(asked % 8 + 1, xp.float32) / 8)[:, None]
     noise = xp.astype(lo + (hi - lo) * draw, xp.float32)
     points = x + share * (noise - x)
     if donors is not None and donors.shape[0]:
@@ -278,7 +278,9 @@ def _probes(settings: Settings, region: Region, lanes: Lanes, state: State, who:
     points = _signs(settings, lanes, state, who)
     points = points * amplitude[:, None, :] + far[:, None, :]
     points = xp.minimum(xp.maximum(points, lo[:, None, :]), hi[:, None, :])
-    return snap(region, xp.reshape(points, (-1, far.shape[1])))
+    if region.step is not None:  # a number of the grid may round to just outside the box
+        points = xp.minimum(xp.maximum(snap(region, points), lo[:, None, :]), hi[:, None, :])
+    return xp.reshape(points, (-1, far.shape[1]))
 
 
 def _after_probes(
@@ -293,7 +295,7 @@ def _after_probes(
     hits = xp.take(state.hits, who) + xp.sum(outcome, axis=1)
     asked = xp.take(state.asked, who) + settings.rows
     wanted = settings.first * xp.sqrt(xp.astype(xp.take(state.round, who), xp.float32))
-    ready = asked >= wanted
+    ready = xp.astype(asked, xp.float64) >= wanted
     mean = (hits / xp.astype(asked, xp.float32))[:, None]
     # eq. 16, with the baseline taken out; all outcomes alike: follow (or leave) their mean.
     direction = xp.where(xp.abs(mean) < 1, product - mean * noise, product)

@@ -132,7 +132,7 @@ def _value(region: Region, lanes: Lanes, feature: Array, slot: Array) -> Array:
     number = xp.where(slot == 0, lo, xp.where(slot == 1, hi, nan))
     if region.choices is None:
         return number
-    choices = xp.take(region.choices, feature)
+    choices = xp.reshape(xp.take(region.choices, xp.reshape(feature, (-1,))), feature.shape)
     return xp.where(choices > 0, xp.where(slot < choices, xp.astype(slot, xp.float32), nan), number)
 
 
