@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import os
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -59,6 +61,9 @@ class Options:
     seed: int | None = None
     block: int | None = None
     include_samples: bool = False
+    # For tests of law 3 (lanes never meet); no option of the command line sets them.
+    room: int = 0  # rows a worker wants per tick; 0: four blocks
+    shuffle: int = 0  # seed of another order of the lanes; 0: data order
 
 
 @dataclass
@@ -138,6 +143,7 @@ def open_run(
         device=options.device,
         block=found.batching.size if found.batching.kind == "fixed" else block,
         seed=seed,
+        room=options.room,
     )
     return found, spec, worker.ask("open", spec)
 
@@ -204,6 +210,8 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
     runnable = [c for c in plan.checks if c.samples and not c.blocked and not c.deselected]
     done = journal.done()
     lanes = [(c.spec.id, s) for c in runnable for s in c.samples if (c.spec.id, s) not in done]
+    if plan.options.shuffle:
+        random.Random(plan.options.shuffle).shuffle(lanes)
     total = sum(len(c.samples) for c in runnable)
     cost: dict[str, Any] = {"rows": 0, "padding": 0, "calls": 0, "model_s": 0.0, "faults": []}
     listen("attack", {"lanes": total, "done": total - len(lanes), "checks": [c.spec.id for c in runnable]})
@@ -252,8 +260,6 @@ def _fault(why: str) -> dict[str, Any]:
 
 
 def worker_count(options: Options) -> int:
-    import os
-
     if options.workers:
         return options.workers
     if options.device.startswith("cuda"):

@@ -44,6 +44,7 @@ class WorkSpec:
     device: str
     block: int
     seed: int
+    room: int = 0  # rows wanted per tick; 0: four blocks
 
 
 @dataclass(frozen=True)

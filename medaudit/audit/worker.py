@@ -279,9 +279,11 @@ class Bench:
             [c for c in self.cohorts.values() if c.waiting or c.open],
             self.spec.block,
             self._answer,
-            BLOCKS_PER_TICK * self.spec.block,
+            self.spec.room or BLOCKS_PER_TICK * self.spec.block,
         )
         if finished:
+            # Statistics first: when the last case arrives, the parent stops listening.
+            self.pipe.send(("stats", self.statistics()))
             self.pipe.send(("cases", [self.verifiers[f.check].case(f) for f in finished]))
         now = time.monotonic()
         if now - self.beat > BEAT:
@@ -291,8 +293,6 @@ class Bench:
             self.saved_at = self.pipeline.seconds
             states = [(c.check, s, blob) for c in self.cohorts.values() for s, blob in c.snapshots()]
             self.pipe.send(("snapshots", states))
-        if not self.busy:
-            self.pipe.send(("stats", self.statistics()))
 
     def _answer(self, points: Array) -> np.ndarray:
         start = time.perf_counter()

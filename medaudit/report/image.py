@@ -94,7 +94,7 @@ def _item(
             f"channel {text.clean(layer.channel(planes[0]).name, 30)} of {layer.planes} is shown"
         )
     if step > 1:
-        parts.append(f"every {step}th row and column is drawn")
+        parts.append(f"one pixel of {step} by {step} is drawn")
     caption = ", ".join(parts) + "."
     return Drawn(
         "figure", caption, alt=f"Clean image, perturbed image and difference. {caption}", svg=image

@@ -135,10 +135,10 @@ def headline(report: Report) -> str:
         return (
             f"No check failed, but {len(open_)} of {total} could not be decided: {titles(open_)}."
         )
-    if not found.get("pass"):
-        return "Nothing was tested: no check of the policy ran."
     if excused:
         return f"No check failed outside a waiver; failed and waived: {titles(excused)}."
+    if not found.get("pass"):
+        return "Nothing was tested: no check of the policy ran."
     if found.get("not-run"):
         return f"{found['pass']} of {total} checks passed; the others were not run."
     return f"All {total} checks passed." if total > 1 else "The one check passed."
@@ -164,6 +164,6 @@ def meaning(report: Report) -> list[str]:
 
 def titles(checks: list[Check], most: int = 4) -> str:
     """Titles joined for a sentence."""
-    names = [clean(f"{c.title} ({c.id})", 100) for c in checks[:most]]
+    names = [f"{clean(c.title, 80)} ({clean(c.id, 40)})" for c in checks[:most]]
     rest = len(checks) - most
     return "; ".join(names) + (f"; and {rest} more" if rest > 0 else "")

@@ -15,7 +15,17 @@ from kit import COMBOS, KINDS, SAMPLES, Counter, Problem, bits_of, build, output
 
 from medaudit.core import region as regions
 from medaudit.core import streams
-from medaudit.core.arrays import concat, leaves, map_tree, native, put, put_where, take, to_numpy
+from medaudit.core.arrays import (
+    concat,
+    leaves,
+    map_tree,
+    native,
+    put,
+    put_where,
+    select,
+    take,
+    to_numpy,
+)
 from medaudit.core.compose import compose
 from medaudit.core.region import Region
 from medaudit.engine.inline import run_inline
@@ -166,6 +176,8 @@ def test_trees_and_lanes() -> None:
     kept = put_where(s, strict(index), strict(rows), strict(keep))
     assert np.array_equal(to_numpy(kept), put_where(a, index, rows, keep))
     assert np.array_equal(to_numpy(s), a), "put writes to a copy"
+    mask = a > 4
+    assert bits_of(to_numpy(select(strict(mask), s, -s))) == bits_of(select(mask, a, -a))
 
 
 def region_pair() -> tuple[Problem, Problem]:

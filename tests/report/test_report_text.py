@@ -89,7 +89,12 @@ def test_what_was_not_measured_is_a_dash_and_what_was_not_reached_says_so() -> N
 
 def test_demanded_speaks_the_metric_s_own_language() -> None:
     def need(**more: object) -> Required:
-        base = {"metric": "robust_accuracy", "op": "at_least", "threshold": 0.8, "verdict": "not-run"}
+        base = {
+            "metric": "robust_accuracy",
+            "op": "at_least",
+            "threshold": 0.8,
+            "verdict": "not-run",
+        }
         return Required.model_validate({**base, **more})
 
     assert text.demanded(need(), share(0.9, 0.8, 1.0)) == "≥ 80%"
