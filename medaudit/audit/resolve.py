@@ -39,84 +39,110 @@ class Resolved:
     notes: tuple[str, ...] = field(default=())
 
 
-def resolve(
-    policy: Policy, document: Document, interface: Interface, data: Dataset, answers: np.ndarray, limit: int | None
-) -> list[Resolved]:
-    """Every check. Raises PolicyErrors, each with its place, where the policy does not fit."""
+def check_names(policy: Policy, document: Document) -> None:
+    """Rules, settings and metrics exist: what can be said before any process is started."""
     problems: list[PolicyError] = []
-    out: list[Resolved] = []
     for i, section in enumerate(policy.checks):
-        at = ("checks", i)
         try:
-            rule = find(section.rule)
-        except ValueError as error:
-            problems.append(document.error((*at, "rule"), str(error)))
-            continue
-        try:
-            settings = settings_of(rule, section.with_)
-        except ValueError as error:
-            problems.append(document.error((*at, "with"), str(error)))
-            continue
-        if section.require is not None and section.require.metric not in rule.metrics:
-            problems.append(
-                document.error(
-                    (*at, "require", "metric"),
-                    f"rule {rule.name} has no metric {section.require.metric!r}; it has: {', '.join(rule.metrics)}",
-                )
-            )
-            continue
-        try:
-            out.append(_one(policy, section, rule, settings, interface, data, answers, limit))
+            _rule_of(section)
         except PolicyError as error:
-            problems.append(document.error((*at, *error.path.split(".")) if error.path else at, error.message))
-        except MedauditError as error:
-            problems.append(document.error((*at, "threat"), str(error)))
+            problems.append(document.error(("checks", i, *error.path.split(".")), error.message))
     if problems:
         raise PolicyErrors(problems)
-    return out
 
 
-def _one(
-    policy: Policy, section: CheckSection, rule: Rule, settings: Any, interface: Interface, data: Dataset,
-    answers: np.ndarray, limit: int | None,
-) -> Resolved:  # fmt: skip
-    output = interface.output
+def check_threats(policy: Policy, document: Document, interface: Interface) -> None:
+    """Threats and goals fit this model: what can be said before anything is written."""
+    problems: list[PolicyError] = []
+    for i, section in enumerate(policy.checks):
+        try:
+            _static(policy, section, interface)
+        except PolicyError as error:
+            problems.append(document.error(("checks", i, *error.path.split(".")), error.message))
+        except MedauditError as error:
+            problems.append(document.error(("checks", i, "threat"), str(error)))
+    if problems:
+        raise PolicyErrors(problems)
+
+
+def _rule_of(section: CheckSection) -> tuple[Rule, Any]:
+    """The rule and its settings. Raises PolicyError with the key at fault as path."""
+    try:
+        rule = find(section.rule)
+    except ValueError as error:
+        raise PolicyError(str(error), path="rule") from error
+    try:
+        settings = settings_of(rule, section.with_)
+    except ValueError as error:
+        raise PolicyError(str(error), path="with") from error
+    if section.require is not None and section.require.metric not in rule.metrics:
+        raise PolicyError(
+            f"rule {rule.name} has no metric {section.require.metric!r}; it has: {', '.join(rule.metrics)}",
+            path="require.metric",
+        )
+    if rule.kind == "attack" and section.threat is None:
+        raise PolicyError(f"rule {rule.name} needs a threat", path="threat")
+    return rule, settings
+
+
+def _static(policy: Policy, section: CheckSection, interface: Interface) -> Resolved:
+    """A check without its samples; `blocked` where it cannot run on this model."""
+    rule, settings = _rule_of(section)
     budget = (section.budget or policy.defaults.budget).queries
-    goal = Goal()
-    threat = None
-    if rule.kind == "attack":
-        if section.threat is None:
-            raise PolicyError(f"rule {rule.name} needs a threat", path="threat")
-        threat = _threat(policy, section.threat)
-        if threat.norm not in rule.norms:
-            raise PolicyError(
-                f"rule {rule.name} works in {' or '.join(rule.norms)}, threat {section.threat!r} is in {threat.norm}",
-                path="threat",
-            )
-        if rule.access == "scores" and threat.access == "labels":
-            raise PolicyError(f"rule {rule.name} needs scores, threat {section.threat!r} gives labels only", path="threat")
-    spec = CheckSpec(section.id, rule.name, threat, goal, budget, settings)
+    threat = None if section.threat is None or rule.kind != "attack" else _threat(policy, section.threat)
+    spec = CheckSpec(section.id, rule.name, threat, Goal(), budget, settings)
+    if threat is None:
+        return Resolved(section, rule, spec, blocked=rule.applies(interface))
+    if threat.norm not in rule.norms:
+        raise PolicyError(
+            f"rule {rule.name} works in {' or '.join(rule.norms)}, threat {section.threat!r} is in {threat.norm}",
+            path="threat",
+        )
+    if rule.access == "scores" and threat.access == "labels":
+        raise PolicyError(
+            f"rule {rule.name} needs scores, threat {section.threat!r} gives labels only", path="threat"
+        )
     why = rule.applies(interface)
     if why:
         return Resolved(section, rule, spec, blocked=why)
-    if threat is None:
-        return Resolved(section, rule, spec)
+    threats.region(interface, threat)
+    known_inputs = [i.name for i in interface.inputs]
+    for name in threat.inputs:
+        if name not in known_inputs:
+            raise PolicyError(
+                f"threat {section.threat!r} names input {name!r}; the model has: {', '.join(known_inputs)}", path="threat"
+            )
+    blocked = ""
+    if not threats.movable(interface, threat).any():
+        blocked = "the threat allows no number of this model's input to change"
+    return Resolved(section, rule, spec, blocked=blocked, unit=threat.eps.unit)
+
+
+def resolve(
+    policy: Policy, document: Document, interface: Interface, data: Dataset, answers: np.ndarray, limit: int | None
+) -> list[Resolved]:
+    """Every check with its goal and samples. Raises PolicyErrors with places."""
+    check_threats(policy, document, interface)
+    return [
+        _with_samples(policy, _static(policy, section, interface), interface.output, data, answers, limit)
+        for section in policy.checks
+    ]
+
+
+def _with_samples(
+    policy: Policy, check: Resolved, output: Output, data: Dataset, answers: np.ndarray, limit: int | None
+) -> Resolved:
+    if check.blocked or check.spec.threat is None:
+        return check
     try:
-        goal = _goal(section, output, data, answers)
+        goal = _goal(check.section, output, data, answers)
         oracle(output, goal, "scores")
     except MedauditError as error:
-        if section.goal.what == "any":
-            raise
-        return Resolved(section, rule, spec, blocked=str(error))
-    spec = replace(spec, goal=goal)
-    area = threats.region(interface, threat)
-    if not threats.movable(interface, threat).any():
-        return Resolved(section, rule, spec, blocked="the threat allows no number of this model's input to change")
+        return replace(check, blocked=str(error))
     samples = eligible(output, goal, data, answers, policy.data.use.only_correct)
     samples = first_groups(data, samples, _least(policy.data.use.at_most, limit))
     blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
-    del area
-    return Resolved(section, rule, spec, tuple(samples), blocked, unit=threat.eps.unit)
+    return replace(check, spec=replace(check.spec, goal=goal), samples=tuple(samples), blocked=blocked)
 
 
 def _least(*limits: int | None) -> int | None:

@@ -124,6 +124,7 @@ def read_inputs(options: Options) -> tuple[Policy, Document, Dataset]:
     for name in (*options.only, *options.skip):
         if name not in {c.id for c in policy.checks}:
             raise MedauditError(f"the policy has no check {name!r}; it has: {', '.join(c.id for c in policy.checks)}")
+    resolving.check_names(policy, document)
     return policy, document, readers.read(file)
 
 
@@ -135,6 +136,7 @@ def open_run(
     found: Found = worker.ask("discover", (str(options.model), data.path, policy.model, hint))
     seed = policy.defaults.seed if options.seed is None else options.seed
     block = options.block or block_size(4 * found.interface.size, found.batching, options.device)
+    resolving.check_threats(policy, document, found.interface)
     spec = WorkSpec(
         model=str(options.model),
         data=data.path,

@@ -108,8 +108,8 @@ def _table(layer: Layer, order: list[int], before: np.ndarray, after: np.ndarray
         rows.append(
             (
                 text.clean(channel.name, 60),
-                text.quantity(largest, unit),
-                text.quantity(mean, unit),
+                text.size_of(largest, unit),
+                text.size_of(mean, unit),
                 count,
             )
         )

@@ -39,7 +39,7 @@ def test_nothing_given_is_written_to(name: str, norm: str, kind: str) -> None:
     """Lanes, region, donors and states stay as they were (`kit.guarded` also locks each of them)."""
     task = build(name, norm, kind)
     before = [bits_of(leaf) for leaf in (*leaves(task.lanes), *region_arrays(task))]
-    solve(task, budget=120, stop="budget")
+    solve(task, budget=60, stop="budget")
     assert before == [bits_of(leaf) for leaf in (*leaves(task.lanes), *region_arrays(task))]
 
 
@@ -130,7 +130,7 @@ def test_nonsense_never_helps(name: str, norm: str, kind: str, nonsense: float) 
     model = witness.model(sometimes(task.model, nonsense, 3))
     watched = dataclasses.replace(task, search=witness.search())
     with np.errstate(invalid="ignore"):
-        found = solve(watched, budget=80, stop="budget", answer=Counter(model))
+        found = solve(watched, budget=50, stop="budget", answer=Counter(model))
     assert witness.bad.sum() > 0
     for sample, one in found.items():
         assert int(one.arrays["invalid"]) == witness.bad[sample]
@@ -144,7 +144,7 @@ def test_nonsense_never_helps(name: str, norm: str, kind: str, nonsense: float) 
 
 
 @combos
-@pytest.mark.parametrize("nonsense", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("nonsense", [np.nan, np.inf])
 def test_all_nonsense_is_no_success(name: str, norm: str, kind: str, nonsense: float) -> None:
     """A model that answers nothing but nonsense is never broken."""
     task = problem(name, norm, kind)
@@ -153,7 +153,7 @@ def test_all_nonsense_is_no_success(name: str, norm: str, kind: str, nonsense: f
         return np.full((len(points), task.lanes.ref.shape[1]), nonsense, dtype=np.float32)
 
     with np.errstate(invalid="ignore"):
-        for sample, one in solve(task, budget=60, answer=Counter(answer)).items():
+        for sample, one in solve(task, budget=30, answer=Counter(answer)).items():
             assert one.arrays["found"] == 0
             assert np.isinf(one.arrays["size"])
             assert np.all(np.isposinf(one.arrays["curve"]))
@@ -184,7 +184,7 @@ def test_nonsense_on_half_of_the_rows(name: str, norm: str, kind: str, how: str)
 
     counter = Counter(answer)
     with np.errstate(invalid="ignore"):
-        solve(task, budget=80, stop="budget", answer=counter)
+        solve(task, budget=50, stop="budget", answer=counter)
     assert task.lanes.missing is not None
     for row in counter.points:
         sample = int(row[0])

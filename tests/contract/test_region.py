@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kit import COMBOS, SAMPLES, Array, Counter, Problem, problem, solve
+from kit import COMBOS, SAMPLES, SEARCHES, Array, Counter, Problem, problem, solve
 
 from medaudit.core.region import L0, L2, LINF
 
 combos = pytest.mark.parametrize(("name", "norm", "kind"), COMBOS)
-domains = pytest.mark.parametrize("domain", ["sequence", "signal", "image"])
+LEGAL = [(*combo, "sequence") for combo in COMBOS] + [
+    (name, norm, "multiclass", domain) for name, norm in SEARCHES for domain in ("signal", "image")
+]
 
 
 def asked(task: Problem, budget: int) -> list[tuple[int, Array]]:
@@ -20,18 +22,15 @@ def asked(task: Problem, budget: int) -> list[tuple[int, Array]]:
     return [(s, rows[rows[:, 0] == s]) for s in SAMPLES if (rows[:, 0] == s).any()]
 
 
-@combos
-@domains
+@pytest.mark.parametrize(("name", "norm", "kind", "domain"), LEGAL)
 def test_points_are_legal(name: str, norm: str, kind: str, domain: str) -> None:
     """Inside the box, on the grid, frozen where frozen, NaN where missing."""
-    if domain != "sequence" and kind != "multiclass":
-        pytest.skip("one oracle is enough for the other geometries")
     task = problem(name, norm, kind, domain)
     lanes, region = task.lanes, task.region
     assert lanes.missing is not None
     assert region.step is not None
     grid = region.step > 0
-    for sample, points in asked(task, 150):
+    for sample, points in asked(task, 110):
         gone = lanes.missing[sample]
         assert np.isnan(points[:, gone]).all(), "missing cells must be asked as missing"
         assert not np.isnan(points[:, ~gone]).any()
@@ -53,7 +52,7 @@ def test_points_are_within_eps(name: str, norm: str, kind: str) -> None:
     """Searches that read scores never ask outside eps; nobody claims a success there."""
     task = problem(name, norm, kind)
     lanes, region = task.lanes, task.region
-    for sample, points in asked(task, 150):
+    for sample, points in asked(task, 110):
         x = lanes.x[sample].astype(np.float64)
         delta = np.nan_to_num(points).astype(np.float64) - x
         if norm == L0:
@@ -70,7 +69,7 @@ def test_claims_are_true(name: str, norm: str, kind: str) -> None:
     task = problem(name, norm, kind)
     lanes, region = task.lanes, task.region
     assert lanes.missing is not None
-    for sample, one in solve(task, budget=150, stop="budget").items():
+    for sample, one in solve(task, budget=110, stop="budget").items():
         claim, size = one.arrays["claim"], float(one.arrays["size"])
         if not np.isfinite(size):
             assert one.arrays["found"] == 0
