@@ -62,7 +62,9 @@ def attacks(part: Part, goal: Goal, output: Output) -> dict[str, tuple[Attack, R
     }
 
 
-def lane_maker(x: np.ndarray, area: Region, answers: np.ndarray, label: np.ndarray) -> Callable[[list[int]], Lanes]:
+def lane_maker(
+    x: np.ndarray, area: Region, answers: np.ndarray, label: np.ndarray
+) -> Callable[[list[int]], Lanes]:
     def make(samples: list[int]) -> Lanes:
         own = x[samples]
         reach = 0.02 if area.norm == "linf" else 3.0
@@ -80,7 +82,9 @@ def bare(model: Model, x: np.ndarray, shape: tuple[int, ...], seconds: float) ->
     best = np.inf
     name = model.facts.inputs[0].name
     for block in BLOCKS:
-        feeds = {name: np.ascontiguousarray(np.resize(x, (block, x.shape[1])).reshape(block, *shape))}
+        feeds = {
+            name: np.ascontiguousarray(np.resize(x, (block, x.shape[1])).reshape(block, *shape))
+        }
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             start, n = time.perf_counter(), max(1, 64 // block)
@@ -90,7 +94,15 @@ def bare(model: Model, x: np.ndarray, shape: tuple[int, ...], seconds: float) ->
     return best
 
 
-def measure(name: str, path: Path, row: tuple[int, ...], domain: str, classes: int, seconds: float, only: list[str]) -> None:
+def measure(
+    name: str,
+    path: Path,
+    row: tuple[int, ...],
+    domain: str,
+    classes: int,
+    seconds: float,
+    only: list[str],
+) -> None:
     interface = interface_of(row, domain, classes)
     if "heart" not in name:
         item = interface.inputs[0]
@@ -119,7 +131,9 @@ def measure(name: str, path: Path, row: tuple[int, ...], domain: str, classes: i
             base = bare(model, x, row, seconds / 20)
             make = lane_maker(x, area, answers, label)
             start = time.perf_counter()
-            done = run_inline([("bench", attack, budget, make, list(range(LANES)))], pipeline.answer, block)
+            done = run_inline(
+                [("bench", attack, budget, make, list(range(LANES)))], pipeline.answer, block
+            )
             wall = time.perf_counter() - start
             base = min(base, bare(model, x, row, seconds / 20))
             ratios.append(wall / (sum(f.rows for f in done) * base))
@@ -155,7 +169,15 @@ def main() -> None:
                 ("cinc2017_resnet", (9000, 1), "signal", 4), ("pneumonia_nchw", (1, 28, 28), "image", 2)
             ):  # fmt: skip
                 if not options.names or name in options.names:
-                    measure(name, options.shared / "models" / f"{name}.onnx", row, domain, classes, options.seconds, options.attack)
+                    measure(
+                        name,
+                        options.shared / "models" / f"{name}.onnx",
+                        row,
+                        domain,
+                        classes,
+                        options.seconds,
+                        options.attack,
+                    )
 
 
 if __name__ == "__main__":

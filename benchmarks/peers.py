@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -77,7 +78,7 @@ SPECS = {
 
 
 class Counted:
-    """A session that counts; with `watch` it also notes the nearest changed point asked."""
+    """A session that counts its rows and calls."""
 
     def __init__(self, session: Any) -> None:
         self.session = session
@@ -115,15 +116,24 @@ class Victim:
         )
         self.block = block_size(4 * self.interface.size, Batching("free"), "cpu")
         count = max(4, round(samples * spec.share))
-        self.x, self.label = self._correct(data["x"], data["y"], count, 0)
-        self.donors, self.kinds = self._correct(data["ref_x"], data["ref_y"], DONORS, 1)
+        self.x, self.label = self._correct(data["x"], data["y"], 0)
+        self.x, self.label = self.x[:count], self.label[:count]
+        donors, kinds = self._correct(data["ref_x"], data["ref_y"], 1)
+        each = [np.flatnonzero(kinds == k)[: DONORS // self.classes] for k in range(self.classes)]
+        self.donors, self.kinds = donors[np.concatenate(each)], kinds[np.concatenate(each)]
         self.best: np.ndarray | None = None
+        self.uncounted = SimpleNamespace(facts=self.model.facts, session=self.counted.session)
 
-    def _correct(self, x: np.ndarray, y: np.ndarray, n: int, seed: int) -> Any:
-        order = np.random.default_rng(seed).permutation(len(x))[: 4 * n + 16]
+    def bare(self, seconds: float) -> float:
+        """Best seconds a row without any tool."""
+        return bare(self.uncounted, self.x, self.spec.row, seconds)
+
+    def _correct(self, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Rows the model decides correctly, shuffled, and their decisions."""
+        order = np.random.default_rng(seed).permutation(len(x))[:400]
         rows = (x[order].astype(np.float32) / np.float32(self.spec.over)).reshape(len(order), -1)
         label = self.labels(rows)
-        good = np.flatnonzero(label == y[order])[:n]
+        good = np.flatnonzero(label == y[order])
         return np.ascontiguousarray(rows[good]), label[good]
 
     def labels(self, points: np.ndarray) -> np.ndarray:
@@ -137,9 +147,7 @@ class Victim:
     def answer(self, points: np.ndarray) -> np.ndarray:
         """What peers call: [n, ...] in the model's units -> scores."""
         feed = np.ascontiguousarray(points, dtype=np.float32).reshape(-1, *self.spec.row)
-        scores = self.counted.run(
-            self.model.outputs[:1], {self.interface.inputs[0].name: feed}
-        )[0]
+        scores = self.counted.run(self.model.outputs[:1], {self.interface.inputs[0].name: feed})[0]
         if self.best is not None:
             self._watch(feed.reshape(len(feed), -1), scores.argmax(axis=1))
         return scores
@@ -178,7 +186,7 @@ class Done(NamedTuple):
     points: np.ndarray  # [n, D]; the clean point where nothing was found
 
 
-def clocked(victim: Victim, attack: Callable[[], np.ndarray], asked: float | None = None) -> Done:
+def clocked(victim: Victim, attack: Callable[[], np.ndarray]) -> Done:
     victim.counted.reset()
     start = time.perf_counter()
     points = attack()
@@ -221,12 +229,13 @@ def ours(victim: Victim, attack: str, budget: float, block: int, start: str) -> 
 
         def make(samples: list[int]) -> Lanes:
             own = victim.x[samples]
+            lo, hi = own - np.float32(reach), own + np.float32(reach)
+            # One number inwards: rounding to float32 may not take a success out of eps.
+            lo = np.maximum(np.nextafter(lo, own), np.float32(spec.lo))
+            hi = np.minimum(np.nextafter(hi, own), np.float32(spec.hi))
             return Lanes(
                 key=np.array([streams.key("peers", s) for s in samples], dtype=np.uint64),
-                x=own,
-                lo=np.maximum(own - np.float32(reach), np.float32(spec.lo)),
-                hi=np.minimum(own + np.float32(reach), np.float32(spec.hi)),
-                missing=None, ref=answers[samples], label=label[samples],
+                x=own, lo=lo, hi=hi, missing=None, ref=answers[samples], label=label[samples],
                 target=np.full(len(samples), -1),
             )  # fmt: skip
 
@@ -379,9 +388,7 @@ def compare(victim: Victim, pair: Pair, budget: float, repeats: int) -> Iterator
         return clocked(victim, lambda: pair.run(victim, budget, pair.start, watch))
 
     lead = f"{victim.name:10} {pair.attack:11} {pair.start:5}"
-    row, seconds = victim.spec.row, 0.3
-    session = dataclasses_free(victim)
-    base = bare(session, victim.x, row, seconds)
+    base = victim.bare(0.3)
     try:
         first = peer()
     except Exception as error:  # noqa: BLE001  (whatever a peer raises is its result)
@@ -396,10 +403,10 @@ def compare(victim: Victim, pair: Pair, budget: float, repeats: int) -> Iterator
         for block in pair.blocks:
             size = block or victim.block
             mine[block].append(ours(victim, pair.attack, first.rows, size, pair.start))
-        base = min(base, bare(session, victim.x, row, seconds))
+        base = min(base, victim.bare(0.3))
         if turn < repeats - 1:
             theirs.append(peer())
-    base = min(base, bare(session, victim.x, row, seconds))
+    base = min(base, victim.bare(0.3))
     asked = np.nan
     if pair.attack == "hopskipjump":
         victim.watch([0])
@@ -419,15 +426,6 @@ def compare(victim: Victim, pair: Pair, budget: float, repeats: int) -> Iterator
         if pair.attack == "square":  # lanes end at their success: compare whole walls
             ratio = own / wall
         yield line(lead, name, done[0], result, best, own, base, f"{ratio:.2f}", n)
-
-
-def dataclasses_free(victim: Victim) -> Any:
-    """The victim's model with the bare session, for `limit.bare`."""
-
-    class Bare:
-        facts, session = victim.model.facts, victim.counted.session
-
-    return Bare
 
 
 def line(
@@ -461,7 +459,7 @@ def main() -> None:
         if folder is None or (options.names and name not in options.names):
             continue
         victim = Victim(name, spec, folder, options.samples)
-        best = bare(dataclasses_free(victim), victim.x, spec.row, 0.5)
+        best = victim.bare(0.5)
         print(f"# {name}: {len(victim.x)} samples, {1e6 * best:.1f} us a row, eps {spec.eps:.4f}")
         for pair in PAIRS:
             for text in compare(victim, pair, options.budget, options.repeats):

@@ -55,7 +55,12 @@ def journalled(folder: Path) -> dict[tuple[str, int], int]:
 
 def killed_run(folder: Path, after: float) -> int:
     """Start a scan, kill its whole process group after some seconds; cases journalled by then."""
-    process = subprocess.Popen(command(folder), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command(folder),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         process.wait(after)
     except subprocess.TimeoutExpired:
@@ -96,7 +101,9 @@ def main() -> None:
             before = journalled(folder)
             kills += 1
             between += 0 < done < total
-            status = subprocess.run(command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+            status = subprocess.run(
+                command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+            )
             report = json.loads((folder / "report.json").read_text())
             after = journalled(folder)
             fresh = sum(rows for lane, rows in after.items() if lane not in before)
@@ -108,8 +115,12 @@ def main() -> None:
                 f"{'equal' if same else 'DIFFERENT'}, asked {asked} rows for {fresh} rows of missing cases",
                 flush=True,
             )
-            assert same and kept and asked == fresh, folder
-        print(f"{kills} kills, {between} of them between the first and the last journalled case: all equal")
+            assert same, folder
+            assert kept, folder
+            assert asked == fresh, folder
+        print(
+            f"{kills} kills, {between} of them between the first and the last journalled case: all equal"
+        )
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def write_data(path: Path) -> dict[str, np.ndarray]:
         "ids": np.array([f"S{i + 1:04d}" for i in range(len(y))]),
         "groups": np.array([f"P{g + 1:04d}" for g in group]),
         "classes": np.array(CLASSES),
-        "names": np.array(["ecg"]),
+        "names": np.array(["ECG, 300 Hz"]),
         "units": np.array(["mV"]),
         "lo": np.array([-LIMIT_MV], np.float32),
         "hi": np.array([LIMIT_MV], np.float32),

@@ -34,7 +34,7 @@ LIMITS = [
     "Every check is judged at its own confidence. 'All checks pass' keeps that level; a list of failures does not: "
     "among many checks some failures by chance are expected.",
     "The model was asked through ONNX Runtime on the machine named below; a device may compute differently.",
-    "This report gives evidence. Whether a device meets a law or standard is decided by its maker and those who assess it.",
+    "This report gives evidence. Whether a device meets a law or standard is for its maker and assessors to decide.",
 ]
 
 
@@ -45,9 +45,13 @@ def build_report(
     confidence = plan.policy.defaults.confidence
     output = plan.found.interface.output
     measured = verdicts.baseline(output, plan.data, plan.clean.answers, confidence)
-    records = {c.spec.id: {s: r for s, (r, _) in journal.cases(c.spec.id).items()} for c in plan.checks}
+    records = {
+        c.spec.id: {s: r for s, (r, _) in journal.cases(c.spec.id).items()} for c in plan.checks
+    }
     flags = run_flags(plan, measured)
-    beaten = verdicts.compare_attacks([(c, records[c.spec.id]) for c in plan.checks if records[c.spec.id]])
+    beaten = verdicts.compare_attacks(
+        [(c, records[c.spec.id]) for c in plan.checks if records[c.spec.id]]
+    )
     checks = []
     for check in plan.checks:
         judged = _judge(plan, check, measured, records, confidence)
@@ -57,7 +61,11 @@ def build_report(
                 judged.flags.append("saturated-scores")
             judged = verdicts.weaken(judged, [f for f in flags if f in ("noisy-model", "gate")])
         checks.append(_check(plan, check, judged, records[check.spec.id], journal, folder))
-    counted = [c.verdict for c in checks if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")]
+    counted = [
+        c.verdict
+        for c in checks
+        if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")
+    ]
     verdict, code = verdicts.overall(counted)
     report = results.Report(
         tool={"name": "medaudit", "version": medaudit.__version__},
@@ -113,7 +121,9 @@ def run_flags(plan: Plan, measured: dict[str, bounds.Estimate]) -> list[str]:
             verdict, _, _ = verdicts.judge(
                 measured, check.section.require, plan.policy.defaults.confidence, None, ""
             )
-            failed_gate = failed_gate or ("below the policy's requirement" if verdict == "fail" else "")
+            failed_gate = failed_gate or (
+                "below the policy's requirement" if verdict == "fail" else ""
+            )
     if failed_gate:
         flags.append("gate")
     if any(any(s["changed"]) for c, s in plan.stages.items() if _kind(plan, c) == "repeatability"):
@@ -130,7 +140,11 @@ def _kind(plan: Plan, name: str) -> str:
 
 
 def _judge(
-    plan: Plan, check: Resolved, measured: dict[str, bounds.Estimate], records: dict[str, verdicts.Records], confidence: float
+    plan: Plan,
+    check: Resolved,
+    measured: dict[str, bounds.Estimate],
+    records: dict[str, verdicts.Records],
+    confidence: float,
 ) -> verdicts.Judged:
     """Metrics and verdict of any kind of check."""
     if check.deselected:
@@ -157,7 +171,9 @@ def _judge(
             "changed_answers": bounds.count(sum(stage["changed"]), n),
             "changed_decisions": bounds.count(sum(stage["decision"]), n),
         }
-    verdict, reason, required = verdicts.judge(estimates, check.section.require, confidence, None, "")
+    verdict, reason, required = verdicts.judge(
+        estimates, check.section.require, confidence, None, ""
+    )
     if kind == "baseline":
         why = verdicts.gate(plan.found.interface.output, measured, plan.data)
         if why:
@@ -167,7 +183,12 @@ def _judge(
 
 
 def _check(
-    plan: Plan, check: Resolved, judged: verdicts.Judged, records: verdicts.Records, journal: Journal, folder: Path
+    plan: Plan,
+    check: Resolved,
+    judged: verdicts.Judged,
+    records: verdicts.Records,
+    journal: Journal,
+    folder: Path,
 ) -> results.Check:
     cases = _cases(plan, check, journal, folder)
     found = sorted(r["found"] for r in records.values() if r["success"])
@@ -177,13 +198,16 @@ def _check(
         cases = _protocol_cases(plan, check)
     if check.rule.kind == "baseline":
         rows = plan.rows_clean
-    waiver = next((w for w in plan.policy.waivers if w.check == check.spec.id and w.live(dt.date.today())), None)
+    waiver = next(
+        (w for w in plan.policy.waivers if w.check == check.spec.id and w.live(dt.date.today())),
+        None,
+    )
     return results.Check(
         id=check.spec.id,
         rule=check.rule.name,
         rule_id=check.rule.id,
         family=check.rule.family,
-        title=check.rule.title,
+        title=_title(check),
         severity=check.section.severity,
         verdict=judged.verdict,
         outcome="deselected" if check.deselected else "",
@@ -207,19 +231,36 @@ def _check(
     )
 
 
+def _title(check: Resolved) -> str:
+    """The rule's title; for attacks with the size, so that two checks of one rule can be told apart."""
+    threat = check.spec.threat
+    if threat is None:
+        return check.rule.title
+    goal = check.spec.goal
+    wants = {"missed-disease": "missed disease", "false-alarm": "false alarm"}.get(goal.what, "")
+    wants = wants or printable(f"{goal.what} {goal.name}".strip() if goal.name else "", 80)
+    how = {"linf": "per value", "l2": "in all", "l0": "features"}[threat.norm]
+    size = f"{threat.eps.value:g} {how}" if threat.norm == "l0" else f"{threat.eps} {how}"
+    return f"{check.rule.title} (up to {size}{', ' + wants if wants else ''})"
+
+
 def proves(confidence: float, check: Resolved, plan: Plan) -> str:
     """What this check can show with the groups it has."""
     if check.rule.kind != "attack" or not check.samples:
         return ""
     n = len({plan.data.groups[s] for s in check.samples})
-    text = f"{n} groups, {len(check.samples)} rows, at most {check.spec.budget} queries each"
+    text = f"{n} patients, {len(check.samples)} records, at most {check.spec.budget} queries each"
     require = check.section.require
     if require is not None and require.metric in ("robust_accuracy", "attack_success"):
         op, threshold, _ = verdicts.threshold_of(require)
         k = bounds.pass_from(n, op, threshold, confidence)
         edge = "from" if op == "at_least" else "up to"
         what = "standing" if require.metric == "robust_accuracy" else "broken"
-        text += f"; passes {edge} {k} {what}" if k is not None else "; too few groups to pass at this threshold"
+        text += (
+            f"; passes {edge} {k} {what}"
+            if k is not None
+            else "; too few groups to pass at this threshold"
+        )
     return text
 
 
@@ -236,7 +277,9 @@ def _threat(plan: Plan, check: Resolved) -> results.Threat | None:
         unit=threat.eps.unit or ("features" if threat.norm == "l0" else ""),
         goal=f"{goal.what} {printable(goal.name)}".strip() + amount,
         text=threats.describe(threat),
-        rationale=printable(plan.policy.threats[name].rationale, 1000) if name in plan.policy.threats else "",
+        rationale=printable(plan.policy.threats[name].rationale, 1000)
+        if name in plan.policy.threats
+        else "",
     )
 
 
@@ -252,7 +295,9 @@ def group_name(plan: Plan, sample: int) -> str:
     name = plan.data.groups[sample]
     if plan.options.include_samples:
         return printable(name, 80)
-    return hashlib.sha256(f"{plan.data.sha256}\x1f{plan.seed}\x1fgroup\x1f{name}".encode()).hexdigest()[:12]
+    return hashlib.sha256(
+        f"{plan.data.sha256}\x1f{plan.seed}\x1fgroup\x1f{name}".encode()
+    ).hexdigest()[:12]
 
 
 def _cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> list[results.Case]:
@@ -260,16 +305,29 @@ def _cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> list[
     points = None
     layout = json.dumps(layout_of(plan.found.interface))
     for sample, (record, arrays) in sorted(journal.cases(check.spec.id).items()):
-        name = f"{check.spec.id}-{sample_name(plan, sample)}" if not plan.options.include_samples else f"{check.spec.id}-{sample:05d}"
+        name = (
+            f"{check.spec.id}-{sample_name(plan, sample)}"
+            if not plan.options.include_samples
+            else f"{check.spec.id}-{sample:05d}"
+        )
         evidence = None
-        if record["size"] is not None and (record["success"] or record.get("reached") or record["note"]):
+        if record["size"] is not None and (
+            record["success"] or record.get("reached") or record["note"]
+        ):
             held: dict[str, Any] = {"delta": arrays["delta"], "sample": np.int64(sample)}
             if plan.options.include_samples:
                 if points is None:
-                    stored = {i.name: plan.data.x[i.name if i.name in plan.data.x else ""] for i in plan.found.interface.inputs}
+                    stored = {
+                        i.name: plan.data.x[i.name if i.name in plan.data.x else ""]
+                        for i in plan.found.interface.inputs
+                    }
                     points = stored_to_points(plan.found.interface, stored)
                 clean = points[sample].astype(np.float64)
-                held |= {"clean": clean, "perturbed": clean + arrays["delta"], "layout": np.array(layout)}
+                held |= {
+                    "clean": clean,
+                    "perturbed": clean + arrays["delta"],
+                    "layout": np.array(layout),
+                }
             evidence = f"evidence/{check.spec.id}/{name}.npz"
             _save(folder / evidence, held)
         norm = check.spec.threat.norm if check.spec.threat else ""
@@ -349,7 +407,11 @@ def _model(plan: Plan) -> results.ModelFacts:
     facts, interface = plan.found.facts, plan.found.interface
 
     def tensor(t: Any) -> results.TensorFacts:
-        shape = None if t.shape is None else [printable(d) if isinstance(d, str) else d for d in t.shape]
+        shape = (
+            None
+            if t.shape is None
+            else [printable(d) if isinstance(d, str) else d for d in t.shape]
+        )
         return results.TensorFacts(name=printable(t.name), dtype=t.dtype, shape=shape)
 
     return results.ModelFacts(
@@ -361,7 +423,9 @@ def _model(plan: Plan) -> results.ModelFacts:
         task=interface.output.task,
         domain=" + ".join(dict.fromkeys(i.domain for i in interface.inputs)),
         decision=decision_words(interface),
-        batch={"free": "any", "freed": "freed", "fixed": f"fixed at {plan.found.batching.size}"}[plan.found.batching.kind],
+        batch={"free": "any", "freed": "freed", "fixed": f"fixed at {plan.found.batching.size}"}[
+            plan.found.batching.kind
+        ],
         provider=plan.environment["provider"],
         producer=facts.producer,
         opsets=dict(facts.opsets),
@@ -377,7 +441,7 @@ def decision_words(interface: Interface) -> str:
     names = ", ".join(printable(c, 60) for c in output.classes[:12])
     tensor = printable(", ".join(output.tensors), 120)
     if output.task == "multiclass":
-        return f"{output.meaning} in {tensor}: the largest of {names} is the decision"
+        return f"{output.meaning} from output {tensor!r}: the largest of {names} is the decision"
     if output.task == "label":
         return f"label in {tensor}: one of {names}"
     if output.task == "binary":
@@ -396,9 +460,11 @@ def _data(plan: Plan) -> results.DataFacts:
     used = sorted({s for c in plan.checks for s in c.samples})
     limits = []
     if plan.policy.data.use.at_most:
-        limits.append(f"each check attacks at most {plan.policy.data.use.at_most} groups (policy)")
+        limits.append(
+            f"each check attacks at most {plan.policy.data.use.at_most} patients (policy)"
+        )
     if plan.options.limit:
-        limits.append(f"each check attacks only the first {plan.options.limit} groups (--limit)")
+        limits.append(f"each check attacks only the first {plan.options.limit} patients (--limit)")
     classes: dict[str, int] = {}
     output = plan.found.interface.output
     if plan.data.y is not None and output.task in ("multiclass", "binary", "label"):
@@ -426,12 +492,18 @@ def _compliance(checks: list[results.Check]) -> list[results.Compliance]:
     for reference in dict.fromkeys(r for c in checks for r in c.maps_to):
         own = [c for c in checks if reference in c.maps_to]
         ran = {c.verdict for c in own}
-        state = "evidence" if ran & {"pass", "fail"} else "partial" if "inconclusive" in ran else "not-assessed"
+        state = (
+            "evidence"
+            if ran & {"pass", "fail"}
+            else "partial"
+            if "inconclusive" in ran
+            else "not-assessed"
+        )
         entry = crosswalk[reference]
         out.append(
             results.Compliance(
-                reference=reference, framework=entry.framework, edition=entry.edition, status=entry.status,
-                about=entry.about, state=state, checks=[c.id for c in own],  # type: ignore[arg-type]
+                reference=reference, framework=entry.title, edition=entry.edition, status=entry.status,
+                about=entry.about, state=state, checks=[c.id for c in own],
             )
         )  # fmt: skip
     return out

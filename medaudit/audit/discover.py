@@ -29,7 +29,8 @@ from medaudit.oracle.decision import decide, scores
 ROWS = 200  # rows on which readings are compared
 CLEAR = 0.05  # a reading must be better than the next by this much
 HEALTHY = re.compile(
-    r"\b(normal|healthy|benign|negative|no[ _-]\w+|none|survived|sinus|nsr|n|clear|absent|alive)\b", re.I
+    r"\b(normal|healthy|benign|negative|no[ _-]\w+|none|survived|sinus|nsr|n|clear|absent|alive)\b",
+    re.I,
 )
 
 
@@ -67,14 +68,18 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
         if len(options) == 1 or (trials and not _compare(options, y)):
             break
     if not trials:
-        raise ModelError(faults[0] if faults else "no reading of the inputs could be tried", "check model.inputs")
+        raise ModelError(
+            faults[0] if faults else "no reading of the inputs could be tried", "check model.inputs"
+        )
     best = _choose(trials)
     output = best.output
     if not output.disease and output.task in ("multiclass", "label"):
         output = dataclasses.replace(output, disease=_sick(output.classes))
     notes = [] if batching is None or not batching.reason else [batching.reason]
     if len(trials) > 1:
-        notes.append(f"the reading of the inputs was chosen from {len(trials)} on {len(index)} labelled rows")
+        notes.append(
+            f"the reading of the inputs was chosen from {len(trials)} on {len(index)} labelled rows"
+        )
     return Found(facts, Interface(best.inputs, output, tuple(notes)), batching or Batching("free"))
 
 
@@ -91,8 +96,10 @@ def _compare(options: list[tuple[Input, ...]], y: np.ndarray | None) -> bool:
     """Whether further readings are worth trying: the first is the model's own form unless scaled."""
     first = options[0]
     plain = all(i.minus == (0.0,) and i.over == (1.0,) and i.axes == i.stored_axes for i in first)
-    return not plain and y is not None or any(
-        any(i.over != (1.0,) for i in option) for option in options[1:]
+    return (
+        not plain
+        and y is not None
+        or any(any(i.over != (1.0,) for i in option) for option in options[1:])
     )
 
 
@@ -126,7 +133,8 @@ def _belief(output: Output, decoded: np.ndarray, y: np.ndarray | None) -> np.nda
         values = np.concatenate([-values / 2, values / 2], axis=1)
     top = values.max(axis=1, keepdims=True)
     log_share = values - top - np.log(np.exp(values - top).sum(axis=1, keepdims=True))
-    return np.maximum(log_share[np.arange(len(truth)), np.clip(truth, 0, values.shape[1] - 1)], -20.0)
+    place = np.clip(truth, 0, values.shape[1] - 1)
+    return np.asarray(np.maximum(log_share[np.arange(len(truth)), place], -20.0))
 
 
 def _surer(a: Trial, b: Trial) -> bool:
@@ -141,7 +149,7 @@ def _in_blocks(model: Model, feeds: dict[str, np.ndarray], rows: int, block: int
     parts = [
         model.call({k: v[s : s + block] for k, v in feeds.items()}) for s in range(0, rows, block)
     ]
-    joined = []
+    joined: list[Any] = []
     for column in zip(*parts, strict=True):
         if isinstance(column[0], list):
             joined.append([row for part in column for row in part])
@@ -187,7 +195,8 @@ def _choose(trials: list[Trial]) -> Trial:
 
 def _words(option: tuple[Input, ...]) -> str:
     return ", ".join(
-        f"{i.name}: {'x'.join(i.stored_axes[1:])}, (x - {i.minus[0]:g}) / {i.over[0]:g}" for i in option
+        f"{i.name}: {'x'.join(i.stored_axes[1:])}, (x - {i.minus[0]:g}) / {i.over[0]:g}"
+        for i in option
     )
 
 

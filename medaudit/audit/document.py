@@ -23,13 +23,20 @@ def resolved_policy(plan: Plan) -> str:
             section["with"] = as_dict(check.spec.settings)
         if check.spec.threat is not None:
             goal = check.spec.goal
-            section["goal"] = {"what": goal.what, "name": goal.name, "amount": goal.amount, "stop": goal.stop}
+            section["goal"] = {
+                "what": goal.what,
+                "name": goal.name,
+                "amount": goal.amount,
+                "stop": goal.stop,
+            }
     return dump(data)
 
 
 def as_data(policy: Policy, interface: Interface) -> dict[str, Any]:
     """A policy with the whole interface written out."""
-    data: dict[str, Any] = policy.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    data: dict[str, Any] = policy.model_dump(
+        mode="json", by_alias=True, exclude_unset=True, exclude_none=True
+    )
     data.setdefault("defaults", {})
     data["model"] = {
         "inputs": {item.name: input_section(item) for item in interface.inputs},
@@ -40,12 +47,20 @@ def as_data(policy: Policy, interface: Interface) -> dict[str, Any]:
 
 
 def input_section(item: Input) -> dict[str, Any]:
-    out: dict[str, Any] = {"domain": item.domain, "axes": list(item.axes), "stored_axes": list(item.stored_axes)}
+    out: dict[str, Any] = {
+        "domain": item.domain,
+        "axes": list(item.axes),
+        "stored_axes": list(item.stored_axes),
+    }
     if item.rate:
         out["rate"] = f"{item.rate:.10g} Hz"
     if item.unit_size != 1.0:
         unit = item.channels[0].unit
-        out |= {"unit": unit, "values": "scaled", "scale": {"over": f"{1 / item.unit_size:.10g} {unit}"}}
+        out |= {
+            "unit": unit,
+            "values": "scaled",
+            "scale": {"over": f"{1 / item.unit_size:.10g} {unit}"},
+        }
     elif item.minus != (0.0,) or item.over != (1.0,):
         one = len(item.minus) == 1
         out["scale"] = {
@@ -77,7 +92,11 @@ def channel_section(channel: Channel) -> dict[str, Any]:
 
 def output_section(interface: Interface) -> dict[str, Any]:
     output = interface.output
-    out: dict[str, Any] = {"task": output.task, "tensors": list(output.tensors), "meaning": output.meaning}
+    out: dict[str, Any] = {
+        "task": output.task,
+        "tensors": list(output.tensors),
+        "meaning": output.meaning,
+    }
     if output.classes:
         out["classes"] = list(output.classes)
     if output.labels:

@@ -16,7 +16,9 @@ from medaudit.domain.quantity import Quantity, convert, known
 from medaudit.model.facts import Facts, Tensor
 
 LONG = 100  # steps from which a series counts as a signal
-FIXED_NAMES = re.compile(r"^(age|sex|gender|height|race|ethnicity|birth\w*|icutype|icu_type)\b", re.I)
+FIXED_NAMES = re.compile(
+    r"^(age|sex|gender|height|race|ethnicity|birth\w*|icutype|icu_type)\b", re.I
+)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -39,19 +41,27 @@ def match(facts: Facts, data: Dataset) -> dict[str, str]:
     return {n: n for n in names}
 
 
-def candidates(facts: Facts, data: Dataset, sections: dict[str, Any], hint: str) -> Iterator[tuple[Input, ...]]:
+def candidates(
+    facts: Facts, data: Dataset, sections: dict[str, Any], hint: str
+) -> Iterator[tuple[Input, ...]]:
     """Every reading of all inputs that fits shapes and what the policy says, likeliest first."""
     keys = match(facts, data)
     unknown = [n for n in sections if n not in keys]
     if unknown:
-        raise DataError(f"the policy describes input {unknown[0]!r}, but the model has: {', '.join(keys)}")
+        raise DataError(
+            f"the policy describes input {unknown[0]!r}, but the model has: {', '.join(keys)}"
+        )
     per_input = []
     for place, tensor in enumerate(facts.inputs):
-        options = list(_readings(tensor, data, keys[tensor.name], place, len(keys), sections.get(tensor.name), hint))
+        options = list(
+            _readings(
+                tensor, data, keys[tensor.name], place, len(keys), sections.get(tensor.name), hint
+            )
+        )
         if not options:
             stored = data.x[keys[tensor.name]].shape
             raise DataError(
-                f"input {tensor.name!r} takes shape {_shape(tensor)}, which stored rows of shape {stored[1:]} do not fit",
+                f"input {tensor.name!r} takes shape {_shape(tensor)}, but stored rows are {stored[1:]}",
                 "give axes and stored_axes for it in model.inputs of the policy",
             )
         per_input.append(options)
@@ -59,7 +69,11 @@ def candidates(facts: Facts, data: Dataset, sections: dict[str, Any], hint: str)
 
 
 def _shape(tensor: Tensor) -> str:
-    return "unknown" if tensor.shape is None else "[" + ", ".join(str(d or "?") for d in tensor.shape) + "]"
+    return (
+        "unknown"
+        if tensor.shape is None
+        else "[" + ", ".join(str(d or "?") for d in tensor.shape) + "]"
+    )
 
 
 def _readings(
@@ -68,7 +82,9 @@ def _readings(
     stored = data.x[key]
     names = data.names.get(key, ())
     hint = (section.domain if section and section.domain else None) or hint
-    for domain, axes, stored_axes in _layouts(tensor, stored.shape, names, stored.dtype, hint, count):
+    for domain, axes, stored_axes in _layouts(
+        tensor, stored.shape, names, stored.dtype, hint, count
+    ):
         if section and section.axes and tuple(section.axes) != axes:
             continue
         if section and section.stored_axes and tuple(section.stored_axes) != stored_axes:
@@ -96,7 +112,12 @@ def _fits(declared: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
 
 
 def _layouts(
-    tensor: Tensor, stored: tuple[int, ...], names: tuple[str, ...], dtype: np.dtype, hint: str, count: int
+    tensor: Tensor,
+    stored: tuple[int, ...],
+    names: tuple[str, ...],
+    dtype: np.dtype,
+    hint: str,
+    count: int,
 ) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     """(domain, axes of the graph, axes of the file) that could be meant, likeliest first."""
     rank = len(stored) if tensor.shape is None else len(tensor.shape)
@@ -107,7 +128,13 @@ def _layouts(
 
 
 def _domains(
-    rank: int, tensor: Tensor, stored: tuple[int, ...], names: tuple[str, ...], dtype: np.dtype, hint: str, count: int
+    rank: int,
+    tensor: Tensor,
+    stored: tuple[int, ...],
+    names: tuple[str, ...],
+    dtype: np.dtype,
+    hint: str,
+    count: int,
 ) -> list[str]:
     if hint and not (rank <= 2 and hint == "sequence"):
         # Static features beside a series stay a table.
@@ -141,7 +168,11 @@ def _orders(domain: str, rank: int) -> list[tuple[str, ...]]:
     if rank == 2:
         return [("batch", along)]
     if rank == 4:
-        return [("batch", "one", across, along), ("batch", along, across, "one"), ("batch", across, along, "one")]
+        return [
+            ("batch", "one", across, along),
+            ("batch", along, across, "one"),
+            ("batch", across, along, "one"),
+        ]
     return [("batch", along, across), ("batch", across, along)]
 
 
@@ -176,24 +207,35 @@ def _stored_orders(
             continue
         if len(names) > 1 and domain != "image" and sizes.get(channel, 1) != len(names):
             continue
-        if domain == "image" and sizes.get("channel", 1) not in (1, 2, 3, 4) and max(stored[1:]) > 4:
+        if (
+            domain == "image"
+            and sizes.get("channel", 1) not in (1, 2, 3, 4)
+            and max(stored[1:]) > 4
+        ):
             continue
         if domain == "signal" and len(names) <= 1 and sizes.get("lead", 1) > sizes.get("time", 1):
             continue
         yield option
 
 
-def _scalings(item: Input, stored: np.ndarray, section: Any) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+def _scalings(
+    item: Input, stored: np.ndarray, section: Any
+) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
     """Known contracts between stored values and the graph's: the policy's, or those worth trying."""
     plain = ((0.0,), (1.0,))
     if section is not None and section.scale is not None:
         if section.values == "scaled":
             return [plain]
         scale = section.scale
-        return [(tuple(_number(q, item) for q in scale.minus), tuple(_number(q, item) for q in scale.over))]
+        return [
+            (
+                tuple(_number(q, item) for q in scale.minus),
+                tuple(_number(q, item) for q in scale.over),
+            )
+        ]
     if item.dtype in ("string", "bool") or item.dtype.startswith(("int", "uint")):
         return [plain]
-    options = [plain]
+    options: list[tuple[tuple[float, ...], tuple[float, ...]]] = [plain]
     if stored.dtype.kind in "iu" and item.domain in ("image", "signal"):
         top = float(np.max(np.abs(stored)))
         full = next((f for f in (1.0, 255.0, 1023.0, 4095.0, 65535.0) if top <= f), top)
@@ -214,7 +256,9 @@ def _number(quantity: Quantity, item: Input) -> float:
     return convert(quantity, item.channels[0].unit)
 
 
-def with_channels(item: Input, data: Dataset, key: str, place: int, count: int, section: Any) -> Input:
+def with_channels(
+    item: Input, data: Dataset, key: str, place: int, count: int, section: Any
+) -> Input:
     """Names, units, ranges, kinds and spreads of the channels; the policy's words win."""
     n = _channel_count(item)
     values = _by_channel(item, data.x[key], data, n)
@@ -222,13 +266,16 @@ def with_channels(item: Input, data: Dataset, key: str, place: int, count: int, 
     channels = []
     for i in range(n):
         given = {
-            "name": _pick(data.names, key, i, n, place, count) or (item.name if n == 1 else f"{item.name} {i}"),
+            "name": _pick(data.names, key, i, n, place, count)
+            or (item.name if n == 1 else f"{item.name} {i}"),
             "unit": _pick(data.units, key, i, n, place, count) or "",
             "lo": _pick(data.lo, key, i, n, place, count),
             "hi": _pick(data.hi, key, i, n, place, count),
         }
         channels.append(_channel(given, item, values[i], clean[i]))
-    rate = re.search(r"([0-9.]+) *Hz", " ".join((*data.names.get(key, ()), *data.units.get(key, ()))))
+    rate = re.search(
+        r"([0-9.]+) *Hz", " ".join((*data.names.get(key, ()), *data.units.get(key, ())))
+    )
     item = _replace(item, channels=tuple(channels), rate=float(rate[1]) if rate else 0.0)
     return item if section is None else _overridden(item, section)
 
@@ -276,7 +323,10 @@ def _channel(given: dict[str, Any], item: Input, values: np.ndarray, clean: np.n
         seen = sorted({str(v) for v in clean})
         extra = sorted({str(v) for v in values} - set(seen))
         return Channel(
-            given["name"], kind="category", categories=(*seen, *extra), fixed=bool(FIXED_NAMES.match(given["name"]))
+            given["name"],
+            kind="category",
+            categories=(*seen, *extra),
+            fixed=bool(FIXED_NAMES.match(given["name"])),
         )
     both = np.concatenate([values, clean]).astype(np.float64)
     both, known_ = both[np.isfinite(both)], clean.astype(np.float64)
@@ -316,7 +366,9 @@ def _overridden(item: Input, section: Any) -> Input:
         for k, wanted in enumerate(section.channels):
             i = places.get(wanted.name, k if len(section.channels) == len(channels) else -1)
             if i < 0 or i >= len(channels):
-                raise DataError(f"the policy describes channel {wanted.name!r}, which input {item.name!r} does not have")
+                raise DataError(
+                    f"the policy describes channel {wanted.name!r}, which input {item.name!r} does not have"
+                )
             said = {n: getattr(wanted, n) for n in wanted.model_fields_set - {"range"}}
             if wanted.range is not None:
                 said |= {"lo": wanted.range[0], "hi": wanted.range[1]}
@@ -326,7 +378,8 @@ def _overridden(item: Input, section: Any) -> Input:
         over = section.scale.over[0]
         unit = section.unit or over.unit
         size = 1.0 / (convert(over, unit) if over.unit and unit else over.value)
-        channels = [dataclasses.replace(c, unit=c.unit if known(c.unit) == unit else unit) for c in channels]
+        channels = [
+            dataclasses.replace(c, unit=c.unit if known(c.unit) == unit else unit) for c in channels
+        ]
     rate = float(section.rate.value) if section.rate is not None else item.rate
     return dataclasses.replace(item, channels=tuple(channels), unit_size=size, rate=rate)
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 from pathlib import Path
@@ -12,7 +13,13 @@ from medaudit.audit.work import start_worker
 from medaudit.core.errors import EngineError, MedauditError
 from medaudit.model.facts import Facts
 
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml", "onnxruntime-migraphx")
+RUNTIMES = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-openvino",
+    "onnxruntime-directml",
+    "onnxruntime-migraphx",
+)
 KNOWN_WEAK = (1, 28, 1)  # older releases of ONNX Runtime miss fixes for hostile model files
 
 
@@ -72,7 +79,11 @@ def _cuda_fault() -> str:
 
 def doctor() -> list[Finding]:
     """Every finding, the good ones too."""
-    out = [Finding("ok", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")]
+    out = [
+        Finding(
+            "ok", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+        )
+    ]
     runtimes = installed_runtimes()
     if len(runtimes) == 1:
         name, version = next(iter(runtimes.items()))
@@ -80,7 +91,11 @@ def doctor() -> list[Finding]:
         numbers = tuple(int(n) for n in version.split(".")[:3] if n.isdigit())
         if numbers < KNOWN_WEAK:
             out.append(
-                Finding("note", f"{name} {version} misses fixes for hostile model files", f"pip install -U {name}")
+                Finding(
+                    "note",
+                    f"{name} {version} misses fixes for hostile model files",
+                    f"pip install -U {name}",
+                )
             )
     else:
         names = " ".join(runtimes) or "none"
@@ -95,21 +110,35 @@ def doctor() -> list[Finding]:
     worker = start_worker()
     try:
         providers = worker.ask("providers", None, timeout=120)
-        out.append(Finding("ok", f"ONNX Runtime answers; compiled providers: {', '.join(providers)}"))
+        out.append(
+            Finding("ok", f"ONNX Runtime answers; compiled providers: {', '.join(providers)}")
+        )
     except MedauditError as error:
-        out.append(Finding("fault", f"ONNX Runtime does not start: {error.message}", "reinstall onnxruntime"))
+        out.append(
+            Finding(
+                "fault", f"ONNX Runtime does not start: {error.message}", "reinstall onnxruntime"
+            )
+        )
     finally:
         worker.close()
     fault = _cuda_fault()
     if not fault:
         out.append(Finding("ok", "a CUDA session can be had"))
     else:
-        out.append(Finding("note", f"no CUDA session: {fault}", "--device cpu works; for CUDA install medaudit[cuda]"))
+        out.append(
+            Finding(
+                "note",
+                f"no CUDA session: {fault}",
+                "--device cpu works; for CUDA install medaudit[cuda]",
+            )
+        )
     off = os.environ.get("ORT_DISABLE_TELEMETRY") == "1"
     out.append(
         Finding("ok", "telemetry of ONNX Runtime is off in this process and its workers")
         if off
-        else Finding("fault", "ORT_DISABLE_TELEMETRY is not 1", "run the command `medaudit`, which sets it")
+        else Finding(
+            "fault", "ORT_DISABLE_TELEMETRY is not 1", "run the command `medaudit`, which sets it"
+        )
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     out.append(Finding("ok", f"{cores} processor cores for workers"))

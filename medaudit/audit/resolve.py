@@ -89,7 +89,9 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     """A check without its samples; `blocked` where it cannot run on this model."""
     rule, settings = _rule_of(section)
     budget = (section.budget or policy.defaults.budget).queries
-    threat = None if section.threat is None or rule.kind != "attack" else _threat(policy, section.threat)
+    threat = (
+        None if section.threat is None or rule.kind != "attack" else _threat(policy, section.threat)
+    )
     spec = CheckSpec(section.id, rule.name, threat, Goal(), budget, settings)
     if threat is None:
         return Resolved(section, rule, spec, blocked=rule.applies(interface))
@@ -100,7 +102,8 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
         )
     if rule.access == "scores" and threat.access == "labels":
         raise PolicyError(
-            f"rule {rule.name} needs scores, threat {section.threat!r} gives labels only", path="threat"
+            f"rule {rule.name} needs scores, threat {section.threat!r} gives labels only",
+            path="threat",
         )
     why = rule.applies(interface)
     if why:
@@ -110,7 +113,8 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     for name in threat.inputs:
         if name not in known_inputs:
             raise PolicyError(
-                f"threat {section.threat!r} names input {name!r}; the model has: {', '.join(known_inputs)}", path="threat"
+                f"threat {section.threat!r} names input {name!r}; the model has: {', '.join(known_inputs)}",
+                path="threat",
             )
     blocked = ""
     if not threats.movable(interface, threat).any():
@@ -119,18 +123,30 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
 
 
 def resolve(
-    policy: Policy, document: Document, interface: Interface, data: Dataset, answers: np.ndarray, limit: int | None
+    policy: Policy,
+    document: Document,
+    interface: Interface,
+    data: Dataset,
+    answers: np.ndarray,
+    limit: int | None,
 ) -> list[Resolved]:
     """Every check with its goal and samples. Raises PolicyErrors with places."""
     check_threats(policy, document, interface)
     return [
-        _with_samples(policy, _static(policy, section, interface), interface.output, data, answers, limit)
+        _with_samples(
+            policy, _static(policy, section, interface), interface.output, data, answers, limit
+        )
         for section in policy.checks
     ]
 
 
 def _with_samples(
-    policy: Policy, check: Resolved, output: Output, data: Dataset, answers: np.ndarray, limit: int | None
+    policy: Policy,
+    check: Resolved,
+    output: Output,
+    data: Dataset,
+    answers: np.ndarray,
+    limit: int | None,
 ) -> Resolved:
     if check.blocked or check.spec.threat is None:
         return check
@@ -141,8 +157,12 @@ def _with_samples(
         return replace(check, blocked=str(error))
     samples = eligible(output, goal, data, answers, policy.data.use.only_correct)
     samples = first_groups(data, samples, _least(policy.data.use.at_most, limit))
-    blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
-    return replace(check, spec=replace(check.spec, goal=goal), samples=tuple(samples), blocked=blocked)
+    blocked = (
+        "" if samples else "no record is admitted: none is decided correctly and fits the goal"
+    )
+    return replace(
+        check, spec=replace(check.spec, goal=goal), samples=tuple(samples), blocked=blocked
+    )
 
 
 def _least(*limits: int | None) -> int | None:
@@ -177,7 +197,9 @@ def _goal(section: CheckSection, output: Output, data: Dataset, answers: np.ndar
 
 def _tolerance(amount: Quantity, output: Output, data: Dataset, answers: np.ndarray) -> float:
     """Tolerance of a regression in its own unit; half a standard deviation where none is given."""
-    values = answers if data.y is None or output.task == "reconstruction" else truth_of(output, data.y)
+    values = (
+        answers if data.y is None or output.task == "reconstruction" else truth_of(output, data.y)
+    )
     values = np.asarray(values, dtype=np.float64)
     sd = float(np.std(values[np.isfinite(values)])) or 1.0
     if amount.value == 0:
@@ -189,12 +211,15 @@ def _tolerance(amount: Quantity, output: Output, data: Dataset, answers: np.ndar
         return convert(amount, unit)
     if amount.unit:
         raise MedauditError(
-            f"the goal's amount is {amount}, but the output has no unit", "give model.output.units in the policy"
+            f"the goal's amount is {amount}, but the output has no unit",
+            "give model.output.units in the policy",
         )
     return amount.value
 
 
-def eligible(output: Output, goal: Goal, data: Dataset, answers: np.ndarray, only_correct: bool) -> list[int]:
+def eligible(
+    output: Output, goal: Goal, data: Dataset, answers: np.ndarray, only_correct: bool
+) -> list[int]:
     """Rows that may be attacked: answered with numbers, decided correctly, and not yet at the goal."""
     decided = np.asarray(decide(output, answers))
     admit = np.all(np.isfinite(answers), axis=1)
@@ -204,7 +229,11 @@ def eligible(output: Output, goal: Goal, data: Dataset, answers: np.ndarray, onl
     sick = [i for i, c in enumerate(output.classes) if c in output.disease]
     if output.task == "multilabel":
         positive = decided == 1
-        chosen = wanted or (sick if goal.what in ("missed-disease", "false-alarm") and sick else list(range(decided.shape[1])))
+        chosen = wanted or (
+            sick
+            if goal.what in ("missed-disease", "false-alarm") and sick
+            else list(range(decided.shape[1]))
+        )
         if goal.what in ("clear", "missed-disease"):
             admit &= positive[:, chosen].any(axis=1)
         if goal.what in ("raise", "false-alarm"):
@@ -254,7 +283,9 @@ def first_groups(data: Dataset, samples: list[int], limit: int | None) -> list[i
     return out
 
 
-def donors(output: Output, data: Dataset, answers: np.ndarray, limit: int = 16) -> tuple[np.ndarray, np.ndarray]:
+def donors(
+    output: Output, data: Dataset, answers: np.ndarray, limit: int = 16
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows to start label-only walks from, evenly over decisions, and those decisions."""
     decided = np.asarray(decide(output, answers))
     finite = np.all(np.isfinite(answers), axis=1)
@@ -263,7 +294,9 @@ def donors(output: Output, data: Dataset, answers: np.ndarray, limit: int = 16) 
         return index, np.full(len(index), -1, dtype=np.int64)
     kinds = [k for k in np.unique(decided) if k >= 0]
     each = max(1, limit // max(1, len(kinds)))
-    index = np.concatenate([np.flatnonzero(finite & (decided == k))[:each] for k in kinds] or [np.zeros(0, int)])
+    index = np.concatenate(
+        [np.flatnonzero(finite & (decided == k))[:each] for k in kinds] or [np.zeros(0, int)]
+    )
     return index.astype(np.int64), decided[index.astype(np.int64)].astype(np.int64)
 
 

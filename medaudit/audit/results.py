@@ -11,6 +11,24 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = "1.0"
+METRICS = {
+    "robust_accuracy": "patients whose answer stays right under attack",
+    "attack_success": "patients whose answer the attack turns",
+    "median_distance": "median size of the smallest change found",
+    "auroc": "area under the ROC curve",
+}
+FLAGS = {
+    "still-rising": "successes were still being found at the end of the budget: a larger budget would find more",
+    "no-start": "for some samples no start point reached the goal, so the walk never began",
+    "recheck-failed": "some claimed successes did not survive their re-check and were not counted",
+    "saturated-scores": "many clean scores are exactly 0 or 1: score-guided search is nearly blind there",
+    "weaker-beats-stronger": "an attack that sees only decisions broke samples that this one, with scores, did not",
+    "noisy-model": "the model answers the same question differently",
+    "gate": "clean performance is below the gate: the model may be read or fed wrongly",
+    "no-labels": "the data have no labels: clean performance was not measured",
+    "invalid-answers": "the model answered NaN or infinity to some rows",
+    "faults": "the model failed while some cases ran",
+}
 Verdict = Literal["pass", "fail", "inconclusive", "error", "not-run"]
 
 
@@ -38,7 +56,9 @@ class Required(Part):
     threshold: float
     unit: str = ""
     verdict: Verdict
-    more_groups: int | None = Field(None, description="further groups that would settle it at this rate")
+    more_groups: int | None = Field(
+        None, description="further groups that would settle it at this rate"
+    )
 
 
 class Case(Part):

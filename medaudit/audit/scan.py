@@ -29,8 +29,8 @@ from medaudit.audit.results import Report
 from medaudit.audit.spec import Clean, Found, WorkSpec
 from medaudit.audit.work import start_worker
 from medaudit.core import streams
-from medaudit.core.files import write_atomic
 from medaudit.core.errors import EngineError, MedauditError, ModelFault, RunError
+from medaudit.core.files import write_atomic
 from medaudit.data import Dataset
 from medaudit.engine.journal import Journal
 from medaudit.engine.pool import Pool, Worker
@@ -99,7 +99,9 @@ def scan(options: Options, listen: Listener = silent) -> tuple[Report, Path]:
         folder, journal = _run_folder(options, policy, data, found, spec, environment)
         listen("folder", {"folder": folder})
         try:
-            plan = prepare(options, policy, document, data, found, spec, environment, worker, journal, listen)
+            plan = prepare(
+                options, policy, document, data, found, spec, environment, worker, journal, listen
+            )
             _write_resolved(folder, plan)
             cost = _attack(plan, journal, worker, listen)
             cost["wall_s"] = time.monotonic() - began
@@ -118,12 +120,17 @@ def read_inputs(options: Options) -> tuple[Policy, Document, Dataset]:
     policy, document = loader.load(path)
     file = options.data or (path.parent / policy.data.path if policy.data.path else None)
     if file is None:
-        raise MedauditError("no data: neither --data nor data.path in the policy names a file", "give --data FILE.npz")
+        raise MedauditError(
+            "no data: neither --data nor data.path in the policy names a file",
+            "give --data FILE.npz",
+        )
     if not options.model.exists():
         raise MedauditError(f"{options.model}: there is no such model file", "check the path")
     for name in (*options.only, *options.skip):
         if name not in {c.id for c in policy.checks}:
-            raise MedauditError(f"the policy has no check {name!r}; it has: {', '.join(c.id for c in policy.checks)}")
+            raise MedauditError(
+                f"the policy has no check {name!r}; it has: {', '.join(c.id for c in policy.checks)}"
+            )
     resolving.check_names(policy, document)
     return policy, document, readers.read(file)
 
@@ -168,11 +175,28 @@ def prepare(
     output = found.interface.output
     places, kinds = resolving.donors(output, data, arrays["answers"])
     clean = Clean(arrays["answers"], arrays["single"], record["floor"], places, kinds)
-    checks = resolving.resolve(policy, document, found.interface, data, clean.answers, options.limit)
+    checks = resolving.resolve(
+        policy, document, found.interface, data, clean.answers, options.limit
+    )
     checks = [_selected(c, options) for c in checks]
-    plan = Plan(options, policy, document, data, found, spec, environment, clean, checks, spec.seed, record["rows"])
+    plan = Plan(
+        options,
+        policy,
+        document,
+        data,
+        found,
+        spec,
+        environment,
+        clean,
+        checks,
+        spec.seed,
+        record["rows"],
+    )
     for check in checks:
-        if check.rule.kind in ("repeatability", "row-purity", "batch-isolation") and not check.deselected:
+        if (
+            check.rule.kind in ("repeatability", "row-purity", "batch-isolation")
+            and not check.deselected
+        ):
             plan.stages[check.spec.id] = _protocol(plan, check, worker, journal, listen)
     return plan
 
@@ -183,7 +207,9 @@ def _selected(check: Resolved, options: Options) -> Resolved:
     return replace(check, deselected=off)
 
 
-def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | None, listen: Listener) -> dict[str, Any]:
+def _protocol(
+    plan: Plan, check: Resolved, worker: Worker, journal: Journal | None, listen: Listener
+) -> dict[str, Any]:
     """One protocol check, from the journal or by asking."""
     saved = journal.stage(check.spec.id) if journal else None
     if saved is not None:
@@ -216,7 +242,10 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
         random.Random(plan.options.shuffle).shuffle(lanes)
     total = sum(len(c.samples) for c in runnable)
     cost: dict[str, Any] = {"rows": 0, "padding": 0, "calls": 0, "model_s": 0.0, "faults": []}
-    listen("attack", {"lanes": total, "done": total - len(lanes), "checks": [c.spec.id for c in runnable]})
+    listen(
+        "attack",
+        {"lanes": total, "done": total - len(lanes), "checks": [c.spec.id for c in runnable]},
+    )
     if not lanes:
         return cost
     specs = tuple(c.spec for c in runnable)
@@ -235,12 +264,25 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
         if kind == "cases":
             journal.append([(c.check, c.sample, c.record, c.arrays) for c in value])
             for case in value:
-                listen("case", {"check": case.check, "success": case.record["success"], "rows": case.record["rows"]})
+                listen(
+                    "case",
+                    {
+                        "check": case.check,
+                        "success": case.record["success"],
+                        "rows": case.record["rows"],
+                    },
+                )
         elif kind == "snapshots":
             journal.set_snapshots(value)
         elif kind == "stats":
             latest[int(value["worker"])] = value
-            listen("stats", {k: sum(v[k] for v in latest.values()) for k in ("rows", "padding", "calls", "seconds")})
+            listen(
+                "stats",
+                {
+                    k: sum(v[k] for v in latest.values())
+                    for k in ("rows", "padding", "calls", "seconds")
+                },
+            )
         elif kind == "fault":
             lost, why = value
             journal.append([(c, s, _fault(why), {}) for c, s in lost])
@@ -266,13 +308,28 @@ def worker_count(options: Options) -> int:
         return options.workers
     if options.device.startswith("cuda"):
         return 1
-    return max(1, min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
+    return max(
+        1,
+        min(
+            4,
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1,
+        ),
+    )
 
 
 # --- the run folder
 
 
-def fingerprint(policy: Policy, data: Dataset, found: Found, spec: WorkSpec, environment: dict[str, str], options: Options) -> dict[str, str]:
+def fingerprint(
+    policy: Policy,
+    data: Dataset,
+    found: Found,
+    spec: WorkSpec,
+    environment: dict[str, str],
+    options: Options,
+) -> dict[str, str]:
     """What a continued run must share with its beginning, part by part."""
     return {
         "model": found.facts.sha256,
@@ -292,18 +349,30 @@ def fingerprint(policy: Policy, data: Dataset, found: Found, spec: WorkSpec, env
 
 
 def _run_folder(
-    options: Options, policy: Policy, data: Dataset, found: Found, spec: WorkSpec, environment: dict[str, str]
+    options: Options,
+    policy: Policy,
+    data: Dataset,
+    found: Found,
+    spec: WorkSpec,
+    environment: dict[str, str],
 ) -> tuple[Path, Journal]:
     """A new folder, or an unfinished run with an equal fingerprint. Raises RunError otherwise."""
     mark = fingerprint(policy, data, found, spec, environment, options)
     folder = options.out or _new_folder(policy, found)
     journal = folder / "journal"
     if (folder / "report.json").exists():
-        raise RunError(f"{folder} holds a finished run", "choose another --out, or render it with 'medaudit report'")
+        raise RunError(
+            f"{folder} holds a finished run",
+            "choose another --out, or render it with 'medaudit report'",
+        )
     if options.resume and not journal.exists():
-        raise RunError(f"{folder} holds no run to resume", "check the path, or start one with --out")
+        raise RunError(
+            f"{folder} holds no run to resume", "check the path, or start one with --out"
+        )
     if folder.exists() and not journal.exists() and any(folder.iterdir()):
-        raise RunError(f"{folder} is not empty and holds no run of medaudit", "choose another --out")
+        raise RunError(
+            f"{folder} is not empty and holds no run of medaudit", "choose another --out"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     opened = Journal(journal)
     header = opened.header()

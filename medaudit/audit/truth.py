@@ -14,7 +14,9 @@ def truth_of(output: Output, y: np.ndarray) -> np.ndarray:
         if y.dtype.kind in "US":
             place = {name: i for i, name in enumerate(output.classes)}
             raw = {str(k): i for i, k in enumerate(output.labels)}
-            return np.array([place.get(str(v), raw.get(str(v), -1)) for v in y.ravel()], dtype=np.int64)
+            return np.array(
+                [place.get(str(v), raw.get(str(v), -1)) for v in y.ravel()], dtype=np.int64
+            )
         flat = y.reshape(-1)
         if len(flat) != len(y):
             raise DataError(f"y has shape {y.shape}, but the model gives one class per row")

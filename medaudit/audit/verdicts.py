@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from medaudit.audit.resolve import Resolved
-from medaudit.audit.results import Curve, Required, Value, Verdict
+from medaudit.audit.results import FLAGS, METRICS, Curve, Required, Value, Verdict
 from medaudit.audit.truth import truth_of
 from medaudit.core.compose import CHECKPOINTS
 from medaudit.core.interface import Output
@@ -23,20 +23,17 @@ from medaudit.stats.bounds import Estimate
 
 Records = dict[int, dict[str, Any]]
 
-FLAG_TEXTS = {
-    "still-rising": "successes were still being found at the end of the budget: a larger budget would find more",
-    "no-start": "for some samples no start point reached the goal, so the walk never began",
-    "recheck-failed": "some claimed successes did not survive their re-check and were not counted",
-    "saturated-scores": "many clean scores are exactly 0 or 1: score-guided search is nearly blind there",
-    "weaker-beats-stronger": "an attack that sees only decisions broke samples that this one, which sees scores, did not",
-    "noisy-model": "the model answers the same question differently",
-    "gate": "clean performance is below the gate: the model may be read or fed wrongly",
-    "no-labels": "the data have no labels: clean performance was not measured",
-    "invalid-answers": "the model answered NaN or infinity to some rows",
-    "faults": "the model failed while some cases ran",
-}
+SHARES = ("Clopper-Pearson", "mean of recalls")  # methods whose values print as percentages
 # Flags under which a pass proves too little.
-WEAKENING = {"still-rising", "no-start", "recheck-failed", "saturated-scores", "weaker-beats-stronger", "noisy-model", "gate"}
+WEAKENING = {
+    "still-rising",
+    "no-start",
+    "recheck-failed",
+    "saturated-scores",
+    "weaker-beats-stronger",
+    "noisy-model",
+    "gate",
+}
 
 
 @dataclass(frozen=True)
@@ -71,9 +68,9 @@ def value_of(estimate: Estimate, confidence: float | None, unit: str = "") -> Va
     )
 
 
-def threshold_of(require: RequireSection) -> tuple[str, float, str]:
+def threshold_of(require: RequireSection) -> tuple[Literal["at_least", "at_most"], float, str]:
     """(op, number, unit) of a requirement."""
-    op = "at_least" if require.at_least is not None else "at_most"
+    op: Literal["at_least", "at_most"] = "at_least" if require.at_least is not None else "at_most"
     bound = getattr(require, op)
     if isinstance(bound, Quantity):
         share = bound.unit == "%"
@@ -82,7 +79,11 @@ def threshold_of(require: RequireSection) -> tuple[str, float, str]:
 
 
 def judge(
-    estimates: dict[str, Estimate], require: RequireSection | None, confidence: float, counts: tuple[int, int] | None, unit: str
+    estimates: dict[str, Estimate],
+    require: RequireSection | None,
+    confidence: float,
+    counts: tuple[int, int] | None,
+    unit: str,
 ) -> tuple[Verdict, str, list[Required]]:
     """Verdict of the required metric; without a requirement there is nothing to fail."""
     if require is None:
@@ -90,43 +91,60 @@ def judge(
     op, threshold, own = threshold_of(require)
     estimate = estimates.get(require.metric)
     if estimate is None or estimate.n == 0:
-        row = Required(metric=require.metric, op=op, threshold=threshold, unit=own, verdict="not-run")  # type: ignore[arg-type]
+        row = Required(
+            metric=require.metric, op=op, threshold=threshold, unit=own, verdict="not-run"
+        )
         return "not-run", f"{require.metric} could not be measured on this data", [row]
-    verdict: Verdict = bounds.judge(estimate, op, threshold)  # type: ignore[assignment]
+    verdict = cast(Verdict, bounds.judge(estimate, op, threshold))
     more = None
     if verdict == "inconclusive" and counts is not None and estimate.method == "Clopper-Pearson":
         k, n = counts
         good = k if require.metric != "attack_success" else n - k
         more = bounds.more_needed(good, n, op, threshold, confidence)
     row = Required(
-        metric=require.metric, op=op, threshold=threshold, unit=_unit(estimate, own or unit), verdict=verdict, more_groups=more  # type: ignore[arg-type]
+        metric=require.metric,
+        op=op,
+        threshold=threshold,
+        unit=_unit(estimate, own or unit),
+        verdict=verdict,
+        more_groups=more,
     )
     words = "at least" if op == "at_least" else "at most"
     shown = _show(estimate, op, unit)
-    limit = f"{threshold:.1%}" if estimate.method == "Clopper-Pearson" else f"{threshold:.4g} {own or unit}".strip()
+    name = METRICS.get(require.metric, require.metric.replace("_", " "))
+    limit = (
+        f"{threshold:.1%}"
+        if estimate.method == "Clopper-Pearson"
+        else f"{threshold:.4g} {own or unit}".strip()
+    )
     reason = {
-        "pass": f"{require.metric} {shown}, {words} {limit} was required",
-        "fail": f"{require.metric} {shown}, but {words} {limit} was required",
-        "inconclusive": f"{require.metric} {shown} leaves {words} {limit} undecided"
+        "pass": f"{name} {shown}; {words} {limit} was required",
+        "fail": f"{name} {shown}, but {words} {limit} was required",
+        "inconclusive": f"{name} {shown}: {words} {limit} is undecided"
         + (f"; about {more} further patients would settle it at this rate" if more else ""),
     }[verdict]
     return verdict, reason, [row]
 
 
 def _unit(estimate: Estimate, unit: str) -> str:
-    return "" if estimate.method in ("Clopper-Pearson", "count") else unit
+    return "" if estimate.method in (*SHARES, "count") else unit
 
 
 def _show(estimate: Estimate, op: str, unit: str) -> str:
     if estimate.method == "count":
-        return f"is {estimate.value:.0f} of {estimate.n} rows"
-    if estimate.method == "Clopper-Pearson":
-        return f"is {estimate.value:.1%} (bounds {estimate.low:.1%} to {estimate.high:.1%})"
-    numbers = ["not reached" if math.isinf(v) else f"{v:.4g}" for v in (estimate.value, estimate.low, estimate.high)]
-    return f"is {numbers[0]} (bounds {numbers[1]} to {numbers[2]}) {unit}".strip()
+        return f"{estimate.value:.0f} of {estimate.n} rows"
+    if estimate.method in SHARES:
+        return f"{estimate.value:.1%} (bounds {estimate.low:.1%} to {estimate.high:.1%})"
+    numbers = [
+        "not reached" if math.isinf(v) else f"{v:.4g}"
+        for v in (estimate.value, estimate.low, estimate.high)
+    ]
+    return f"{numbers[0]} (bounds {numbers[1]} to {numbers[2]}) {unit}".strip()
 
 
-def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: float) -> dict[str, Estimate]:
+def baseline(
+    output: Output, data: Dataset, answers: np.ndarray, confidence: float
+) -> dict[str, Estimate]:
     """Clean performance; empty without labels."""
     if data.y is None:
         return {}
@@ -137,7 +155,10 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
         right = decided == truth
         out["accuracy"] = bounds.share(int(right.sum()), len(right), confidence)
         classes = [k for k in np.unique(truth) if k >= 0]
-        recalls = [bounds.share(int(right[truth == k].sum()), int((truth == k).sum()), confidence) for k in classes]
+        recalls = [
+            bounds.share(int(right[truth == k].sum()), int((truth == k).sum()), confidence)
+            for k in classes
+        ]
         out["balanced_accuracy"] = _balanced(recalls, confidence, len(right))
         if len(output.classes) == 2:
             sick = 1 if not output.disease else output.classes.index(output.disease[0])
@@ -217,13 +238,17 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
     }
     if check.rule.smallest or "median_distance" in check.rule.metrics:
         estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
-    verdict, reason, required = judge(estimates, check.section.require, confidence, (n - broken, n), check.unit)
+    verdict, reason, required = judge(
+        estimates, check.section.require, confidence, (n - broken, n), check.unit
+    )
     flags = attack_flags(check, records)
     if faults:
         flags.append("faults")
         if verdict != "fail":
             verdict = "error"
-            reason = f"the model failed on {faults} of {len(records)} cases: {_first_fault(records)}"
+            reason = (
+                f"the model failed on {faults} of {len(records)} cases: {_first_fault(records)}"
+            )
     units = {"median_distance": check.unit}
     metrics = {k: value_of(v, confidence, units.get(k, "")) for k, v in estimates.items()}
     return Judged(verdict, reason, metrics, required, _curve(check, groups, confidence), flags)
@@ -261,13 +286,15 @@ def attack_flags(check: Resolved, records: Records) -> list[str]:
     return flags
 
 
-def _curve(check: Resolved, groups: dict[str, list[dict[str, Any]]], confidence: float) -> Curve | None:
+def _curve(
+    check: Resolved, groups: dict[str, list[dict[str, Any]]], confidence: float
+) -> Curve | None:
     """Share of groups broken within q rows per sample, at fixed row counts up to the budget."""
     budget, n = check.spec.budget, len(groups)
     if not n:
         return None
-    points = sorted({q for q in CHECKPOINTS if q < budget} | {budget})
     first = [min((r["found"] for r in rs if r["success"]), default=0) for rs in groups.values()]
+    points = sorted({q for q in CHECKPOINTS if q < budget} | {budget} | {f for f in first if f})
     shares = [bounds.share(sum(0 < f <= q for f in first), n, confidence) for q in points]
     return Curve(
         queries=points,
@@ -282,9 +309,14 @@ def weaken(judged: Judged, run_flags: list[str]) -> Judged:
     weak = [f for f in [*judged.flags, *run_flags] if f in WEAKENING]
     if judged.verdict != "pass" or not judged.required or not weak:
         return judged
-    why = "; ".join(FLAG_TEXTS[f] for f in dict.fromkeys(weak))
+    why = "; ".join(FLAGS[f] for f in dict.fromkeys(weak))
     return Judged(
-        "inconclusive", f"{judged.reason}; but {why}", judged.metrics, judged.required, judged.curve, judged.flags
+        "inconclusive",
+        f"{judged.reason}; but {why}",
+        judged.metrics,
+        judged.required,
+        judged.curve,
+        judged.flags,
     )
 
 
@@ -297,7 +329,8 @@ def compare_attacks(checks: list[tuple[Resolved, Records]]) -> dict[str, list[st
                 strong.rule.strength > weak.rule.strength
                 and strong.spec.threat is not None
                 and weak.spec.threat is not None
-                and (strong.spec.threat.norm, strong.spec.threat.eps) == (weak.spec.threat.norm, weak.spec.threat.eps)
+                and (strong.spec.threat.norm, strong.spec.threat.eps)
+                == (weak.spec.threat.norm, weak.spec.threat.eps)
                 and replace_stop(strong) == replace_stop(weak)
                 and strong.spec.budget >= weak.spec.budget
             )
@@ -318,7 +351,11 @@ def replace_stop(check: Resolved) -> tuple[str, str, float]:
 
 def saturated(output: Output, answers: np.ndarray) -> bool:
     """More than a tenth of the clean rows answer with exact zeros and ones."""
-    if output.meaning != "probabilities" or output.task not in ("multiclass", "binary", "multilabel"):
+    if output.meaning != "probabilities" or output.task not in (
+        "multiclass",
+        "binary",
+        "multilabel",
+    ):
         return False
     exact = ((answers == 0) | (answers == 1)).all(axis=1)
     return bool(exact.mean() > 0.1)
@@ -328,5 +365,5 @@ def overall(verdicts: list[Verdict]) -> tuple[Verdict, int]:
     """The run's verdict and exit code: 1 beats 4 beats 3 beats 0; nothing tested is never 0."""
     for verdict, code in (("fail", 1), ("error", 4), ("inconclusive", 3), ("not-run", 3)):
         if verdict in verdicts:
-            return verdict, code  # type: ignore[return-value]
+            return verdict, code
     return ("pass", 0) if verdicts else ("not-run", 3)

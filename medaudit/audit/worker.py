@@ -29,7 +29,7 @@ from medaudit.core.arrays import Array, array_module, map_tree
 from medaudit.core.errors import EngineError, MedauditError
 from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import LINF, L0, Region
+from medaudit.core.region import L0, LINF, Region
 from medaudit.data import Dataset
 from medaudit.domain import threat as threats
 from medaudit.engine import protocol_checks
@@ -38,8 +38,8 @@ from medaudit.engine.memory import keep_heap
 from medaudit.engine.pool import Case
 from medaudit.model import file as files
 from medaudit.model import session as sessions
-from medaudit.model.facts import Facts
 from medaudit.model.codec import stored_to_points
+from medaudit.model.facts import Facts
 from medaudit.model.pipeline import Model, Pipeline
 from medaudit.oracle.decision import decide, scores
 from medaudit.oracle.goal import oracle, wanted_classes
@@ -87,7 +87,14 @@ class Worker:
         except MedauditError as error:
             self.pipe.send(("error", error))
             return True
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+            RuntimeError,
+        ) as error:
             import traceback
 
             text = "".join(traceback.format_exception(error))
@@ -153,7 +160,9 @@ class Bench:
         self.model = Model(Path(spec.model), spec.batching, spec.device)
         self.pipeline = Pipeline(self.model, spec.interface, spec.block)
         alone = spec.batching.size if spec.batching.kind == "fixed" else 1
-        self.reference = Pipeline(Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone)
+        self.reference = Pipeline(
+            Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone
+        )
         self.cohorts: dict[str, Cohort] = {}
         self.verifiers: dict[str, Verifier] = {}
         self.rows = self.padded = 0
@@ -262,7 +271,9 @@ class Bench:
                 kinds=xp.asarray(clean.kinds),
             )
             lanes = LaneMaker(self, check, area, clean, bool(wide))
-            self.cohorts[check.id] = Cohort(check.id, rule.build(context), check.budget, lanes.on(xp))
+            self.cohorts[check.id] = Cohort(
+                check.id, rule.build(context), check.budget, lanes.on(xp)
+            )
             self.verifiers[check.id] = Verifier(self, check, area, clean, lanes)
 
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
@@ -291,7 +302,9 @@ class Bench:
             self.pipe.send(("stats", self.statistics()))
         if self.pipeline.seconds - self.saved_at > SNAPSHOT:
             self.saved_at = self.pipeline.seconds
-            states = [(c.check, s, blob) for c in self.cohorts.values() for s, blob in c.snapshots()]
+            states = [
+                (c.check, s, blob) for c in self.cohorts.values() for s, blob in c.snapshots()
+            ]
             self.pipe.send(("snapshots", states))
 
     def _answer(self, points: Array) -> np.ndarray:
@@ -351,12 +364,22 @@ def map_tree_region(area: Region, xp: Any) -> Region:
 class LaneMaker:
     """Builds the lanes of one check from sample numbers."""
 
-    def __init__(self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, missing: bool) -> None:
-        self.bench, self.check, self.area, self.clean, self.missing = bench, check, area, clean, missing
+    def __init__(
+        self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, missing: bool
+    ) -> None:
+        self.bench, self.check, self.area, self.clean, self.missing = (
+            bench,
+            check,
+            area,
+            clean,
+            missing,
+        )
         output = bench.spec.interface.output
         decided = np.asarray(decide(output, clean.answers))
         single = output.task in ("multiclass", "binary", "label")
-        self.label = decided.astype(np.int64) if single else np.full(len(decided), -1, dtype=np.int64)
+        self.label = (
+            decided.astype(np.int64) if single else np.full(len(decided), -1, dtype=np.int64)
+        )
         wanted = wanted_classes(output, check.goal)
         self.target = wanted[0] if len(wanted) == 1 and single else -1
 
@@ -374,7 +397,9 @@ class LaneMaker:
         if check.threat is None:
             raise EngineError(f"check {check.id} has no threat")
         lo, hi = threats.boxes(bench.spec.interface, check.threat, self.area, x, padding)
-        names = [streams.key(bench.spec.seed, check.rule, check.id, bench.data.ids[i]) for i in samples]
+        names = [
+            streams.key(bench.spec.seed, check.rule, check.id, bench.data.ids[i]) for i in samples
+        ]
         return Lanes(
             key=np.array(names, dtype=np.uint64),
             x=np.nan_to_num(x, nan=0.0),
@@ -390,7 +415,9 @@ class LaneMaker:
 class Verifier:
     """Never believes a claim: region, distance and decision again, alone, on another session."""
 
-    def __init__(self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker) -> None:
+    def __init__(
+        self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker
+    ) -> None:
         self.bench, self.check, self.area, self.clean, self.lanes = bench, check, area, clean, lanes
         output = bench.spec.interface.output
         self.judge = oracle(output, check.goal, "scores", clean.floor)
@@ -416,7 +443,9 @@ class Verifier:
             arrays = self._verify(finished.sample, np.asarray(got["claim"]), record)
         return Case(finished.check, finished.sample, record, arrays)
 
-    def _verify(self, sample: int, claim: np.ndarray, record: dict[str, Any]) -> dict[str, np.ndarray]:
+    def _verify(
+        self, sample: int, claim: np.ndarray, record: dict[str, Any]
+    ) -> dict[str, np.ndarray]:
         bench = self.bench
         lanes = self.lanes.host([sample], self.clean.single)
         clean = bench.points[sample]
@@ -440,7 +469,9 @@ class Verifier:
         elif not inside:
             record["note"] = "the re-check found the point outside the region"
         elif not bool(hit[0]):
-            record["note"] = "the re-check did not reach the goal: its margin is within the model's numeric noise"
+            record["note"] = (
+                "the re-check did not reach the goal: its margin is within the model's numeric noise"
+            )
         else:
             record["success"] = bool(reached) and record["found"] > 0
             record["reached"] = True

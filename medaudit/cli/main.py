@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 # Before anything can import onnxruntime, here and in every process started from here.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -16,7 +16,7 @@ from medaudit import __version__
 from medaudit.core.errors import MedauditError
 
 if TYPE_CHECKING:
-    from medaudit.audit.scan import Options
+    pass
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,15 +29,21 @@ policies = typer.Typer(no_args_is_help=True, help="Write and check policies.")
 app.add_typer(policies, name="policy")
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="the .onnx file")]
-PolicyOption = Annotated[str, typer.Option("--policy", "-p", help="a policy file, or the name of a shipped one")]
-DataOption = Annotated[Optional[Path], typer.Option("--data", "-d", help="an .npz file with labelled records")]
+PolicyOption = Annotated[
+    str, typer.Option("--policy", "-p", help="a policy file, or the name of a shipped one")
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", "-d", help="an .npz file with labelled records")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")]
-Workers = Annotated[int, typer.Option(help="processes; 0: one per core, at most four", min=0, max=64)]
-Only = Annotated[Optional[list[str]], typer.Option(help="run this check only (may be repeated)")]
-Skip = Annotated[Optional[list[str]], typer.Option(help="leave this check out (may be repeated)")]
-Limit = Annotated[Optional[int], typer.Option(help="attack the first N groups only", min=1)]
-Seed = Annotated[Optional[int], typer.Option(help="in place of the policy's seed", min=0)]
-Block = Annotated[Optional[int], typer.Option(help="rows per call of the model", min=1, max=4096)]
+Workers = Annotated[
+    int, typer.Option(help="processes; 0: one per core, at most four", min=0, max=64)
+]
+Only = Annotated[list[str] | None, typer.Option(help="run this check only (may be repeated)")]
+Skip = Annotated[list[str] | None, typer.Option(help="leave this check out (may be repeated)")]
+Limit = Annotated[int | None, typer.Option(help="attack the first N groups only", min=1)]
+Seed = Annotated[int | None, typer.Option(help="in place of the policy's seed", min=0)]
+Block = Annotated[int | None, typer.Option(help="rows per call of the model", min=1, max=4096)]
 
 
 def version(value: bool) -> None:
@@ -48,7 +54,9 @@ def version(value: bool) -> None:
 
 @app.callback()
 def root(
-    _: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="print the version")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="print the version")
+    ] = False,
 ) -> None:
     """Audit an exported ONNX medical model as a black box."""
 
@@ -58,7 +66,9 @@ def scan(
     model: Model,
     policy: PolicyOption,
     data: DataOption = None,
-    out: Annotated[Optional[Path], typer.Option(help="the run folder; default: a new one under reports/")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="the run folder; default: a new one under reports/")
+    ] = None,
     device: Device = "auto",
     workers: Workers = 0,
     only: Only = None,
@@ -66,15 +76,19 @@ def scan(
     limit: Limit = None,
     seed: Seed = None,
     block: Block = None,
-    resume: Annotated[Optional[Path], typer.Option(metavar="RUN", help="continue the run in this folder")] = None,
-    include_samples: Annotated[bool, typer.Option(help="put records and their ids into report and evidence")] = False,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="continue the run in this folder")
+    ] = None,
+    include_samples: Annotated[
+        bool, typer.Option(help="put records and their ids into report and evidence")
+    ] = False,
     quiet: Annotated[bool, typer.Option(help="no progress")] = False,
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
     """Run a policy's checks on a model and write a report."""
-    from medaudit.cli.progress import Progress
     from medaudit.audit.scan import Options
     from medaudit.audit.scan import scan as run_scan
+    from medaudit.cli.progress import Progress
     from medaudit.report.bundle import publish
     from medaudit.report.terminal import print_report
 
@@ -124,12 +138,16 @@ def plan(
     from medaudit.audit.scan import Options
     from medaudit.cli.tables import print_plan
 
-    options = Options(model, policy, data, device=chosen_device(device), workers=workers, limit=limit, block=block)
+    options = Options(
+        model, policy, data, device=chosen_device(device), workers=workers, limit=limit, block=block
+    )
     print_plan(estimate(options))
 
 
 @app.command()
-def inspect(model: Model, debug: Annotated[bool, typer.Option(help="show tracebacks")] = False) -> None:
+def inspect(
+    model: Model, debug: Annotated[bool, typer.Option(help="show tracebacks")] = False
+) -> None:
     """Show a model's inputs, outputs, operators, digests and findings; exit 1 on a high finding."""
     from medaudit.audit.machine import inspect_model
     from medaudit.cli.tables import print_facts
@@ -143,9 +161,13 @@ def inspect(model: Model, debug: Annotated[bool, typer.Option(help="show traceba
 def policy_init(
     model: Model,
     data: DataOption = None,
-    domain: Annotated[Optional[str], typer.Option(help="signal, image, table or sequence")] = None,
-    effort: Annotated[str, typer.Option(help="quick (a minute), standard (ten) or thorough (hours)")] = "standard",
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="write here instead of standard output")] = None,
+    domain: Annotated[str | None, typer.Option(help="signal, image, table or sequence")] = None,
+    effort: Annotated[
+        str, typer.Option(help="quick (a minute), standard (ten) or thorough (hours)")
+    ] = "standard",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="write here instead of standard output")
+    ] = None,
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
     """Write a starter policy that scans as it is, with every applicable rule."""
@@ -226,7 +248,10 @@ def replay(
     case: Annotated[str, typer.Argument(metavar="CASE", help="a case's id, as in the report")],
     model: Annotated[Path, typer.Option(help="the model file")],
     data: Annotated[Path, typer.Option("--data", "-d", help="the data file")],
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="write clean and perturbed arrays here (.npz)")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="write clean and perturbed arrays here (.npz)"),
+    ] = None,
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
     """Rebuild one finding, ask the model again, and export its arrays."""

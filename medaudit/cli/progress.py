@@ -9,7 +9,16 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bars, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
 
 EVERY = 30.0  # seconds between lines when there is no terminal
 _folder: list[str] = []
@@ -24,7 +33,7 @@ def resume_hint() -> str:
     """The command that continues an interrupted scan."""
     if not _folder:
         return "nothing was started"
-    words = [w for w in sys.argv[1:]]
+    words = list(sys.argv[1:])
     for name in ("--out", "--resume"):
         if name in words:
             at = words.index(name)
@@ -55,7 +64,12 @@ class Progress:
         self.bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.bars.stop()
 
     def listen(self, event: str, facts: dict[str, Any]) -> None:
@@ -70,7 +84,9 @@ class Progress:
             self.total, self.done = facts["lanes"], facts["done"]
             self.resumed = self.done
             self.started = time.monotonic()
-            self.all = self.bars.add_task("attack lanes", total=self.total, completed=self.done, note="")
+            self.all = self.bars.add_task(
+                "attack lanes", total=self.total, completed=self.done, note=""
+            )
         elif event == "case":
             self.done += 1
             self.broken[facts["check"]] = self.broken.get(facts["check"], 0) + int(facts["success"])
@@ -93,7 +109,9 @@ class Progress:
             self.bars.update(self.all, completed=self.done, note=note)
         elif time.monotonic() - self.said > EVERY:
             self.said = time.monotonic()
-            self.console.print(f"lanes={self.done}/{self.total} broken={broken} rows={rows:.0f} {note}")
+            self.console.print(
+                f"lanes={self.done}/{self.total} broken={broken} rows={rows:.0f} {note}"
+            )
 
     def _say(self, text: str) -> None:
         if self.live:

@@ -65,7 +65,14 @@ def print_plan(estimate: Estimate) -> None:
     made = table("check", "rule", "lanes", "budget", "rows at most", "minutes", "what it can prove")
     for line in estimate.lines:
         row(
-            made, line.check, line.rule, line.lanes, line.budget or "-", f"{line.rows:,}", f"{line.minutes:.1f}", line.proves
+            made,
+            line.check,
+            line.rule,
+            line.lanes,
+            line.budget or "-",
+            f"{line.rows:,}",
+            f"{line.minutes:.1f}",
+            line.proves,
         )
     out.print(made)
     out.print(

@@ -74,8 +74,8 @@ def map_tree(function: Callable[..., Array], *trees: Tree) -> Tree:
     if first is None:
         return first
     if isinstance(first, tuple):
-        parts = (map_tree(function, *column) for column in zip(*trees, strict=True))  # type: ignore[arg-type]
-        return type(first)(*parts)  # type: ignore[return-value]
+        parts = (map_tree(function, *column) for column in zip(*trees, strict=True))
+        return type(first)(*parts)
     return function(*trees)  # type: ignore[no-any-return]
 
 

@@ -69,7 +69,9 @@ def compose(
         lanes = state.lanes
         if lanes.missing is not None:
             gone = xp.take(lanes.missing, query.lane, axis=0)
-            query = query._replace(points=select(gone, xp.take(lanes.x, query.lane, axis=0), query.points))
+            query = query._replace(
+                points=select(gone, xp.take(lanes.x, query.lane, axis=0), query.points)
+            )
         valid = xp.all(xp.isfinite(answers), axis=1)
         score, hit = oracle.score(lanes, query.lane, answers)
         worst = xp.asarray(xp.inf, dtype=xp.float32, device=score.device)
@@ -100,7 +102,12 @@ def compose(
         return state._replace(**changes)
 
     def _take_claims(
-        state: State, query: Query, where: np.ndarray, lane: np.ndarray, first: np.ndarray, order: np.ndarray
+        state: State,
+        query: Query,
+        where: np.ndarray,
+        lane: np.ndarray,
+        first: np.ndarray,
+        order: np.ndarray,
     ) -> dict[str, Array]:
         xp, on = namespace(state.size), {"device": state.size.device}
         index = xp.asarray(where, **on)
@@ -148,4 +155,3 @@ def _order_in_lane(lane: np.ndarray) -> np.ndarray:
     starts = np.flatnonzero(np.r_[True, lane[1:] != lane[:-1]])
     counts = np.diff(np.r_[starts, lane.size])
     return np.arange(lane.size) - np.repeat(starts, counts)
-

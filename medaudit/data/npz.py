@@ -17,7 +17,20 @@ from medaudit.core.errors import DataError
 from medaudit.data.dataset import Dataset
 
 MAX_BYTES = 16 << 30
-PLAIN = {"x", "y", "ids", "groups", "classes", "length", "ref_x", "ref_y", "names", "units", "lo", "hi"}
+PLAIN = {
+    "x",
+    "y",
+    "ids",
+    "groups",
+    "classes",
+    "length",
+    "ref_x",
+    "ref_y",
+    "names",
+    "units",
+    "lo",
+    "hi",
+}
 NAMED = ("x__", "ref__", "names__", "units__", "lo__", "hi__")
 
 
@@ -28,12 +41,16 @@ def read(path: Path) -> Dataset:
         {"": arrays["x"]} if "x" in arrays else {}
     )
     if not x:
-        raise DataError(f"{path}: there is no array x (or x__<input>)", f"it holds: {', '.join(arrays)}")
+        raise DataError(
+            f"{path}: there is no array x (or x__<input>)", f"it holds: {', '.join(arrays)}"
+        )
     rows = len(next(iter(x.values())))
     for name, values in x.items():
         key = f"x__{name}" if name else "x"
         if values.ndim == 0 or len(values) != rows:
-            raise DataError(f"{path}: {key} has shape {values.shape}, but {rows} rows were expected")
+            raise DataError(
+                f"{path}: {key} has shape {values.shape}, but {rows} rows were expected"
+            )
     if rows == 0:
         raise DataError(f"{path}: there are no rows")
     ref = {k[5:]: v for k, v in arrays.items() if k.startswith("ref__")} or (
@@ -78,11 +95,15 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             total = sum(item.file_size for item in archive.infolist())
         if total > MAX_BYTES:
-            raise DataError(f"{path}: it unpacks to {total} bytes, more than medaudit reads ({MAX_BYTES})")
+            raise DataError(
+                f"{path}: it unpacks to {total} bytes, more than medaudit reads ({MAX_BYTES})"
+            )
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: this is not an .npz file, or it is cut off", "save it with numpy.savez") from error
+        raise DataError(
+            f"{path}: this is not an .npz file, or it is cut off", "save it with numpy.savez"
+        ) from error
     except ValueError as error:
         raise DataError(
             f"{path}: it holds Python objects, which medaudit never loads ({error})",
@@ -95,7 +116,9 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 def _same_rows(path: Path, arrays: dict[str, np.ndarray], rows: int, keys: tuple[str, ...]) -> None:
     for key in keys:
         if key in arrays and (arrays[key].ndim == 0 or len(arrays[key]) != rows):
-            raise DataError(f"{path}: {key} has shape {arrays[key].shape}, but there are {rows} rows")
+            raise DataError(
+                f"{path}: {key} has shape {arrays[key].shape}, but there are {rows} rows"
+            )
 
 
 def _texts(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
@@ -107,7 +130,9 @@ def _per_input(arrays: dict[str, np.ndarray], key: str, text: bool = False) -> d
     for name, values in arrays.items():
         if name == key or name.startswith(f"{key}__"):
             flat = values.ravel()
-            out[name[len(key) + 2 :]] = tuple(str(v) for v in flat) if text else flat.astype(np.float64)
+            out[name[len(key) + 2 :]] = (
+                tuple(str(v) for v in flat) if text else flat.astype(np.float64)
+            )
     return out
 
 

@@ -82,8 +82,6 @@ def known(symbol: str) -> str:
 
 def parse(text: str | float | int) -> Quantity:
     """Parse a quantity. Raises ValueError with a suggestion."""
-    if isinstance(text, (int, float)) and not isinstance(text, bool):
-        return Quantity(float(text))
     match = re.fullmatch(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*?)\s*", str(text))
     if not match or not math.isfinite(float(match[1])):
         raise ValueError(f"{str(text)!r} is not a quantity such as '0.05 mV', '80%' or '0.3 sd'")

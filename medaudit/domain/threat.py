@@ -30,7 +30,9 @@ def spread(item: Input, values: np.ndarray) -> np.ndarray:
     if values.size == 1:
         return np.full(part.size, values.ravel()[0])
     shape = {"image": (-1, 1, 1), "table": (1, 1, -1)}.get(item.domain, (1, -1, 1))
-    return np.broadcast_to(values.reshape(shape), (part.planes, part.rows, part.columns)).reshape(-1)
+    return np.broadcast_to(values.reshape(shape), (part.planes, part.rows, part.columns)).reshape(
+        -1
+    )
 
 
 def per_number(
@@ -124,7 +126,9 @@ def boxes(
         shut = shut | padding
     clean = np.nan_to_num(x, nan=0.0)
     low, high = _inward(lo, wide, up=True), _inward(hi, wide, up=False)
-    return np.where(shut, clean, low).astype(np.float32), np.where(shut, clean, high).astype(np.float32)
+    return np.where(shut, clean, low).astype(np.float32), np.where(shut, clean, high).astype(
+        np.float32
+    )
 
 
 def movable(interface: Interface, threat: Threat) -> np.ndarray:
@@ -135,7 +139,11 @@ def movable(interface: Interface, threat: Threat) -> np.ndarray:
         if channel.fixed or (threat.inputs and item.name not in threat.inputs):
             return False
         if channel.kind == "category":
-            return threat.norm == L0 and len(channel.categories) > 1 and (not named or channel.name in named)
+            return (
+                threat.norm == L0
+                and len(channel.categories) > 1
+                and (not named or channel.name in named)
+            )
         return not named or channel.name in named
 
     return per_number(interface, one, bool).astype(bool)
@@ -146,7 +154,7 @@ def _reach(interface: Interface, threat: Threat, area: Region) -> np.ndarray:
     if threat.norm == L2:
         return np.full(interface.size, np.inf)
     if threat.norm != L0:
-        return area.eps * area.scale.astype(np.float64)
+        return np.asarray(area.eps * area.scale.astype(np.float64))
     named = dict(threat.within)
 
     def one(channel: Channel, item: Input) -> float:
@@ -174,12 +182,14 @@ def _inward(bound: np.ndarray, x: np.ndarray, *, up: bool) -> np.ndarray:
     moved = np.nextafter(near, np.float32(np.inf if up else -np.inf))
     out = np.where(wrong & np.isfinite(bound), moved, near)
     own = x.astype(np.float32)
-    return np.minimum(out, own) if up else np.maximum(out, own)
+    return np.asarray(np.minimum(out, own) if up else np.maximum(out, own))
 
 
 def describe(threat: Threat) -> str:
     """One line in words."""
     norm = {"linf": "largest change", "l2": "root of summed squares", "l0": "changed"}[threat.norm]
-    amount = f"{threat.eps} {COUNT}" if threat.norm == L0 and not threat.eps.unit else str(threat.eps)
+    amount = (
+        f"{threat.eps} {COUNT}" if threat.norm == L0 and not threat.eps.unit else str(threat.eps)
+    )
     relative = " of each channel" if threat.eps.unit in RELATIVE else ""
     return f"{threat.access} only; {norm} at most {amount}{relative}"

@@ -51,17 +51,22 @@ class Journal:
 
     def stage(self, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """A result that is computed once per run, such as the baseline."""
-        row = self._db.execute("SELECT record, arrays FROM stages WHERE name = ?", (name,)).fetchone()
+        row = self._db.execute(
+            "SELECT record, arrays FROM stages WHERE name = ?", (name,)
+        ).fetchone()
         return (json.loads(row[0]), unpack(row[1])) if row else None
 
     def set_stage(self, name: str, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         self._write(
-            "INSERT OR REPLACE INTO stages VALUES (?, ?, ?)", [(name, json.dumps(record), pack(arrays))]
+            "INSERT OR REPLACE INTO stages VALUES (?, ?, ?)",
+            [(name, json.dumps(record), pack(arrays))],
         )
 
     def cases(self, check: str) -> dict[int, tuple[dict[str, Any], dict[str, np.ndarray]]]:
         """Finished cases of a check by sample."""
-        rows = self._db.execute("SELECT sample, record, arrays FROM cases WHERE check_id = ?", (check,))
+        rows = self._db.execute(
+            "SELECT sample, record, arrays FROM cases WHERE check_id = ?", (check,)
+        )
         return {sample: (json.loads(record), unpack(arrays)) for sample, record, arrays in rows}
 
     def done(self) -> set[tuple[str, int]]:
@@ -72,9 +77,12 @@ class Journal:
         self._db.execute("BEGIN")
         for check, sample, record, arrays in cases:
             self._db.execute(
-                "INSERT INTO cases VALUES (?, ?, ?, ?)", (check, sample, json.dumps(record), pack(arrays))
+                "INSERT INTO cases VALUES (?, ?, ?, ?)",
+                (check, sample, json.dumps(record), pack(arrays)),
             )
-            self._db.execute("DELETE FROM snapshots WHERE check_id = ? AND sample = ?", (check, sample))
+            self._db.execute(
+                "DELETE FROM snapshots WHERE check_id = ? AND sample = ?", (check, sample)
+            )
         self._db.execute("COMMIT")
 
     def snapshots(self) -> dict[tuple[str, int], bytes]:

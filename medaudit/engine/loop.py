@@ -101,7 +101,9 @@ class Cohort:
 
     def tell(self, query: Query, answers: np.ndarray) -> list[Finished]:
         xp = namespace(query.points)
-        self.state = self.attack.tell(self.state, query, xp.asarray(answers, device=query.points.device))
+        self.state = self.attack.tell(
+            self.state, query, xp.asarray(answers, device=query.points.device)
+        )
         done = to_numpy(self.attack.done(self.state))
         return self._retire(np.flatnonzero(done & ~self.over), exhausted=False)
 
@@ -149,7 +151,9 @@ def restore(data: bytes, template: Any) -> tuple[int, Any]:
     """The reverse of `snapshot`, into the form of a fresh state of the same lane."""
     with np.load(io.BytesIO(data), allow_pickle=False) as saved:
         arrays = iter([saved[f"a{i}"] for i in range(len(saved.files) - 1)])
-        state = map_tree(lambda old: namespace(old).asarray(next(arrays), device=old.device), template)
+        state = map_tree(
+            lambda old: namespace(old).asarray(next(arrays), device=old.device), template
+        )
         return int(saved["spent"]), state
 
 

@@ -20,5 +20,7 @@ def keep_heap() -> bool:
     except (AttributeError, OSError):
         return False
     return bool(
-        mallopt(MMAP_THRESHOLD, 1 << 30) and mallopt(TRIM_THRESHOLD, 1 << 30) and mallopt(TOP_PAD, 64 << 20)
+        mallopt(MMAP_THRESHOLD, 1 << 30)
+        and mallopt(TRIM_THRESHOLD, 1 << 30)
+        and mallopt(TOP_PAD, 64 << 20)
     )

@@ -6,6 +6,7 @@ lanes come back as faults, the rest goes on in a fresh worker.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing as mp
 import os
 import signal
@@ -56,7 +57,9 @@ class Worker:
         try:
             kind, value = self.pipe.recv()
         except EOFError as error:
-            raise EngineError(f"the worker died while it did {name!r} ({self.how_it_ended()})") from error
+            raise EngineError(
+                f"the worker died while it did {name!r} ({self.how_it_ended()})"
+            ) from error
         if kind == "error":
             raise value if isinstance(value, MedauditError) else EngineError(str(value))
         return value
@@ -75,10 +78,8 @@ class Worker:
 
     def close(self) -> None:
         if self.process.is_alive():
-            try:
+            with contextlib.suppress(OSError):
                 self.pipe.send(("stop", None))
-            except OSError:
-                pass
             self.process.join(5)
         self.kill()
 
@@ -86,7 +87,9 @@ class Worker:
 class Pool:
     """Feeds lanes to workers and yields what they report."""
 
-    def __init__(self, start: Callable[[], Worker], count: int, capacity: int, silence: float) -> None:
+    def __init__(
+        self, start: Callable[[], Worker], count: int, capacity: int, silence: float
+    ) -> None:
         """start: makes a ready worker; capacity: lanes kept at each; silence: seconds until it is hung."""
         self._start, self._count = start, count
         self._capacity, self._silence = capacity, silence
@@ -109,7 +112,9 @@ class Pool:
                         try:
                             kind, value = worker.pipe.recv()
                         except (EOFError, ConnectionResetError):
-                            yield from self._crash(workers, held, i, f"the worker died ({worker.how_it_ended()})")
+                            yield from self._crash(
+                                workers, held, i, f"the worker died ({worker.how_it_ended()})"
+                            )
                             self._feed(workers[i], held[i], queue, saved)
                             continue
                         worker.heard = time.monotonic()
@@ -129,7 +134,12 @@ class Pool:
                 worker.close()
 
     def _feed(
-        self, worker: Worker, held: set[Lane], queue: deque[Lane], saved: dict[Lane, bytes], share: int = 1
+        self,
+        worker: Worker,
+        held: set[Lane],
+        queue: deque[Lane],
+        saved: dict[Lane, bytes],
+        share: int = 1,
     ) -> None:
         # Near the end, lanes are dealt out evenly, so that no worker idles while another is full.
         room = min(self._capacity - len(held), max(1, len(queue) // max(1, self._count)))

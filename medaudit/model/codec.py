@@ -120,8 +120,7 @@ def _order(item: Input) -> list[int]:
 def _scaling(item: Input) -> tuple[np.ndarray, np.ndarray] | None:
     if all(v == 0 for v in item.minus) and all(v == 1 for v in item.over):
         return None
-    part = item.part
-    return spread(item, np.array(item.minus)), spread(item, np.array(item.over)) if part.size else None
+    return spread(item, np.array(item.minus)), spread(item, np.array(item.over))
 
 
 def spread(item: Input, values: np.ndarray) -> np.ndarray:
@@ -143,7 +142,8 @@ def _cast(tensor: np.ndarray, dtype: str) -> np.ndarray:
     if kind.kind in "iu":
         limits = np.iinfo(kind)
         whole = np.nan_to_num(np.rint(tensor.astype(np.float64)))
-        return np.clip(whole, limits.min, limits.max).astype(kind)
+        clipped: np.ndarray = np.clip(whole, limits.min, limits.max)
+        return clipped.astype(kind)
     if kind.kind == "b":
         return tensor > 0.5
     return tensor.astype(kind, copy=False)

@@ -24,7 +24,8 @@ def decode(output: Output, raw: list[Any], feeds: dict[str, np.ndarray]) -> np.n
     if output.task == "reconstruction":
         fed = next(v for v in feeds.values() if v.size == np.asarray(raw[0]).size)
         gap = np.asarray(raw[0], dtype=np.float64).reshape(len(fed), -1) - fed.reshape(len(fed), -1)
-        return np.sqrt(np.mean(gap * gap, axis=1, keepdims=True)).astype(np.float32)
+        error: np.ndarray = np.sqrt(np.mean(gap * gap, axis=1, keepdims=True))
+        return error.astype(np.float32)
     if isinstance(raw[0], list):
         return _zipmap(output, raw[0])
     if len(raw) > 1:

@@ -16,12 +16,19 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from medaudit.core.errors import ModelError
-from medaudit.model.facts import Facts, Finding, Tensor
 from medaudit.core.text import printable
+from medaudit.model.facts import Facts, Finding, Tensor
 
 MAX_BYTES = 8 << 30
 ORT_OPSET, ORT_IR = 26, 13  # newest that ONNX Runtime 1.31 loads
-RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
+RANDOM = {
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+    "Bernoulli",
+    "Multinomial",
+}
 MAGIC = (
     (b"version https://git-lfs", "a Git LFS pointer, not the model itself", "run 'git lfs pull'"),
     (b"\x1f\x8b", "compressed with gzip", "decompress it first"),
@@ -57,7 +64,9 @@ def load(path: Path) -> onnx.ModelProto:
             f"{path}: this is not an ONNX model, or it is cut off", "copy the model again"
         ) from error
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
-        raise ModelError(f"{path}: the file holds no graph: it is empty or cut off", "copy it again")
+        raise ModelError(
+            f"{path}: the file holds no graph: it is empty or cut off", "copy it again"
+        )
     return proto
 
 
@@ -78,7 +87,9 @@ def check_bytes(path: Path) -> None:
         if head.startswith(magic):
             raise ModelError(f"{path}: this is {what}", remedy)
     if path.suffix == ".ort" or head[4:8] == b"ORTM":
-        raise ModelError(f"{path}: this is an ONNX Runtime .ort file", "name the .onnx file it was made from")
+        raise ModelError(
+            f"{path}: this is an ONNX Runtime .ort file", "name the .onnx file it was made from"
+        )
 
 
 def inspect(path: Path) -> tuple[Facts, onnx.ModelProto]:
@@ -93,7 +104,11 @@ def inspect(path: Path) -> tuple[Facts, onnx.ModelProto]:
     nodes = list(_nodes(proto.graph))
     operators = Counter(f"{n.domain}:{n.op_type}" if n.domain else n.op_type for n in nodes)
     for op in sorted(RANDOM & set(operators)):
-        findings.append(Finding("medium", f"operator {op} draws random numbers: answers may differ when asked twice"))
+        findings.append(
+            Finding(
+                "medium", f"operator {op} draws random numbers: answers may differ when asked twice"
+            )
+        )
     made = {i.name for i in proto.graph.initializer}
     return (
         Facts(
@@ -130,7 +145,11 @@ def _versions(path: Path, proto: onnx.ModelProto, findings: list[Finding]) -> No
         findings.append(Finding("low", "an operator domain is listed twice in opset_import"))
     used = {n.domain or "ai.onnx" for n in _nodes(proto.graph)}
     for domain in sorted(used - set(domains) - {"ai.onnx.ml"}):
-        findings.append(Finding("low", f"operator domain {printable(domain)} is used but not listed in opset_import"))
+        findings.append(
+            Finding(
+                "low", f"operator domain {printable(domain)} is used but not listed in opset_import"
+            )
+        )
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
@@ -200,7 +219,12 @@ def _external_file(path: Path, name: str, findings: list[Finding]) -> tuple[str,
                 "copy the data file itself beside the model",
             )
     if info.st_nlink > 1:
-        findings.append(Finding("medium", f"external data file {shown!r} has other hard links: it may be a foreign file"))
+        findings.append(
+            Finding(
+                "medium",
+                f"external data file {shown!r} has other hard links: it may be a foreign file",
+            )
+        )
     return shown, digest(target), target.stat().st_size
 
 
@@ -212,7 +236,8 @@ def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     shape = None
     if tensor.HasField("shape"):
         shape = tuple(
-            d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim
+            d.dim_value if d.HasField("dim_value") else (d.dim_param or None)
+            for d in tensor.shape.dim
         )
     return Tensor(value.name, TYPES.get(tensor.elem_type, f"type {tensor.elem_type}"), shape)
 

@@ -108,7 +108,9 @@ def tiny_model() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def run(session: ort.InferenceSession, outputs: list[str], feeds: dict[str, np.ndarray]) -> list[Any]:
+def run(
+    session: ort.InferenceSession, outputs: list[str], feeds: dict[str, np.ndarray]
+) -> list[Any]:
     """One call; a failure of the model while answering is a ModelFault."""
     try:
         return list(session.run(outputs, feeds))
@@ -118,33 +120,66 @@ def run(session: ort.InferenceSession, outputs: list[str], feeds: dict[str, np.n
 
 _SENTENCES: tuple[tuple[str, str, str], ...] = (
     # pattern in the raw text, what it means, remedy
-    (r"External data path does not exist: (.+?)(?:\n|$)", "the external data file {0} is missing",
-     "copy it beside the model"),
-    (r"No such file or directory.*?\[(.+?)\]", "the external data file {0} is missing",
-     "copy it beside the model"),
-    (r"External data path validation failed|escapes|outside", "the model's external data path leaves its folder",
-     "do not trust this file; ask its producer for a self-contained model"),
-    (r"External initializer: (\S+)|cannot be read.*external|[Oo]ut of bounds.*external",
-     "an external tensor does not fit its data file", "the .data file and the .onnx file do not belong together"),
-    (r"(\S+) is not a registered function/op|No Op registered for (\S+)|Could not find an implementation for (\S+)",
-     "the model uses operator {0}, which this ONNX Runtime does not have",
-     "export without custom operators; medaudit never loads operator libraries"),
-    (r"Unsupported model IR version: (\d+), max supported IR version: (\d+)",
-     "the file's IR version {0} is newer than {1}, the newest this ONNX Runtime reads",
-     "export again with an older onnx package, or update onnxruntime"),
-    (r"opset (\d+) is under development|under official development.*?opset (\d+)|support for domain .* is till opset (\d+)",
-     "the model's opset is newer than this ONNX Runtime supports",
-     "export again with a lower opset_version, or update onnxruntime"),
-    (r"No graph was found in the protobuf", "the file holds no graph: it is empty or cut off",
-     "copy the model again"),
-    (r"Protobuf parsing failed|INVALID_PROTOBUF", "the file is not an ONNX model, or it is cut off",
-     "copy the model again"),
-    (r"Unexpected input data type\. Actual: \((.+?)\) ?, expected: \((.+?)\)",
-     "the model was fed {0} where it takes {1}", "check model.inputs in the policy"),
-    (r"Got invalid dimensions for input: (\S+)(.*)", "input {0} was fed with a wrong shape",
-     "check axes and shape in model.inputs of the policy"),
-    (r"bad_alloc|Failed to allocate|std::bad_alloc|MemoryError", "the model asks for more memory than there is",
-     "use a smaller --block, or a larger machine"),
+    (
+        r"External data path does not exist: (.+?)(?:\n|$)",
+        "the external data file {0} is missing",
+        "copy it beside the model",
+    ),
+    (
+        r"No such file or directory.*?\[(.+?)\]",
+        "the external data file {0} is missing",
+        "copy it beside the model",
+    ),
+    (
+        r"External data path validation failed|escapes|outside",
+        "the model's external data path leaves its folder",
+        "do not trust this file; ask its producer for a self-contained model",
+    ),
+    (
+        r"External initializer: (\S+)|cannot be read.*external|[Oo]ut of bounds.*external",
+        "an external tensor does not fit its data file",
+        "the .data file and the .onnx file do not belong together",
+    ),
+    (
+        r"(\S+) is not a registered function/op|No Op registered for (\S+)|Could not find an implementation for (\S+)",
+        "the model uses operator {0}, which this ONNX Runtime does not have",
+        "export without custom operators; medaudit never loads operator libraries",
+    ),
+    (
+        r"Unsupported model IR version: (\d+), max supported IR version: (\d+)",
+        "the file's IR version {0} is newer than {1}, the newest this ONNX Runtime reads",
+        "export again with an older onnx package, or update onnxruntime",
+    ),
+    (
+        r"opset (\d+) is under development|under official development|is till opset (\d+)",
+        "the model's opset is newer than this ONNX Runtime supports",
+        "export again with a lower opset_version, or update onnxruntime",
+    ),
+    (
+        r"No graph was found in the protobuf",
+        "the file holds no graph: it is empty or cut off",
+        "copy the model again",
+    ),
+    (
+        r"Protobuf parsing failed|INVALID_PROTOBUF",
+        "the file is not an ONNX model, or it is cut off",
+        "copy the model again",
+    ),
+    (
+        r"Unexpected input data type\. Actual: \((.+?)\) ?, expected: \((.+?)\)",
+        "the model was fed {0} where it takes {1}",
+        "check model.inputs in the policy",
+    ),
+    (
+        r"Got invalid dimensions for input: (\S+)(.*)",
+        "input {0} was fed with a wrong shape",
+        "check axes and shape in model.inputs of the policy",
+    ),
+    (
+        r"bad_alloc|Failed to allocate|std::bad_alloc|MemoryError",
+        "the model asks for more memory than there is",
+        "use a smaller --block, or a larger machine",
+    ),
 )
 
 
@@ -162,4 +197,3 @@ def translate(raw: str) -> ModelError:
 def _first_sentence(raw: str) -> str:
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", raw.strip())
     return printable(text.split("\n")[0])[:300]
-

@@ -84,7 +84,8 @@ def _disease(output: Output, goal: Goal) -> list[int]:
     sick = [i for i, name in enumerate(output.classes) if name in output.disease]
     if not sick:
         raise MedauditError(
-            f"goal {goal.what!r} needs to know which classes are disease", "give model.output.disease"
+            f"goal {goal.what!r} needs to know which classes are disease",
+            "give model.output.disease",
         )
     if goal.what == "false-alarm":
         return sick
@@ -155,7 +156,9 @@ def _multilabel(output: Output, goal: Goal, clearance: float) -> Oracle:
         usable = xp.zeros_like(clean) == 1
         k = xp.arange(value.shape[1], dtype=xp.int64, device=value.device)[None, :]
         named = wanted_classes(output, goal)
-        chosen = named or sorted(sick if goal.what in ("missed-disease", "false-alarm") else range(value.shape[1]))
+        chosen = named or sorted(
+            sick if goal.what in ("missed-disease", "false-alarm") else range(value.shape[1])
+        )
         for place in chosen:
             usable = usable | (k == place)
         if goal.what in ("clear", "missed-disease"):

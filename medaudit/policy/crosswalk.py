@@ -31,6 +31,11 @@ def load_crosswalk() -> Crosswalk:
     for name, framework in data["frameworks"].items():
         for clause, about in framework["ids"].items():
             out[f"{name}:{clause}"] = Reference(
-                name, framework["title"], str(framework["edition"]), framework["status"], str(clause), about
+                name,
+                framework["title"],
+                str(framework["edition"]),
+                framework["status"],
+                str(clause),
+                about,
             )
     return out

@@ -47,7 +47,9 @@ def read(path: Path) -> Document:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise PolicyError(f"the file has {size} bytes; a policy has at most {MAX_BYTES}", file=str(path))
+            raise PolicyError(
+                f"the file has {size} bytes; a policy has at most {MAX_BYTES}", file=str(path)
+            )
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise PolicyError(f"cannot be read ({error.strerror})", file=str(path)) from error
@@ -77,19 +79,21 @@ def parse(text: str, file: str = "policy") -> Document:
 
 def _limits(document: Document, text: str) -> None:
     """Refuse aliases, tags, depth and size before anything is built."""
-    depth = count = documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        count += 1
+    depth = documents = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
         mark = event.start_mark
-        document.places[()] = (mark.line + 1, mark.column + 1)
+        if mark is not None:
+            document.places[()] = (mark.line + 1, mark.column + 1)
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
         if documents > 1:
             raise document.error((), "only one document is allowed in a policy")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise document.error((), "anchors and aliases are not allowed in a policy; write the value out")
+            raise document.error(
+                (), "anchors and aliases are not allowed in a policy; write the value out"
+            )
         if getattr(event, "tag", None):
-            raise document.error((), f"tag {event.tag!r} is not allowed in a policy")
+            raise document.error((), "tags are not allowed in a policy")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
@@ -118,6 +122,8 @@ def _value(document: Document, node: yaml.Node, path: Path_) -> Any:
         return out
     if isinstance(node, yaml.SequenceNode):
         return [_value(document, item, (*path, i)) for i, item in enumerate(node.value)]
+    if not isinstance(node, yaml.ScalarNode):
+        raise document.error(path, "only mappings, lists and plain values are allowed")
     return _scalar(node)
 
 

@@ -71,7 +71,8 @@ def checks(report: Report, run_folder: Path) -> list[CheckView]:
 
 def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[Pick]) -> CheckView:
     """Charts and page of one check."""
-    sizes = charts.distances(check)
+    # Only attacks that look for the smallest change say anything by the sizes they found.
+    sizes = charts.distances(check) if "median_distance" in check.metrics else []
     drawn = check.curve if check.curve and check.curve.queries else None
     return CheckView(
         anchor,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from medaudit.audit.results import Check, Report
+from medaudit.audit.results import FLAGS, Check, Report
+from medaudit.audit.results import METRICS as METRICS
 from medaudit.report.text import clean, slug
 
 VERDICTS = {
@@ -49,12 +50,6 @@ NORMS = {
     "l2": "Euclidean length of the change",
     "l0": "how many features change",
 }
-METRICS = {
-    "robust_accuracy": "patients whose answer stays right under attack",
-    "attack_success": "patients whose answer the attack turns",
-    "median_distance": "median size of the smallest change found",
-    "auroc": "area under the ROC curve",
-}
 GOALS = {
     "any": "any wrong answer",
     "target": "the answer",
@@ -64,21 +59,6 @@ GOALS = {
     "false-alarm": "a healthy patient to be called ill",
     "moved": "the predicted value to move",
     "dice-drop": "the outline to lose Dice",
-}
-FLAGS = {
-    "still-rising": "successes were still being found at the end of the budget: "
-    "a larger budget would find more",
-    "no-start": "for some samples no start point reached the goal, so the walk never began",
-    "recheck-failed": "some claimed successes did not survive their re-check and were not counted",
-    "saturated-scores": "many clean scores are exactly 0 or 1: "
-    "score-guided search is nearly blind there",
-    "weaker-beats-stronger": "an attack that sees only decisions broke samples that this one, "
-    "which sees scores, did not",
-    "noisy-model": "the model answers the same question differently",
-    "gate": "clean performance is below the gate: the model may be read or fed wrongly",
-    "no-labels": "the data have no labels: clean performance was not measured",
-    "invalid-answers": "the model answered NaN or infinity to some rows",
-    "faults": "the model failed while some cases ran",
 }
 CODE_VERDICT = {
     0: "every selected check passed",

@@ -51,7 +51,9 @@ class State(NamedTuple):
     order: Array  # [L, S] int64, donors from near to far; -1: none
 
 
-def search(settings: Settings = Settings(), donors: Array | None = None, kinds: Array | None = None) -> Search:
+def search(
+    settings: Settings = Settings(), donors: Array | None = None, kinds: Array | None = None
+) -> Search:
     """donors [S, D]: clean points to start from, with their decisions kinds [S] (-1 unknown)."""
     return Search(
         "hopskipjump",
@@ -85,7 +87,9 @@ def init(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes
     )
 
 
-def ask(settings: Settings, donors: Array | None, region: Region, lanes: Lanes, state: State) -> Query:
+def ask(
+    settings: Settings, donors: Array | None, region: Region, lanes: Lanes, state: State
+) -> Query:
     xp = namespace(lanes.x)
     points, owners, claims = [], [], []
     for phase in (START, BISECT, GRAD, STEP):
@@ -93,23 +97,28 @@ def ask(settings: Settings, donors: Array | None, region: Region, lanes: Lanes, 
         if who.shape[0] == 0:
             continue
         if phase == GRAD:
-            block = _probes(settings, region, lanes, state, who)
-            rows = settings.rows
+            block, rows = _probes(settings, region, lanes, state, who), settings.rows
         else:
-            block = {START: partial(_start, donors), BISECT: _between, STEP: _jump}[phase](
-                region, lanes, state, who
-            )
-            rows = 1
+            one = {BISECT: _between, STEP: _jump}.get(phase, partial(_start, donors))
+            block, rows = one(region, lanes, state, who), 1
         points.append(block)
         owners.append(xp.repeat(who, rows))
-        claims.append(xp.full(who.shape[0] * rows, phase != GRAD, dtype=xp.bool, device=lanes.x.device))
+        claims.append(
+            xp.full(who.shape[0] * rows, phase != GRAD, dtype=xp.bool, device=lanes.x.device)
+        )
     if not points:
         return Query(lanes.x[:0, :], xp.zeros(0, dtype=xp.int64, device=lanes.x.device))
     return Query(xp.concat(points, axis=0), xp.concat(owners), xp.concat(claims))
 
 
 def tell(
-    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
+    settings: Settings,
+    region: Region,
+    lanes: Lanes,
+    state: State,
+    query: Query,
+    score: Array,
+    hit: Array,
 ) -> State:
     xp = namespace(score)
     phases = xp.take(state.phase, query.lane)
@@ -117,7 +126,9 @@ def tell(
         rows = xp.nonzero(phases == phase)[0]
         if rows.shape[0]:
             who = xp.take(query.lane, rows)
-            state = step(settings, region, lanes, state, who, xp.take(query.points, rows, axis=0), hit[rows])
+            state = step(
+                settings, region, lanes, state, who, xp.take(query.points, rows, axis=0), hit[rows]
+            )
     rows = xp.nonzero(phases == GRAD)[0]
     if rows.shape[0]:
         who = xp.take(query.lane, rows)[:: settings.rows]
@@ -135,7 +146,10 @@ def _nearest(donors: Array | None, kinds: Array | None, region: Region, lanes: L
         return xp.full((n, 1), -1, dtype=xp.int64, device=lanes.x.device)
     columns = []
     for s in range(donors.shape[0]):
-        delta = xp.where(free(lanes), donors[s, :][None, :] - lanes.x, xp.zeros_like(lanes.x)) / region.scale
+        delta = (
+            xp.where(free(lanes), donors[s, :][None, :] - lanes.x, xp.zeros_like(lanes.x))
+            / region.scale
+        )
         delta = xp.where(xp.isnan(delta), xp.zeros_like(delta), delta)
         columns.append(xp.sum(delta * delta, axis=1))
     distance = xp.stack(columns, axis=1)
@@ -145,7 +159,9 @@ def _nearest(donors: Array | None, kinds: Array | None, region: Region, lanes: L
     distance = xp.where(wrong | (distance == 0), xp.full_like(distance, xp.inf), distance)
     order = xp.argsort(distance, axis=1, stable=True)
     sorted_distance = xp.sort(distance, axis=1, stable=True)
-    return xp.where(xp.isfinite(sorted_distance), xp.astype(order, xp.int64), xp.full_like(order, -1))
+    return xp.where(
+        xp.isfinite(sorted_distance), xp.astype(order, xp.int64), xp.full_like(order, -1)
+    )
 
 
 def _start(donors: Array | None, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
@@ -169,11 +185,19 @@ def _start(donors: Array | None, region: Region, lanes: Lanes, state: State, who
 
 
 def _after_start(
-    settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, points: Array, hit: Array
+    settings: Settings,
+    region: Region,
+    lanes: Lanes,
+    state: State,
+    who: Array,
+    points: Array,
+    hit: Array,
 ) -> State:
     xp = namespace(points)
     asked = xp.take(state.asked, who) + 1
-    failed = xp.where(asked >= settings.tries, xp.full_like(asked, STOP), xp.full_like(asked, START))
+    failed = xp.where(
+        asked >= settings.tries, xp.full_like(asked, STOP), xp.full_like(asked, START)
+    )
     state = state._replace(asked=put(state.asked, who, asked))
     return _to_bisect(region, lanes, state, who, points, hit, failed)
 
@@ -217,7 +241,13 @@ def _between(region: Region, lanes: Lanes, state: State, who: Array) -> Array:
 
 
 def _after_bisect(
-    settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, points: Array, hit: Array
+    settings: Settings,
+    region: Region,
+    lanes: Lanes,
+    state: State,
+    who: Array,
+    points: Array,
+    hit: Array,
 ) -> State:
     xp = namespace(points)
     low, high = xp.take(state.low, who), xp.take(state.high, who)
@@ -308,7 +338,9 @@ def _after_probes(
         hits=put(state.hits, who, hits),
         asked=put(state.asked, who, xp.where(ready, xp.zeros_like(asked), asked)),
         step=put(state.step, who, jump),
-        phase=put(state.phase, who, xp.where(ready, xp.full_like(who, STEP), xp.full_like(who, GRAD))),
+        phase=put(
+            state.phase, who, xp.where(ready, xp.full_like(who, STEP), xp.full_like(who, GRAD))
+        ),
     )
 
 
@@ -330,16 +362,22 @@ def _jump(region: Region, lanes: Lanes, state: State, who: Array) -> Array:
 
 
 def _after_step(
-    settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, points: Array, hit: Array
+    settings: Settings,
+    region: Region,
+    lanes: Lanes,
+    state: State,
+    who: Array,
+    points: Array,
+    hit: Array,
 ) -> State:
     """Halve the jump until the goal is still reached; after too many halvings, estimate anew."""
     xp = namespace(points)
     asked = xp.take(state.asked, who) + 1
     give_up = asked >= settings.halvings
     state = state._replace(
-        step=put(state.step, who, 0.5 * xp.take(state.step, who)), asked=put(state.asked, who, asked)
+        step=put(state.step, who, 0.5 * xp.take(state.step, who)),
+        asked=put(state.asked, who, asked),
     )
     state = _to_bisect(region, lanes, state, who, points, hit, xp.full_like(asked, STEP))
     stuck = xp.nonzero(give_up & xp.logical_not(hit))[0]
     return state if stuck.shape[0] == 0 else _to_grad(state, xp.take(who, stuck))
-

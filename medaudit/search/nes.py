@@ -68,7 +68,13 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
 
 
 def tell(
-    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
+    settings: Settings,
+    region: Region,
+    lanes: Lanes,
+    state: State,
+    query: Query,
+    score: Array,
+    hit: Array,
 ) -> State:
     xp = namespace(score)
     rows = 2 * settings.pairs + 1
@@ -108,7 +114,9 @@ def _noise(settings: Settings, region: Region, lanes: Lanes, t: Array) -> Array:
     """[L, pairs, D]: signs times the probe's size per number."""
     xp = namespace(lanes.x)
     n, d = lanes.x.shape
-    sign = xp.reshape(streams.signs(lanes.key, t, NOISE, settings.pairs * d), (n, settings.pairs, d))
+    sign = xp.reshape(
+        streams.signs(lanes.key, t, NOISE, settings.pairs * d), (n, settings.pairs, d)
+    )
     if region.norm == L2:
         movable = xp.astype(free(lanes), xp.float32)
         count = xp.maximum(xp.sum(movable, axis=1), xp.ones_like(movable[:, 0]))

@@ -55,7 +55,9 @@ def init(settings: Settings, region: Region, lanes: Lanes) -> State:
     draw = streams.uniform(lanes.key, xp.zeros(n, dtype=xp.int64, **on), ORDER, d * slots)
     order = xp.argsort(xp.where(valid, draw, draw + 1), axis=1, stable=True)
     keep = min(settings.sweep, d * slots)
-    count = xp.minimum(xp.sum(xp.astype(valid, xp.int64), axis=1), xp.full((n,), keep, dtype=xp.int64, **on))
+    count = xp.minimum(
+        xp.sum(xp.astype(valid, xp.int64), axis=1), xp.full((n,), keep, dtype=xp.int64, **on)
+    )
     zero = xp.zeros(n, dtype=xp.int64, **on)
     worst = xp.full(n, xp.inf, dtype=xp.float32, **on)
     return State(
@@ -84,7 +86,9 @@ def ask(region: Region, lanes: Lanes, state: State) -> Query:
     return Query(points, xp.arange(n, dtype=xp.int64, device=lanes.x.device))
 
 
-def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:
+def tell(
+    region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
+) -> State:
     xp = namespace(score)
     who = query.lane
     sweeping = xp.take(state.at, who) >= 0
@@ -96,7 +100,9 @@ def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array,
         trial_score=put_where(state.trial_score, who, score, better),
         base=put_where(state.base, who, query.points, won),
         score=put_where(state.score, who, score, won),
-        at=put(state.at, who, xp.where(sweeping, xp.take(state.at, who) + 1, xp.take(state.at, who))),
+        at=put(
+            state.at, who, xp.where(sweeping, xp.take(state.at, who) + 1, xp.take(state.at, who))
+        ),
     )
     return _end_of_sweep(region, lanes, state)
 
@@ -113,7 +119,9 @@ def _end_of_sweep(region: Region, lanes: Lanes, state: State) -> State:
         base=base,
         score=xp.where(gain, state.trial_score, state.score),
         changes=xp.where(over, changes, state.changes),
-        at=xp.where(over, xp.where(more, xp.zeros_like(state.at), xp.zeros_like(state.at) - 1), state.at),
+        at=xp.where(
+            over, xp.where(more, xp.zeros_like(state.at), xp.zeros_like(state.at) - 1), state.at
+        ),
     )
 
 
@@ -127,7 +135,10 @@ def _slots(region: Region) -> int:
 def _value(region: Region, lanes: Lanes, feature: Array, slot: Array) -> Array:
     """Value of (feature, slot) for each lane, [L, S] float32; NaN where there is no such slot."""
     xp = namespace(lanes.x)
-    lo, hi = xp.take_along_axis(lanes.lo, feature, axis=1), xp.take_along_axis(lanes.hi, feature, axis=1)
+    lo, hi = (
+        xp.take_along_axis(lanes.lo, feature, axis=1),
+        xp.take_along_axis(lanes.hi, feature, axis=1),
+    )
     nan = xp.full_like(lo, xp.nan)
     number = xp.where(slot == 0, lo, xp.where(slot == 1, hi, nan))
     if region.choices is None:
@@ -158,7 +169,9 @@ def _swap(region: Region, lanes: Lanes, state: State) -> Array:
     value = xp.astype(lo + share * (hi - lo), xp.float32)
     if region.choices is not None:
         choices = xp.take(region.choices, pick)
-        category = xp.floor(draw[:, 2 * d] * xp.astype(xp.maximum(choices, xp.ones_like(choices)), xp.float64))
+        category = xp.floor(
+            draw[:, 2 * d] * xp.astype(xp.maximum(choices, xp.ones_like(choices)), xp.float64)
+        )
         value = xp.where(choices > 0, xp.astype(category, xp.float32), value)
     return snap(region, _with(base, pick, value))
 
@@ -166,5 +179,8 @@ def _swap(region: Region, lanes: Lanes, state: State) -> Array:
 def _with(points: Array, column: Array, value: Array) -> Array:
     """points [L, D] with one number per lane replaced."""
     xp = namespace(points)
-    here = xp.arange(points.shape[1], dtype=column.dtype, device=points.device)[None, :] == column[:, None]
+    here = (
+        xp.arange(points.shape[1], dtype=column.dtype, device=points.device)[None, :]
+        == column[:, None]
+    )
     return xp.where(here, value[:, None], points)

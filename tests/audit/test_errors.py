@@ -13,7 +13,12 @@ from tests.zoo import BROKEN, SPECIMENS
 
 def medaudit(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "medaudit.cli.main", *words], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-m", "medaudit.cli.main", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
 
 
@@ -28,12 +33,26 @@ def refused(answer: subprocess.CompletedProcess[str], folder: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(BROKEN))
 def test_broken_models_are_refused(name: str, tmp_path: Path) -> None:
-    good = SPECIMENS["dynamic-logits-table"].build(tmp_path / "good") if (tmp_path / "good").mkdir() is None else None
+    good = (
+        SPECIMENS["dynamic-logits-table"].build(tmp_path / "good")
+        if (tmp_path / "good").mkdir() is None
+        else None
+    )
     assert good is not None
     place = tmp_path / "broken"
     place.mkdir()
     model = BROKEN[name](place)
-    answer = medaudit("scan", str(model), "--policy", "ehr-tabular.yaml", "--data", str(good.data), "--out", "run", cwd=tmp_path)
+    answer = medaudit(
+        "scan",
+        str(model),
+        "--policy",
+        "ehr-tabular.yaml",
+        "--data",
+        str(good.data),
+        "--out",
+        "run",
+        cwd=tmp_path,
+    )
     refused(answer, tmp_path)
     assert len(answer.stderr.strip().splitlines()) == 1, answer.stderr
     assert "ONNXRuntimeError" not in answer.stderr
@@ -53,7 +72,17 @@ def test_wrong_data_is_refused(name: str, tmp_path: Path) -> None:
     content = BAD_DATA[name]
     if content is not None:
         data.write_bytes(content)
-    answer = medaudit("scan", str(built.model), "--policy", "ehr-tabular.yaml", "--data", str(data), "--out", "run", cwd=tmp_path)
+    answer = medaudit(
+        "scan",
+        str(built.model),
+        "--policy",
+        "ehr-tabular.yaml",
+        "--data",
+        str(data),
+        "--out",
+        "run",
+        cwd=tmp_path,
+    )
     refused(answer, tmp_path)
     assert len(answer.stderr.strip().splitlines()) == 1
 
@@ -61,12 +90,33 @@ def test_wrong_data_is_refused(name: str, tmp_path: Path) -> None:
 def test_wrong_policies_are_refused(tmp_path: Path) -> None:
     built = SPECIMENS["dynamic-logits-table"].build(tmp_path)
     bad = tmp_path / "bad.yaml"
-    bad.write_text("medaudit: 1\npolicy: {id: x}\nchecks:\n  - {id: a, rule: square-nose, threat: t}\nthreats: {t: {access: scores, norm: linf, eps: 0.1 sd}}\n")
-    answer = medaudit("scan", str(built.model), "--policy", "bad.yaml", "--data", str(built.data), "--out", "run", cwd=tmp_path)
+    bad.write_text(
+        "medaudit: 1\npolicy: {id: x}\nchecks:\n  - {id: a, rule: square-nose, threat: t}\n"
+        "threats: {t: {access: scores, norm: linf, eps: 0.1 sd}}\n"
+    )
+    answer = medaudit(
+        "scan",
+        str(built.model),
+        "--policy",
+        "bad.yaml",
+        "--data",
+        str(built.data),
+        "--out",
+        "run",
+        cwd=tmp_path,
+    )
     refused(answer, tmp_path)
     assert "bad.yaml:4:" in answer.stderr
     assert "square-noise" in answer.stderr
-    answer = medaudit("scan", str(built.model), "--policy", "ehr-tabuler.yaml", "--data", str(built.data), cwd=tmp_path)
+    answer = medaudit(
+        "scan",
+        str(built.model),
+        "--policy",
+        "ehr-tabuler.yaml",
+        "--data",
+        str(built.data),
+        cwd=tmp_path,
+    )
     refused(answer, tmp_path)
     assert "ehr-tabular.yaml" in answer.stderr
 
@@ -78,7 +128,17 @@ def test_units_without_a_scale_are_refused(tmp_path: Path) -> None:
         "medaudit: 1\npolicy: {id: x}\nthreats: {t: {access: scores, norm: linf, eps: 0.05 mV}}\n"
         "checks:\n  - {id: a, rule: square-noise, threat: t}\n"
     )
-    answer = medaudit("scan", str(built.model), "--policy", "units.yaml", "--data", str(built.data), "--out", "run", cwd=tmp_path)
+    answer = medaudit(
+        "scan",
+        str(built.model),
+        "--policy",
+        "units.yaml",
+        "--data",
+        str(built.data),
+        "--out",
+        "run",
+        cwd=tmp_path,
+    )
     assert answer.returncode == 2
     assert "0.05 mV" in answer.stderr
     assert "Traceback" not in answer.stderr

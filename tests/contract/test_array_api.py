@@ -11,7 +11,18 @@ from typing import Any
 import array_api_strict as xp
 import numpy as np
 import pytest
-from kit import COMBOS, KINDS, SAMPLES, Counter, Problem, bits_of, build, output_of, search_of, solve
+from kit import (
+    COMBOS,
+    KINDS,
+    SAMPLES,
+    Counter,
+    Problem,
+    bits_of,
+    build,
+    output_of,
+    search_of,
+    solve,
+)
 
 from medaudit.core import region as regions
 from medaudit.core import streams

@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kit import COMBOS, SAMPLES, Array, Counter, Model, Problem, bits_of, build, differences, problem, solve
+from kit import (
+    COMBOS,
+    SAMPLES,
+    Array,
+    Counter,
+    Model,
+    Problem,
+    bits_of,
+    build,
+    differences,
+    problem,
+    solve,
+)
 
 from medaudit.core.arrays import leaves
 from medaudit.core.protocol import Lanes, Query, Search

@@ -283,6 +283,6 @@ def test_pages_of_rules_become_paragraphs() -> None:
 
 
 def test_flags_of_the_audit_have_words() -> None:
-    from medaudit.audit.verdicts import FLAG_TEXTS
+    from medaudit.audit.results import FLAGS as FLAG_TEXTS
 
     assert set(FLAG_TEXTS) <= set(words.FLAGS)
