@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 from benchmarks.limit import bare, interface_of
+from benchmarks.models import small_cnn
 from medaudit.core import streams
 from medaudit.core.compose import compose
 from medaudit.core.protocol import Lanes
@@ -74,7 +76,29 @@ SPECS = {
                       (1, 28, 28), "image", "probabilities", 0, 1, 8 / 255, 1.0),
     "ecg": Spec("examples", "ecg/model.onnx", "ecg/data.npz", 1, (9000, 1), "signal",
                 "probabilities", -5, 5, 0.03, 0.24),
+    "small-cnn": Spec("made", "model.onnx", "data.npz", 1, (1, 64, 64), "image",
+                      "logits", 0, 1, 2 / 255, 1.0),
 }  # fmt: skip
+
+
+def make_small_cnn(folder: Path) -> None:
+    """A fast model with random weights, for walls only; its bias splits random images in halves."""
+    import onnx
+    from onnx import numpy_helper
+
+    path = folder / SPECS["small-cnn"].model
+    small_cnn(path)
+    tiles = np.random.default_rng(0).random((400, 1, 16, 16), dtype=np.float32)
+    x = np.repeat(np.repeat(tiles, 4, axis=2), 4, axis=3)
+    proto = onnx.load(path)
+    bias = proto.graph.initializer[-1]
+    scores = Model(path, Batching("free")).call({"x": x})[0]
+    shift = np.array([np.median(scores[:, 1] - scores[:, 0]), 0], dtype=np.float32)
+    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + shift, bias.name))
+    onnx.save(proto, str(path))
+    y = Model(path, Batching("free")).call({"x": x})[0].argmax(axis=1)
+    np.savez(folder / SPECS["small-cnn"].data, x=x[:200], y=y[:200], ref_x=x[200:], ref_y=y[200:],
+             classes=np.array(["a", "b"]))  # fmt: skip
 
 
 class Counted:
@@ -356,7 +380,7 @@ class Pair(NamedTuple):
 
 
 PAIRS = (
-    Pair("square", "-", "ART", art_square, (0,)),
+    Pair("square", "-", "ART", art_square, (0, 8)),
     Pair("hopskipjump", "noise", "ART", art_hopskipjump, (0,)),
     Pair("hopskipjump", "donor", "ART", art_hopskipjump, (0, 8, 64)),
     Pair("hopskipjump", "donor", "Foolbox, batch 1", foolbox_hopskipjump(1), (0,)),
@@ -453,9 +477,12 @@ def main() -> None:
     options = parser.parse_args()
     if options.quick:
         options.samples, options.budget, options.repeats = 12, 250, 1
+    made = tempfile.TemporaryDirectory()
+    make_small_cnn(Path(made.name))
+    folders = {"examples": EXAMPLES, "shared": options.shared, "made": Path(made.name)}
     print(HEAD)
     for name, spec in SPECS.items():
-        folder = EXAMPLES if spec.folder == "examples" else options.shared
+        folder = folders[spec.folder]
         if folder is None or (options.names and name not in options.names):
             continue
         victim = Victim(name, spec, folder, options.samples)

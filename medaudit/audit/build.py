@@ -255,11 +255,11 @@ def proves(confidence: float, check: Resolved, plan: Plan) -> str:
         op, threshold, _ = verdicts.threshold_of(require)
         k = bounds.pass_from(n, op, threshold, confidence)
         edge = "from" if op == "at_least" else "up to"
-        what = "standing" if require.metric == "robust_accuracy" else "broken"
+        what = "unbroken" if require.metric == "robust_accuracy" else "broken"
         text += (
-            f"; passes {edge} {k} {what}"
+            f"; passes {edge} {k} patients {what}"
             if k is not None
-            else "; too few groups to pass at this threshold"
+            else "; too few patients to pass"
         )
     return text
 

@@ -14,14 +14,21 @@ from medaudit.audit.spec import Found, WorkSpec
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import DataError, ModelError, RunError
 from medaudit.core.files import write_atomic
+from medaudit.engine.journal import read_header
 from medaudit.policy import loader
 
 
 def replay(
-    run: Path, case_id: str, model: Path, data_path: Path, out: Path | None
+    run: Path, case_id: str, model: Path | None, data_path: Path | None, out: Path | None
 ) -> dict[str, Any]:
-    """Ask the model for the clean and the perturbed record, one at a time, on the CPU."""
+    """Ask the model for the clean and the perturbed record, one at a time, on the CPU.
+
+    model, data_path: where the files are now; None: where they were when the run was made.
+    """
     report = _report(run)
+    if model is None or data_path is None:
+        where = read_header(run / "journal")["where"]
+        model, data_path = model or Path(where["model"]), data_path or Path(where["data"])
     check, case = _find(report, case_id)
     if case.evidence is None:
         raise RunError(

@@ -377,7 +377,8 @@ def _run_folder(
     opened = Journal(journal)
     header = opened.header()
     if not header:
-        opened.set_header(fingerprint=mark, started=_now(), schema=1)
+        where = {"model": str(options.model.resolve()), "data": str(Path(data.path).resolve())}
+        opened.set_header(fingerprint=mark, started=_now(), schema=1, where=where)
         return folder, opened
     old = header["fingerprint"]
     differing = [part for part in mark if mark[part] != old.get(part)]

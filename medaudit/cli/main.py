@@ -246,8 +246,13 @@ def report(
 def replay(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
     case: Annotated[str, typer.Argument(metavar="CASE", help="a case's id, as in the report")],
-    model: Annotated[Path, typer.Option(help="the model file")],
-    data: Annotated[Path, typer.Option("--data", "-d", help="the data file")],
+    model: Annotated[
+        Path | None, typer.Option(help="the model file, if it is no longer where it was")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", help="the data file, if it is no longer where it was"),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="write clean and perturbed arrays here (.npz)"),
@@ -261,6 +266,21 @@ def replay(
     for name, value in outcome.items():
         typer.echo(f"{name}: {value}")
     raise typer.Exit(0 if outcome["reproduced"] else 1)
+
+
+@app.command()
+def verify(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Check a run folder's digests and invariants; exit 1 when something does not add up."""
+    from medaudit.audit.verify import verify as run_verify
+
+    faults = run_verify(run)
+    for fault in faults:
+        typer.echo(fault)
+    typer.echo(f"{run}: {'changed or incomplete' if faults else 'every file and figure agrees'}")
+    raise typer.Exit(1 if faults else 0)
 
 
 @app.command()

@@ -6,6 +6,7 @@ process is killed (about 30 us a commit); a power cut may lose the last ones, wh
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sqlite3
@@ -101,6 +102,17 @@ class Journal:
         """Fold the write-ahead log into the file and let go of it."""
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Header of a finished run's journal, without touching the file."""
+    if not path.is_file():
+        raise RunError(f"{path}: there is no journal", "name model and data file yourself")
+    uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+        return {
+            name: json.loads(value) for name, value in db.execute("SELECT name, value FROM header")
+        }
 
 
 def pack(arrays: dict[str, np.ndarray]) -> bytes:

@@ -28,7 +28,9 @@ def scalar(value: Any) -> str:
     number = re.fullmatch(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?", text)
     if PLAIN.fullmatch(text) and text.lower() not in WORDS and not number:
         return text
-    return json.dumps(text, ensure_ascii=True)
+    # JSON writes what lies beyond U+FFFF as two escapes, which YAML does not join again.
+    wide = (json.dumps(c)[1:-1] if c <= "\uffff" else f"\\U{ord(c):08x}" for c in text)
+    return f'"{"".join(wide)}"'
 
 
 def flow(value: Any) -> str:

@@ -64,9 +64,7 @@ def _lead(layer: Layer, i: int, clean: np.ndarray, perturbed: np.ndarray, paper:
         both = np.concatenate([clean, perturbed])
         reach = float(np.nanmax(both) - np.nanmin(both)) if np.isfinite(both).any() else 0.0
         gain = 18.0 / (reach or 1.0)
-    return Lead(
-        text.clean(channel.name, 14), text.unit_of(channel.unit, 12), clean, perturbed, gain
-    )
+    return Lead(text.clean(channel.name, 8), text.unit_of(channel.unit, 12), clean, perturbed, gain)
 
 
 def _item(
