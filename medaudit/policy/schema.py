@@ -8,7 +8,15 @@ from __future__ import annotations
 import datetime as dt
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 from medaudit.core.interface import AXES, DOMAINS, MEANINGS, TASKS
 from medaudit.domain.quantity import Quantity, parse
@@ -201,7 +209,11 @@ class WaiverSection(Strict):
     check: str
     reason: Word
     owner: Word
-    expires: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    expires: Annotated[
+        str,
+        Field(pattern=r"^\d{4}-\d{2}-\d{2}$"),
+        AfterValidator(lambda text: dt.date.fromisoformat(text).isoformat()),
+    ]
 
     def live(self, today: dt.date) -> bool:
         return dt.date.fromisoformat(self.expires) >= today

@@ -136,7 +136,7 @@ def _scalar(node: yaml.ScalarNode) -> Any:
         return None
     if text in ("true", "false"):
         return text == "true"
-    if INT.fullmatch(text) and not re.match(r"[-+]?0[0-9]", text):
+    if len(text) < 1000 and INT.fullmatch(text) and not re.match(r"[-+]?0[0-9]", text):
         return int(text)
     if FLOAT.fullmatch(text) and not re.match(r"[-+]?0[0-9]", text):
         number = float(text)

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from medaudit.audit.results import SCHEMA_VERSION, Report
+from medaudit.audit.schemas import schemas
 from medaudit.core.errors import RunError
 from medaudit.core.files import write_atomic
 
 NAME = "report.json"
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LARGEST = 256 * 2**20  # bytes that are read back
 
 
@@ -50,9 +50,8 @@ def read(path: Path) -> Report:
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema 2020-12 of the written file, in which every field is present."""
-    made = Report.model_json_schema(mode="serialization")
-    return {"$schema": DIALECT, "$id": f"urn:medaudit:report:{SCHEMA_VERSION}", **made}
+    """JSON Schema 2020-12 of `report.json`."""
+    return schemas()["report-v1.schema.json"]
 
 
 def _same_schema(data: object) -> object:
