@@ -35,3 +35,18 @@ test: .venv/dev
 
 clean:
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache
+
+bench-limit: .venv/dev
+	$(RUN)/python -m benchmarks.limit --shared "$(MEDAUDIT_REAL_DATA)"
+
+prove-resume: .venv/dev
+	$(RUN)/python -m benchmarks.prove_resume --kills 20
+
+prove-budgets: .venv/dev
+	$(RUN)/python -m benchmarks.prove_budgets
+
+prove-real: .venv/dev
+	$(RUN)/python -m benchmarks.prove_real "$(MEDAUDIT_REAL_DATA)"
+
+prove-errors: .venv/dev
+	$(RUN)/python -m pytest tests/audit/test_errors.py tests/audit/test_privacy.py -v

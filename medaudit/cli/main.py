@@ -88,7 +88,7 @@ def scan(
     """Run a policy's checks on a model and write a report."""
     from medaudit.audit.scan import Options
     from medaudit.audit.scan import scan as run_scan
-    from medaudit.cli.progress import Progress
+    from medaudit.cli.progress import Progress, resume_hint
     from medaudit.report.bundle import publish
     from medaudit.report.terminal import print_report
 
@@ -99,8 +99,12 @@ def scan(
         device=chosen_device(device), workers=workers, only=tuple(only or ()), skip=tuple(skip or ()),
         limit=limit, seed=seed, block=block, include_samples=include_samples,
     )  # fmt: skip
-    with Progress(quiet=quiet) as progress:
-        report, folder = run_scan(options, progress.listen)
+    try:
+        with Progress(quiet=quiet) as progress:
+            report, folder = run_scan(options, progress.listen)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; {resume_hint()}", err=True)
+        raise typer.Exit(130) from None
     publish(report, folder)
     from medaudit.cli.progress import console
 
@@ -304,11 +308,6 @@ def run() -> None:
         if error.exit_code == 4:
             sys.stderr.write("This is a fault of medaudit or of the machine; --debug shows more.\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        from medaudit.cli.progress import resume_hint
-
-        sys.stderr.write(f"interrupted; {resume_hint()}\n")
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(1)
 

@@ -7,6 +7,7 @@ lanes come back as faults, the rest goes on in a fresh worker.
 from __future__ import annotations
 
 import contextlib
+import contextlib
 import multiprocessing as mp
 import os
 import signal
@@ -50,13 +51,13 @@ class Worker:
 
     def ask(self, name: str, payload: Any = None, timeout: float = 600.0) -> Any:
         """Send a request and wait for its answer; errors of the worker are raised here."""
-        self.pipe.send((name, payload))
-        if not self.pipe.poll(timeout):
-            self.kill()
-            raise EngineError(f"the worker did not answer {name!r} within {timeout:.0f} s")
         try:
+            self.pipe.send((name, payload))
+            if not self.pipe.poll(timeout):
+                self.kill()
+                raise EngineError(f"the worker did not answer {name!r} within {timeout:.0f} s")
             kind, value = self.pipe.recv()
-        except EOFError as error:
+        except (EOFError, ConnectionError) as error:
             raise EngineError(
                 f"the worker died while it did {name!r} ({self.how_it_ended()})"
             ) from error
@@ -111,7 +112,7 @@ class Pool:
                     if worker.pipe in ready:
                         try:
                             kind, value = worker.pipe.recv()
-                        except (EOFError, ConnectionResetError):
+                        except (EOFError, ConnectionError):
                             yield from self._crash(
                                 workers, held, i, f"the worker died ({worker.how_it_ended()})"
                             )
@@ -151,7 +152,9 @@ class Pool:
             room -= 1
         if batch:
             worker.heard = time.monotonic()
-            worker.pipe.send(("lanes", batch))
+            # A worker that has just died is noticed, with these lanes, where its pipe is read.
+            with contextlib.suppress(ConnectionError):
+                worker.pipe.send(("lanes", batch))
 
     def _crash(
         self, workers: list[Worker], held: dict[int, set[Lane]], i: int, why: str

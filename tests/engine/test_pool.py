@@ -1,0 +1,69 @@
+"""Workers that die or fall silent: their lanes are faults, the others go on."""
+
+from __future__ import annotations
+
+import os
+import time
+from multiprocessing.connection import Connection
+
+import pytest
+
+from medaudit.core.errors import EngineError, ModelError
+from medaudit.engine.pool import Case, Pool, Worker
+
+DEADLY, SILENT = 3, 5
+
+
+def fragile(pipe: Connection) -> None:
+    """Answers every lane at once; dies on sample 3, sleeps on sample 5."""
+    while True:
+        name, payload = pipe.recv()
+        if name == "stop":
+            return
+        if name == "fail":
+            pipe.send(("error", ModelError("no", "try again")))
+            continue
+        for check, sample, _ in payload:
+            if sample == DEADLY:
+                os._exit(7)
+            if sample == SILENT:
+                time.sleep(60)
+            pipe.send(("cases", [Case(check, sample, {"rows": 1}, {})]))
+
+
+def run(samples: list[int], silence: float = 30.0) -> tuple[set[int], dict[int, str]]:
+    pool = Pool(lambda: Worker(fragile), 2, 1, silence)
+    done: set[int] = set()
+    lost: dict[int, str] = {}
+    for kind, value in pool.run([("c", s) for s in samples], {}):
+        if kind == "cases":
+            done |= {case.sample for case in value}
+        if kind == "fault":
+            lanes, why = value
+            lost |= {sample: why for _, sample in lanes}
+    return done, lost
+
+
+def test_a_dead_worker_costs_its_lane_only() -> None:
+    done, lost = run([0, 1, 2, DEADLY, 4, 6])
+    assert done == {0, 1, 2, 4, 6}
+    assert list(lost) == [DEADLY]
+    assert "exit code 7" in lost[DEADLY]
+
+
+def test_a_silent_worker_is_replaced() -> None:
+    done, lost = run([0, SILENT, 6], silence=2.0)
+    assert done == {0, 6}
+    assert "no answer" in lost[SILENT]
+
+
+def test_errors_of_a_worker_are_raised_here() -> None:
+    worker = Worker(fragile)
+    try:
+        with pytest.raises(ModelError, match="no"):
+            worker.ask("fail")
+        with pytest.raises(EngineError):
+            worker.pipe.send(("lanes", [("c", DEADLY, None)]))
+            worker.ask("lanes", [])
+    finally:
+        worker.close()
