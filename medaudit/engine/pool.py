@@ -7,7 +7,6 @@ lanes come back as faults, the rest goes on in a fresh worker.
 from __future__ import annotations
 
 import contextlib
-import contextlib
 import multiprocessing as mp
 import os
 import signal

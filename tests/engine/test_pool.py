@@ -62,8 +62,8 @@ def test_errors_of_a_worker_are_raised_here() -> None:
     try:
         with pytest.raises(ModelError, match="no"):
             worker.ask("fail")
-        with pytest.raises(EngineError):
-            worker.pipe.send(("lanes", [("c", DEADLY, None)]))
+        worker.pipe.send(("lanes", [("c", DEADLY, None)]))
+        with pytest.raises(EngineError, match="died"):
             worker.ask("lanes", [])
     finally:
         worker.close()
