@@ -76,14 +76,14 @@ def small_cnn(path: Path) -> tuple[int, ...]:
     """1 x 64 x 64 image, three convolutions with stride: about 20 us a row."""
     g = Graph(3)
     h = "x"
-    for i, (a, b) in enumerate([(1, 16), (16, 24), (24, 24)]):
+    for i, (a, b) in enumerate([(1, 24), (24, 56), (56, 56)]):
         stride = [4, 4] if i == 0 else [2, 2]
         h = g.node(
             "Relu", g.node("Conv", h, g.weight(b, a, 3, 3), strides=stride, pads=[1, 1, 1, 1])
         )
     h = g.node("Flatten", h)
     g.save(
-        path, (1, 64, 64), g.node("Gemm", h, g.weight(2, 384), g.weight(2, scale=0.1), transB=1), 2
+        path, (1, 64, 64), g.node("Gemm", h, g.weight(2, 896), g.weight(2, scale=0.1), transB=1), 2
     )
     return (1, 64, 64)
 

@@ -68,7 +68,8 @@ class Problem:
 
     def make_lanes(self, samples: list[int]) -> Lanes:
         """Lanes of some samples; their arrays cannot be written to."""
-        return locked(map_tree(lambda a: a[np.asarray(samples)], self.lanes))
+        lanes: Lanes = locked(map_tree(lambda a: a[np.asarray(samples)], self.lanes))
+        return lanes
 
 
 def locked(tree: Any) -> Any:
@@ -89,9 +90,11 @@ def interface(domain: str = "sequence") -> Interface:
         )  # fmt: skip
     else:
         across, along = ("lead", "time") if domain == "signal" else ("variable", "hour")
-        axes = ("batch", across, along)
-        channels = tuple(dataclasses.replace(number, name=f"{across} {i}", sd=0.5 + 0.5 * i) for i in range(3))
-        first = Input("series", "float32", domain, axes, (3, 4), axes, channels=channels)
+        order = ("batch", across, along)
+        channels = tuple(
+            dataclasses.replace(number, name=f"{across} {i}", sd=0.5 + 0.5 * i) for i in range(3)
+        )
+        first = Input("series", "float32", domain, order, (3, 4), order, channels=channels)
     axes = ("batch", "feature")
     table = (
         Channel("sample", fixed=True, lo=-1e3, hi=1e3),
@@ -149,10 +152,12 @@ def output_of(kind: str) -> Output:
     if kind == "multiclass":
         return Output("multiclass", ("y",), "logits", three, disease=three[1:])
     if kind == "binary":
-        return Output("binary", ("y",), "logits", ("no", "yes"), thresholds=(0.2,), disease=("yes",))
+        return Output(
+            "binary", ("y",), "logits", ("no", "yes"), thresholds=(0.2,), disease=("yes",)
+        )
     if kind == "multilabel":
-        names = ("edema", "nodule", "effusion", "fracture")
-        return Output("multilabel", ("y",), "probabilities", names, thresholds=(0.5, 0.4, 0.6, 0.5))
+        four = ("edema", "nodule", "effusion", "fracture")
+        return Output("multilabel", ("y",), "probabilities", four, thresholds=(0.5, 0.4, 0.6, 0.5))
     if kind == "label":
         return Output("label", ("y",), "labels", three, labels=(0, 1, 2))
     if kind == "moved":
@@ -170,7 +175,8 @@ def model_of(kind: str) -> Model:
         if kind == "multilabel":
             return np.asarray(1 / (1 + np.exp(-bent(points, weights, bias))), dtype=np.float32)
         if kind == "label":
-            return linear(points, weights, bias).argmax(axis=1)[:, None].astype(np.float32)
+            best = linear(points, weights, bias).argmax(axis=1)[:, None]
+            return np.asarray(best, dtype=np.float32)
         return (linear if kind in ("multiclass", "moved") else bent)(points, weights, bias)
 
     return answer
@@ -187,10 +193,14 @@ def search_of(name: str, donors: Array, kinds: Array) -> Search:
     """A search with its default settings."""
     if name == "hopskipjump":
         return hopskipjump.search(hopskipjump.Settings(), donors, kinds)
-    return {"square": square.search, "nes": nes.search, "sparse": sparse.search}[name]()
+    if name == "square":
+        return square.search()
+    return nes.search() if name == "nes" else sparse.search()
 
 
-def build(name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal | None = None) -> Problem:
+def build(
+    name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal | None = None
+) -> Problem:
     """One problem over all samples."""
     face, model, output = interface(domain), model_of(kind), output_of(kind)
     threat = threats.Threat("scores", norm, parse(EPS[norm]))

@@ -142,7 +142,8 @@ def _cast(tensor: np.ndarray, dtype: str) -> np.ndarray:
     if kind.kind in "iu":
         limits = np.iinfo(kind)
         whole = np.nan_to_num(np.rint(tensor.astype(np.float64)))
-        clipped: np.ndarray = np.clip(whole, limits.min, limits.max)
+        top = limits.max if kind.itemsize < 8 else limits.max - 2047  # float64 holds this one
+        clipped: np.ndarray = np.clip(whole, limits.min, top)
         return clipped.astype(kind)
     if kind.kind == "b":
         return tensor > 0.5

@@ -132,4 +132,8 @@ def _noise(settings: Settings, region: Region, lanes: Lanes, t: Array) -> Array:
 def _into_ball(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
     xp = namespace(points)
     own = lanes._replace(**{k: xp.take(getattr(lanes, k), lane, axis=0) for k in ("x", "lo", "hi")})
-    return snap_inward(region, own.x, shrink(region, own, points))
+    points = shrink(region, own, points)
+    if region.step is None:
+        return points
+    # A number of the grid may round to just outside the box.
+    return xp.minimum(xp.maximum(snap_inward(region, own.x, points), own.lo), own.hi)

@@ -173,7 +173,8 @@ def _swap(region: Region, lanes: Lanes, state: State) -> Array:
             draw[:, 2 * d] * xp.astype(xp.maximum(choices, xp.ones_like(choices)), xp.float64)
         )
         value = xp.where(choices > 0, xp.astype(category, xp.float32), value)
-    return snap(region, _with(base, pick, value))
+    points = snap(region, _with(base, pick, value))
+    return xp.minimum(xp.maximum(points, lanes.lo), lanes.hi)
 
 
 def _with(points: Array, column: Array, value: Array) -> Array:

@@ -25,7 +25,7 @@ WINDOW, AWAY = 1, 2
 class Settings(NamedTuple):
     """share: part of the input a first window covers; decay, knee: share * (1 + t/knee)^-decay."""
 
-    share: float = 0.5
+    share: float = 0.1
     decay: float = 0.7
     knee: float = 8.0
 
@@ -74,7 +74,9 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     if region.norm == L2:
         sign = xp.astype(up, xp.float32) * 2 - 1
         points = _move_mass(xp, region, lanes, state, window, _join(xp, aways), sign)
-        points = snap_inward(region, lanes.x, points)
+        if region.step is not None:  # a number of the grid may round to just outside the box
+            points = snap_inward(region, lanes.x, points)
+            points = xp.minimum(xp.maximum(points, lanes.lo), lanes.hi)
     else:
         points = select(window, select(up, lanes.hi, lanes.lo), state.best)
     return Query(points, xp.arange(points.shape[0], dtype=xp.int64, device=points.device))

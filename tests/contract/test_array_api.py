@@ -143,7 +143,9 @@ ANSWERS = {
 def test_decisions(kind: str) -> None:
     """Scores and decisions, with a row that is no number."""
     output = output_of(kind)
-    answers = np.clip(ANSWERS[kind], 0, 1) if kind in ("multilabel", "label") else ANSWERS[kind].copy()
+    answers = (
+        np.clip(ANSWERS[kind], 0, 1) if kind in ("multilabel", "label") else ANSWERS[kind].copy()
+    )
     answers[3, 0] = np.nan
     with np.errstate(invalid="ignore"):
         for function in (scores, decide):
@@ -162,7 +164,9 @@ def test_masks_and_dice() -> None:
         assert bits_of(to_numpy(found)) == bits_of(expected)
         other = xp.asarray(np.roll(expected, 1, axis=0)) > 0
         overlap = dice(found > 0, other)
-        assert bits_of(to_numpy(overlap)) == bits_of(dice(expected > 0, np.roll(expected, 1, axis=0) > 0))
+        assert bits_of(to_numpy(overlap)) == bits_of(
+            dice(expected > 0, np.roll(expected, 1, axis=0) > 0)
+        )
 
 
 def test_streams() -> None:

@@ -28,7 +28,9 @@ def test_one_lane_is_many_lanes(name: str, norm: str, kind: str, stop: str) -> N
         alone |= solve(task, [sample], budget, stop=stop)
     assert differences(whole, alone) == []
     assert differences(whole, solve(task, [3, 5, 0, 2, 4, 1], budget, stop=stop)) == []
-    shards = solve(task, SAMPLES[::2], budget, stop=stop) | solve(task, SAMPLES[1::2], budget, stop=stop)
+    shards = solve(task, SAMPLES[::2], budget, stop=stop) | solve(
+        task, SAMPLES[1::2], budget, stop=stop
+    )
     assert differences(whole, shards) == []
 
 

@@ -31,7 +31,9 @@ combos = pytest.mark.parametrize(("name", "norm", "kind"), COMBOS)
 
 
 @combos
-def test_no_global_randomness(name: str, norm: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_global_randomness(
+    name: str, norm: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With every function of np.random and random poisoned, the result is the same."""
     expected = solve(problem(name, norm, kind))
     fresh = build(name, norm, kind)
@@ -48,7 +50,7 @@ def test_no_global_randomness(name: str, norm: str, kind: str, monkeypatch: pyte
 
 @combos
 def test_nothing_given_is_written_to(name: str, norm: str, kind: str) -> None:
-    """Lanes, region, donors and states stay as they were (`kit.guarded` also locks each of them)."""
+    """Lanes, region, donors and states stay as they were (`kit.guarded` locks each of them)."""
     task = build(name, norm, kind)
     before = [bits_of(leaf) for leaf in (*leaves(task.lanes), *region_arrays(task))]
     solve(task, budget=60, stop="budget")
@@ -76,7 +78,7 @@ def test_asking_twice_gives_the_same(name: str, norm: str, kind: str) -> None:
 
 
 def sometimes(model: Model, nonsense: float, share: int) -> Model:
-    """The model, but one row in `share` (chosen by the row itself) answers one number of nonsense."""
+    """The model, but one row in `share` (chosen by the row itself) answers some nonsense."""
 
     def answer(points: Array) -> Array:
         out = model(points).copy()

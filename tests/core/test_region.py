@@ -132,7 +132,9 @@ def test_no_grid_is_no_work() -> None:
 def test_free_numbers() -> None:
     """What has room may change."""
     x = np.zeros((1, 3), dtype=np.float32)
-    own = lanes(x, np.array([[0, -1, 0]], dtype=np.float32), np.array([[0, 0, 2]], dtype=np.float32))
+    own = lanes(
+        x, np.array([[0, -1, 0]], dtype=np.float32), np.array([[0, 0, 2]], dtype=np.float32)
+    )
     assert regions.free(own).tolist() == [[False, True, True]]
 
 

@@ -31,7 +31,11 @@ def test_errors_cross_processes(kind: type[errors.MedauditError]) -> None:
     for error in (kind("what", "remedy"), kind("what")):
         for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
             assert type(other) is kind
-            assert (str(other), other.message, other.hint) == (str(error), error.message, error.hint)
+            assert (str(other), other.message, other.hint) == (
+                str(error),
+                error.message,
+                error.hint,
+            )
             assert other.exit_code == error.exit_code
 
 

@@ -46,8 +46,10 @@ def cases(draw: st.DrawFn) -> tuple[Interface, Threat, Array]:
             )
         )
     norm = draw(st.sampled_from(["linf", "l2", "l0"]))
-    eps = Quantity(float(draw(st.integers(1, 3)))) if norm == "l0" else Quantity(
-        draw(st.floats(1e-3, 5)), draw(st.sampled_from(["sd", "range"]))
+    eps = (
+        Quantity(float(draw(st.integers(1, 3))))
+        if norm == "l0"
+        else Quantity(draw(st.floats(1e-3, 5)), draw(st.sampled_from(["sd", "range"])))
     )
     share = np.array(draw(st.lists(st.floats(-0.2, 1.2), min_size=8, max_size=8))).reshape(2, 4)
     lows, highs = (np.array([getattr(c, w) for c in channels]) for w in ("lo", "hi"))

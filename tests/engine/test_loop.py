@@ -19,9 +19,7 @@ from medaudit.engine.loop import Cohort, Finished, ask_model, tick
 Array = NDArray[Any]
 
 
-@given(
-    counts=st.lists(st.integers(1, 20), min_size=1, max_size=6), block=st.integers(1, 9)
-)
+@given(counts=st.lists(st.integers(1, 20), min_size=1, max_size=6), block=st.integers(1, 9))
 def test_blocks_are_shared_and_sorted_back(counts: list[int], block: int) -> None:
     """Any number of queries in blocks of any size: every row gets its own answer."""
     start = 0
@@ -83,7 +81,9 @@ def test_every_cohort_gets_its_turn(name: str) -> None:
     def narrow(kind: str) -> Any:
         width = {"multiclass": 3, "binary": 1, "multilabel": 4}[kind]
         attack = jobs[[j[0] for j in jobs].index(kind)][1]
-        return attack._replace(tell=lambda s, q, a: attack.tell(s, q, np.ascontiguousarray(a[:, :width])))
+        return attack._replace(
+            tell=lambda s, q, a: attack.tell(s, q, np.ascontiguousarray(a[:, :width]))
+        )
 
     jobs = [(kind, narrow(kind), *rest) for kind, _, *rest in jobs]
     found = run_inline(jobs, answer, 8, 4)
@@ -129,4 +129,6 @@ def test_empty_cohort() -> None:
     cohort = Cohort("check", task.attack(), 40, task.make_lanes)
     assert tick([cohort], 8, Counter(task.model), 8) == []
     assert list(cohort.snapshots()) == []
-    assert run_inline([("check", task.attack(), 9, task.make_lanes, [])], Counter(task.model), 8) == []
+    assert (
+        run_inline([("check", task.attack(), 9, task.make_lanes, [])], Counter(task.model), 8) == []
+    )

@@ -81,7 +81,7 @@ def test_a_change_in_any_repetition_counts(turn: int) -> None:
 
 
 def test_order_matters_to_a_coupled_model() -> None:
-    """A model that adds its neighbour's number is found by shuffling, and rows come back in order."""
+    """A model that adds its neighbour's number is found by shuffling; rows come back in order."""
 
     def coupled(points: Array) -> Array:
         return pure(points) + np.roll(points[:, :1], 1, axis=0)

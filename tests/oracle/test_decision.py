@@ -22,7 +22,15 @@ RISK = Output("binary", ("y",), "probabilities", ("no", "yes"), thresholds=(0.3,
 FINDINGS = Output("multilabel", ("y",), "probabilities", ("p", "q"), thresholds=(0.5, 0.2))
 LABEL = Output("label", ("y",), "labels", THREE, labels=(0, 1, 2))
 VALUES = Output("regression", ("y",), "values", units=("", ""))
-MASK = Output("segmentation", ("y",), "probabilities", ("no", "yes"), thresholds=(0.5,), class_axis=0, positions=3)
+MASK = Output(
+    "segmentation",
+    ("y",),
+    "probabilities",
+    ("no", "yes"),
+    thresholds=(0.5,),
+    class_axis=0,
+    positions=3,
+)
 STACK = Output("segmentation", ("y",), "logits", THREE, positions=2)
 REBUILT = Output("reconstruction", ("y",), "values")
 NAN = math.nan
@@ -94,7 +102,10 @@ shares = st.floats(0, 1, width=32)
 @given(answers=hn.arrays(np.float32, (6, 2), elements=shares))
 def test_sign_of_scores_is_the_decision(answers: Any) -> None:
     """Findings: decided present where the score is clearly above 0, absent where clearly below."""
-    for output in (FINDINGS, Output("multilabel", ("y",), "logits", ("p", "q"), thresholds=(0.5, 0.2))):
+    for output in (
+        FINDINGS,
+        Output("multilabel", ("y",), "logits", ("p", "q"), thresholds=(0.5, 0.2)),
+    ):
         score, decided = scores(output, answers), decide(output, answers)
         assert np.all(decided[score > 1e-4] == 1)
         assert np.all(decided[score < -1e-4] == 0)

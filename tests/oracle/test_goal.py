@@ -20,9 +20,13 @@ THREE = ("fine", "sick", "dying")
 MULTI = Output("multiclass", ("y",), "logits", THREE, disease=THREE[1:])
 LABEL = Output("label", ("y",), "labels", THREE, labels=(0, 1, 2), disease=THREE[1:])
 BINARY = Output("binary", ("y",), "logits", ("no", "yes"), thresholds=(0.0,), disease=("yes",))
-FINDINGS = Output("multilabel", ("y",), "logits", ("p", "q", "r"), thresholds=(0.0, 0.5, -1.0), disease=("q", "r"))
+FINDINGS = Output(
+    "multilabel", ("y",), "logits", ("p", "q", "r"), thresholds=(0.0, 0.5, -1.0), disease=("q", "r")
+)
 VALUES = Output("regression", ("y",), "values", units=("", ""))
-MASK = Output("segmentation", ("y",), "logits", ("no", "yes"), thresholds=(0.0,), class_axis=0, positions=4)
+MASK = Output(
+    "segmentation", ("y",), "logits", ("no", "yes"), thresholds=(0.0,), class_axis=0, positions=4
+)
 STACK = Output("segmentation", ("y",), "logits", ("no", "yes"), positions=2)
 OUTPUTS = [MULTI, LABEL, BINARY, FINDINGS, VALUES, MASK, STACK]
 
@@ -183,7 +187,9 @@ def test_unknown_labels_are_no_success() -> None:
 
 def test_goals_of_every_task() -> None:
     """Every task has goals, all of them known, and refuses the others in one sentence."""
-    outputs = {o.task: o for o in OUTPUTS} | {"reconstruction": Output("reconstruction", ("y",), "values")}
+    outputs = {o.task: o for o in OUTPUTS} | {
+        "reconstruction": Output("reconstruction", ("y",), "values")
+    }
     assert set(outputs) == set(TASKS)
     for task, output in outputs.items():
         assert goals_of(task)

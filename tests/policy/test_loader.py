@@ -286,12 +286,13 @@ json_like = st.recursive(
         st.text("ab1 :#-", max_size=6),
         st.sampled_from(["0.3 sd", "80%", "linf", "1e999", "2 features", "", "-3 mV", "table"]),
     ),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text("abc", max_size=5), inner, max_size=2),
+    lambda inner: st.lists(inner, max_size=2)
+    | st.dictionaries(st.text("abc", max_size=5), inner, max_size=2),
     max_leaves=4,
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=70)
 @given(path=st.sampled_from([p for p, _ in walk(GOOD)]), value=json_like)
 def test_anything_is_loaded_or_refused(path: Place, value: Any, tmp_path: Path) -> None:
     """Any value at any place: loaded, or refused with places; never another exception."""

@@ -164,8 +164,7 @@ def test_anything_is_read_or_refused(text: str) -> None:
     """Arbitrary text never raises anything but PolicyError."""
     try:
         document = parse(text)
-    except PolicyError as error:
-        assert error.message
+    except PolicyError:
         return
     assert plain(document.data)
 

@@ -72,7 +72,13 @@ def lanes_of(one: Case, reach: Array, samples: list[int]) -> Lanes:
 
 
 def run(
-    one: Case, area: Region, search: Search, access: str, budget: int, stop: str = "flip", smallest: bool = False
+    one: Case,
+    area: Region,
+    search: Search,
+    access: str,
+    budget: int,
+    stop: str = "flip",
+    smallest: bool = False,
 ) -> list[Finished]:
     """Attack all points; the box is eps for Linf, and far away otherwise."""
     reach = (area.eps * area.scale).astype(np.float32) if area.norm == LINF else np.float32(8)
@@ -117,7 +123,9 @@ def test_success_if_and_only_if_eps_allows(make: object, norm: str) -> None:
 def test_walk_finds_the_boundary(norm: str, eps: float, slack: float) -> None:
     """HopSkipJump's distance, from labels alone, comes within a few percent of the exact one."""
     one = case()
-    search = hopskipjump.search(hopskipjump.Settings(), one.x * 0 + 3 * np.float32(one.slope), np.ones(LANES, dtype=np.int64))
+    donors = np.broadcast_to(3 * one.slope.astype(np.float32), one.x.shape)
+    kinds = np.ones(LANES, dtype=np.int64)
+    search = hopskipjump.search(hopskipjump.Settings(), donors, kinds)
     found = run(one, region(one, norm, eps), search, "labels", 3000, "budget", smallest=True)
     ratios = np.array([float(f.arrays["size"]) for f in found]) / one.exact[norm]
     assert ratios.min() >= 1 - 1e-4, "nearer than possible"

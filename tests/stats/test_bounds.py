@@ -95,7 +95,9 @@ def test_pass_from_is_where_judging_turns(n: int, threshold: float) -> None:
     """The first count that passes, from the good end; None where even that end does not."""
     for op, good in (("at_least", n), ("at_most", 0)):
         found = bounds.pass_from(n, op, threshold, 0.95)
-        passes = [k for k in range(n + 1) if judge(bounds.share(k, n, 0.95), op, threshold) == "pass"]
+        passes = [
+            k for k in range(n + 1) if judge(bounds.share(k, n, 0.95), op, threshold) == "pass"
+        ]
         if not passes:
             assert found is None
             continue
@@ -157,7 +159,7 @@ def test_median_bounds_are_order_statistics() -> None:
     confidence=levels,
 )
 def test_median_with_infinities(values: list[float], confidence: float) -> None:
-    """"Not reached" is infinity: it sorts last, and never turns into NaN."""
+    """ "Not reached" is infinity: it sorts last, and never turns into NaN."""
     found = bounds.median(np.array(values), confidence)
     assert not any(math.isnan(v) for v in found[:3])
     assert found.low <= found.value <= found.high
@@ -223,7 +225,9 @@ def test_auroc(seed: int, m: int, n: int, ties: bool) -> None:
     assert looser.low >= found.low
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: Wald bounds around an area cover too rarely from below")
+@pytest.mark.xfail(
+    strict=True, reason="BUG: Wald bounds around an area cover too rarely from below"
+)
 @pytest.mark.parametrize(("shift", "m", "n"), [(1.0, 20, 20), (2.0, 50, 50), (2.0, 20, 60)])
 def test_auroc_covers(shift: float, m: int, n: int) -> None:
     """Simulated on normal scores: each bound is on the right side about as often as it says."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
-from kit import COMBOS, SAMPLES, SEARCHES, Array, Counter, Problem, problem, solve
+from kit import COMBOS, SAMPLES, SEARCHES, SIZE, Array, Counter, Problem, problem, solve
 
 from medaudit.core.region import L0, L2, LINF
 
@@ -106,3 +108,36 @@ def test_nothing_free_ends(name: str, norm: str, kind: str) -> None:
     for sample in SAMPLES:
         own = rows[rows[:, 0] == sample]
         assert np.array_equal(own, np.broadcast_to(shut.x[sample], own.shape))
+
+
+@pytest.mark.parametrize("step", [0.0, 0.1, 0.05])
+@pytest.mark.parametrize(("name", "norm"), SEARCHES)
+def test_awkward_numbers(name: str, norm: str, step: float) -> None:
+    """Values far from zero, boxes of a few steps of float32: still inside, to the bit."""
+    task = problem(name, norm, "multiclass")
+    rng = np.random.default_rng(int(step * 100))
+    base = np.where(np.arange(SIZE) % 3 == 0, 1000.0, 3.7) * rng.choice([-1, 1], SIZE)
+    x = (base + rng.normal(0, 1, (len(SAMPLES), SIZE))).astype(np.float32)
+    if step:
+        x = (np.rint(x / step) * step).astype(np.float32)
+    wide = x.astype(np.float64)
+    reach = np.where(np.arange(SIZE) % 2 == 0, 0.37, 0.0123)
+    low, high = wide - reach, wide + reach
+    if step:
+        low, high = np.ceil(low / step) * step, np.floor(high / step) * step
+    lo, hi = (np.where(np.abs(b - wide) < 1e-9, x, b).astype(np.float32) for b in (low, high))
+    lo, hi = np.minimum(lo, x), np.maximum(hi, x)
+    lo[:, 0] = hi[:, 0] = x[:, 0] = SAMPLES
+    lanes = task.lanes._replace(x=x, lo=lo, hi=hi, missing=None, ref=task.model(x))
+    lanes = lanes._replace(label=np.asarray(lanes.ref.argmax(axis=1), dtype=np.int64))
+    grid = np.full(SIZE, step, dtype=np.float32)
+    grid[0] = 0
+    region = task.region._replace(step=grid if step else None, choices=None)
+    if norm == LINF:
+        region = region._replace(eps=1.0, scale=reach.astype(np.float32))
+    awkward = dataclasses.replace(task, region=region, lanes=lanes)
+    for sample, points in asked(awkward, 90):
+        assert np.all(points >= lo[sample])
+        assert np.all(points <= hi[sample])
+        if norm == L0:
+            assert (points != x[sample]).sum(axis=1).max() <= region.eps
