@@ -184,7 +184,7 @@ def test_searches_see_no_files_or_random_state() -> None:
         if name.partition("/")[0] not in PURE | {"core"}:
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, (ast.Attribute, ast.Call)):
+            if not isinstance(node, ast.Attribute | ast.Call):
                 continue
             text = ast.unparse(node)
             if text.startswith(("np.random", "numpy.random", "print(", "open(")):

@@ -62,7 +62,7 @@ class Options:
     block: int | None = None
     include_samples: bool = False
     # For tests of law 3 (lanes never meet); no option of the command line sets them.
-    room: int = 0  # rows a worker wants per tick; 0: four blocks
+    room: int = 0  # rows a worker wants per tick; 0: eight blocks
     shuffle: int = 0  # seed of another order of the lanes; 0: data order
 
 

@@ -44,7 +44,7 @@ class WorkSpec:
     device: str
     block: int
     seed: int
-    room: int = 0  # rows wanted per tick; 0: four blocks
+    room: int = 0  # rows wanted per tick; 0: eight blocks
 
 
 @dataclass(frozen=True)

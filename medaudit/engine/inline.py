@@ -16,7 +16,7 @@ def run_inline(
 ) -> list[Finished]:
     """Run (check, attack, budget, make_lanes, samples) jobs to the end.
 
-    answer: points [<= block, D] -> answers [R, M]; room: rows wanted per tick (0: four blocks).
+    answer: points [<= block, D] -> answers [R, M]; room: rows wanted per tick (0: eight blocks).
     """
     cohorts = []
     for check, attack, budget, make_lanes, samples in jobs:
@@ -25,5 +25,5 @@ def run_inline(
         cohorts.append(cohort)
     finished: list[Finished] = []
     while any(c.waiting or c.open for c in cohorts):
-        finished += tick(cohorts, block, answer, room or 4 * block)
+        finished += tick(cohorts, block, answer, room or 8 * block)
     return finished

@@ -379,22 +379,25 @@ def _after_probes(
     hits = xp.take(state.hits, who) + xp.sum(outcome, axis=1)
     asked = xp.take(state.asked, who) + settings.rows
     wanted = settings.first * xp.sqrt(xp.astype(xp.take(state.round, who), xp.float32))
-    ready = xp.astype(asked, xp.float64) >= wanted
-    mean = (hits / xp.astype(asked, xp.float32))[:, None]
-    # eq. 16, with the baseline taken out; all outcomes alike: follow (or leave) their mean.
-    direction = xp.where(xp.abs(mean) < 1, product - mean * noise, product)
-    direction = _unit(region, lanes, who, direction)
-    length = _length(region, lanes, who, xp.take(state.far, who, axis=0))
-    jump = length / xp.sqrt(xp.astype(xp.take(state.round, who), xp.float32))
+    ready = xp.nonzero(xp.astype(asked, xp.float32) >= wanted)[0]
+    if ready.shape[0]:
+        won = xp.take(who, ready)
+        mean = (xp.take(hits, ready) / xp.astype(xp.take(asked, ready), xp.float32))[:, None]
+        # eq. 16, with the baseline taken out; all outcomes alike: follow (or leave) their mean.
+        level = xp.where(xp.abs(mean) < 1, mean, xp.zeros_like(mean))
+        raw = xp.take(product, ready, axis=0) - level * xp.take(noise, ready, axis=0)
+        length = _length(region, lanes, won, xp.take(state.far, won, axis=0))
+        jump = length / xp.sqrt(xp.astype(xp.take(state.round, won), xp.float32))
+        product = put(product, ready, _unit(region, lanes, won, raw))
+        asked = put(asked, ready, xp.zeros_like(won))
+        state = state._replace(
+            step=put(state.step, won, jump), phase=put(state.phase, won, xp.full_like(won, STEP))
+        )
     return state._replace(
-        product=put(state.product, who, xp.where(ready[:, None], direction, product)),
+        product=put(state.product, who, product),
         noise=put(state.noise, who, noise),
         hits=put(state.hits, who, hits),
-        asked=put(state.asked, who, xp.where(ready, xp.zeros_like(asked), asked)),
-        step=put(state.step, who, jump),
-        phase=put(
-            state.phase, who, xp.where(ready, xp.full_like(who, STEP), xp.full_like(who, GRAD))
-        ),
+        asked=put(state.asked, who, asked),
     )
 
 

@@ -185,6 +185,26 @@ def test_unknown_labels_are_no_success() -> None:
     assert not hit.any()
 
 
+def test_a_margin_equal_to_the_noise_is_no_success() -> None:
+    """Ties, and margins of exactly the clearance, may fall the other way when asked again."""
+    for clearance in (0.0, 0.5):
+        ref = np.array([[3, 1, 0]], dtype=np.float32)
+        now = np.array([[1, 1 + clearance, 0]], dtype=np.float32)
+        _, hit = score(oracle(MULTI, Goal(), "scores", clearance), MULTI, ref, now)
+        assert not hit[0]
+        for output, width in ((BINARY, 1), (FINDINGS, 3)):
+            ref = np.full((1, width), -4, dtype=np.float32)
+            now = ref.copy()
+            now[0, 0] = clearance
+            _, hit = score(oracle(output, Goal(), "scores", clearance), output, ref, now)
+            assert not hit[0]
+        ref, now = np.zeros((1, 2), dtype=np.float32), np.zeros((1, 2), dtype=np.float32)
+        now[0, 1] = 2 + clearance
+        goal = Goal("moved", amount=2)
+        _, hit = score(oracle(VALUES, goal, "scores", clearance), VALUES, ref, now)
+        assert not hit[0]
+
+
 def test_goals_of_every_task() -> None:
     """Every task has goals, all of them known, and refuses the others in one sentence."""
     outputs = {o.task: o for o in OUTPUTS} | {

@@ -164,6 +164,22 @@ def test_sparse_flips_with_the_fewest_numbers() -> None:
         assert [bool(f.arrays["found"] > 0) for f in done] == [expected] * LANES
 
 
+def test_swaps_keep_trying_anew() -> None:
+    """After its sweep the sparse search draws another change at every step."""
+    one = case()
+    area = region(one, L0, 1)
+    seen: dict[int, set[bytes]] = {lane: set() for lane in range(LANES)}
+    attack = compose(sparse.search(), oracle(OUTPUT, Goal(), "scores"), area, stop="budget")
+    state = attack.init(lanes_of(one, np.float32(8), list(range(LANES))))
+    for step in range(2 * SIZE + 60):
+        query = attack.ask(state)
+        if step >= 2 * SIZE:
+            for lane, point in zip(query.lane, query.points, strict=True):
+                seen[int(lane)].add(point.tobytes())
+        state = attack.tell(state, query, answers(one, query.points))
+    assert min(len(points) for points in seen.values()) > 25
+
+
 def test_one_number_only() -> None:
     """A table with a single feature: every search runs, and the found point is the only one."""
     x = np.array([[-1.0], [-0.25]], dtype=np.float32)
