@@ -90,12 +90,13 @@ def imports(path: Path) -> Iterator[Import]:
     }
     name = path.relative_to(ROOT).as_posix()
     for node in ast.walk(tree):
-        modules: list[str] = []
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"medaudit/{name}:{node.lineno}: relative import"
             modules = [followed(node.module or "", alias.name) for alias in node.names]
+        else:
+            continue
         for module in dict.fromkeys(modules):
             yield Import(name, node.lineno, module, id(node) in quiet)
 
