@@ -14,7 +14,7 @@ import numpy as np
 import medaudit
 from medaudit.audit import results, verdicts
 from medaudit.audit.document import resolved_policy
-from medaudit.audit.resolve import Resolved
+from medaudit.audit.resolve import Resolved, threshold_of
 from medaudit.core.files import write_atomic
 from medaudit.core.interface import Interface
 from medaudit.core.text import printable
@@ -252,7 +252,7 @@ def proves(confidence: float, check: Resolved, plan: Plan) -> str:
     text = f"{n} patients, {len(check.samples)} records, at most {check.spec.budget} queries each"
     require = check.section.require
     if require is not None and require.metric in ("robust_accuracy", "attack_success"):
-        op, threshold, _ = verdicts.threshold_of(require)
+        op, threshold, _ = threshold_of(require)
         k = bounds.pass_from(n, op, threshold, confidence)
         edge = "from" if op == "at_least" else "up to"
         what = "unbroken" if require.metric == "robust_accuracy" else "broken"

@@ -263,6 +263,16 @@ def with_channels(
     n = _channel_count(item)
     values = _by_channel(item, data.x[key], data, n)
     clean = _by_channel(item, data.ref[key], None, n) if key in data.ref else values
+    for word, table in (
+        ("names", data.names),
+        ("units", data.units),
+        ("lo", data.lo),
+        ("hi", data.hi),
+    ):
+        if key in table and len(table[key]) not in (1, n) and len(table[key]) != count:
+            raise DataError(
+                f"{word} has {len(table[key])} entries, but input {item.name!r} has {n} channels"
+            )
     channels = []
     for i in range(n):
         given = {
@@ -272,6 +282,10 @@ def with_channels(
             "lo": _pick(data.lo, key, i, n, place, count),
             "hi": _pick(data.hi, key, i, n, place, count),
         }
+        if given["lo"] is not None and given["hi"] is not None and given["lo"] > given["hi"]:
+            raise DataError(
+                f"lo {given['lo']:g} of {given['name']!r} is above its hi {given['hi']:g}"
+            )
         channels.append(_channel(given, item, values[i], clean[i]))
     rate = re.search(
         r"([0-9.]+) *Hz", " ".join((*data.names.get(key, ()), *data.units.get(key, ())))

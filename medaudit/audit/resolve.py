@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,10 +17,11 @@ from medaudit.domain import threat as threats
 from medaudit.domain.quantity import Quantity, convert, known
 from medaudit.domain.threat import Threat
 from medaudit.oracle.decision import decide
-from medaudit.oracle.goal import Goal, dice, goals_of, oracle, wanted_classes
-from medaudit.policy.schema import CheckSection, Policy
+from medaudit.oracle.goal import WHATS, Goal, dice, goals_of, oracle, wanted_classes
+from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
 from medaudit.rule import RULES, Rule, find, settings_of
+from medaudit.rule.base import METRICS
 
 DEFAULT_DICE_DROP = 0.2
 DEFAULT_MOVE_SD = 0.5
@@ -65,6 +67,16 @@ def check_threats(policy: Policy, document: Document, interface: Interface) -> N
         raise PolicyErrors(problems)
 
 
+def threshold_of(require: RequireSection) -> tuple[Literal["at_least", "at_most"], float, str]:
+    """(op, number, unit) of a requirement."""
+    op: Literal["at_least", "at_most"] = "at_least" if require.at_least is not None else "at_most"
+    bound = getattr(require, op)
+    if isinstance(bound, Quantity):
+        share = bound.unit == "%"
+        return op, bound.value / 100 if share else bound.value, "" if share else bound.unit
+    return op, float(bound), ""
+
+
 def _rule_of(section: CheckSection) -> tuple[Rule, Any]:
     """The rule and its settings. Raises PolicyError with the key at fault as path."""
     try:
@@ -80,9 +92,50 @@ def _rule_of(section: CheckSection) -> tuple[Rule, Any]:
             f"rule {rule.name} has no metric {section.require.metric!r}; it has: {', '.join(rule.metrics)}",
             path="require.metric",
         )
+    _demand(rule, section)
     if rule.kind == "attack" and section.threat is None:
         raise PolicyError(f"rule {rule.name} needs a threat", path="threat")
     return rule, settings
+
+
+def _demand(rule: Rule, section: CheckSection) -> None:
+    """The requirement can pass and can fail. Raises PolicyError otherwise."""
+    require = section.require
+    if require is None:
+        raise PolicyError(
+            f"check {section.id!r} requires nothing and could never fail; add require with metric {rule.metrics[0]}",
+            path="id",
+        )
+    kind, good = METRICS[require.metric]
+    given = "at_least" if require.at_least is not None else "at_most"
+    if given != good:
+        better = "larger" if good == "at_least" else "smaller"
+        raise PolicyError(f"{require.metric} is better when {better}: write {good}", path="require")
+    _, number, unit = threshold_of(require)
+    if kind == "share" and (unit or not 0 < number < 1):
+        raise PolicyError(
+            f"{require.metric} is a share: give a number between 0% and 100%, both excluded",
+            path="require",
+        )
+    if kind == "count" and (unit or number < 0 or number != int(number)):
+        raise PolicyError(
+            f"{require.metric} is a count: give a whole number of rows", path="require"
+        )
+    if kind in ("distance", "value") and not 0 < number < float("inf"):
+        raise PolicyError(f"{require.metric} needs a positive bound", path="require")
+
+
+def _same_unit(section: CheckSection, threat: Threat) -> None:
+    """A distance is required in the unit of the threat's eps."""
+    if section.require is None or section.require.metric != "median_distance":
+        return
+    unit = threshold_of(section.require)[2]
+    if unit != threat.eps.unit and not (threat.norm == "l0" and unit in ("", "features")):
+        raise PolicyError(
+            f"median_distance is measured in {threat.eps.unit or 'stored units'!r}, "
+            f"the bound is in {unit or 'no unit'!r}; use the unit of the threat's eps",
+            path="require",
+        )
 
 
 def _static(policy: Policy, section: CheckSection, interface: Interface) -> Resolved:
@@ -105,9 +158,16 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
             f"rule {rule.name} needs scores, threat {section.threat!r} gives labels only",
             path="threat",
         )
+    _same_unit(section, threat)
     why = rule.applies(interface)
     if why:
         return Resolved(section, rule, spec, blocked=why)
+    _check_goal(section, interface.output)
+    for name, _ in threat.within:
+        if not any(c.name == name for i in interface.inputs for c in i.channels):
+            raise PolicyError(
+                f"within names {name!r}, which is not a channel of this model", path="threat"
+            )
     threats.region(interface, threat)
     known_inputs = [i.name for i in interface.inputs]
     for name in threat.inputs:
@@ -120,6 +180,23 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if not threats.movable(interface, threat).any():
         blocked = "the threat allows no number of this model's input to change"
     return Resolved(section, rule, spec, blocked=blocked, unit=threat.eps.unit)
+
+
+def _check_goal(section: CheckSection, output: Output) -> None:
+    """A goal that the policy writes must fit the model."""
+    goal = section.goal
+    if goal.what not in WHATS:
+        near = difflib.get_close_matches(goal.what, WHATS, 1, 0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of: {', '.join(WHATS)}"
+        raise PolicyError(f"goal {goal.what!r} is not known; {hint}", path="goal")
+    if goal.amount.value < 0:
+        raise PolicyError("the goal's amount must not be negative", path="goal")
+    if goal.what == "any":
+        return
+    try:
+        oracle(output, Goal(goal.what, goal.name, goal.amount.value, goal.stop), "scores")
+    except MedauditError as error:
+        raise PolicyError(str(error), path="goal") from error
 
 
 def resolve(

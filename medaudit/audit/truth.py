@@ -14,6 +14,11 @@ def truth_of(output: Output, y: np.ndarray) -> np.ndarray:
         if y.dtype.kind in "US":
             place = {name: i for i, name in enumerate(output.classes)}
             raw = {str(k): i for i, k in enumerate(output.labels)}
+            for row, v in enumerate(y.ravel()):
+                if str(v) not in place and str(v) not in raw:
+                    raise DataError(
+                        f"y of row {row} is {str(v)[:60]!r}, which is not one of: {', '.join(output.classes)}"
+                    )
             return np.array(
                 [place.get(str(v), raw.get(str(v), -1)) for v in y.ravel()], dtype=np.int64
             )
@@ -21,9 +26,20 @@ def truth_of(output: Output, y: np.ndarray) -> np.ndarray:
         if len(flat) != len(y):
             raise DataError(f"y has shape {y.shape}, but the model gives one class per row")
         place_ = {int(k): i for i, k in enumerate(output.labels) if isinstance(k, int)}
+        odd = ~np.isfinite(flat.astype(np.float64)) | (flat != np.rint(flat))
+        if odd.any():
+            raise DataError(
+                f"y of row {int(odd.argmax())} is {flat[odd][0]}, a whole class number was expected"
+            )
         whole = flat.astype(np.int64)
         if place_ and set(np.unique(whole)) <= set(place_):
             return np.array([place_[int(v)] for v in whole], dtype=np.int64)
+        outside = (whole < 0) | (whole >= len(output.classes))
+        if outside.any():
+            raise DataError(
+                f"y of row {int(outside.argmax())} is {int(whole[outside][0])}, but the model has "
+                f"{len(output.classes)} classes, 0 to {len(output.classes) - 1}"
+            )
         return whole
     flat2 = y.reshape(len(y), -1)
     if output.task in ("multilabel", "segmentation"):

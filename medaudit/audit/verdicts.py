@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 
-from medaudit.audit.resolve import Resolved
+from medaudit.audit.resolve import Resolved, threshold_of
 from medaudit.audit.results import FLAGS, METRICS, Curve, Required, Value, Verdict
 from medaudit.audit.truth import truth_of
 from medaudit.core.compose import CHECKPOINTS
 from medaudit.core.interface import Output
 from medaudit.data import Dataset
-from medaudit.domain.quantity import Quantity
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import dice
 from medaudit.policy.schema import RequireSection
@@ -33,6 +33,7 @@ WEAKENING = {
     "weaker-beats-stronger",
     "noisy-model",
     "gate",
+    "invalid-answers",
 }
 
 
@@ -68,16 +69,6 @@ def value_of(estimate: Estimate, confidence: float | None, unit: str = "") -> Va
     )
 
 
-def threshold_of(require: RequireSection) -> tuple[Literal["at_least", "at_most"], float, str]:
-    """(op, number, unit) of a requirement."""
-    op: Literal["at_least", "at_most"] = "at_least" if require.at_least is not None else "at_most"
-    bound = getattr(require, op)
-    if isinstance(bound, Quantity):
-        share = bound.unit == "%"
-        return op, bound.value / 100 if share else bound.value, "" if share else bound.unit
-    return op, float(bound), ""
-
-
 def judge(
     estimates: dict[str, Estimate],
     require: RequireSection | None,
@@ -87,7 +78,7 @@ def judge(
 ) -> tuple[Verdict, str, list[Required]]:
     """Verdict of the required metric; without a requirement there is nothing to fail."""
     if require is None:
-        return "pass", "measured; the policy requires nothing of it", []
+        return "inconclusive", "measured, but the policy requires nothing of it", []
     op, threshold, own = threshold_of(require)
     estimate = estimates.get(require.metric)
     if estimate is None or estimate.n == 0:
@@ -153,18 +144,15 @@ def baseline(
     out: dict[str, Estimate] = {}
     if output.task in ("multiclass", "binary", "label"):
         right = decided == truth
-        out["accuracy"] = bounds.share(int(right.sum()), len(right), confidence)
+        share = _by_groups(data, confidence)
+        out["accuracy"] = share(right, np.ones_like(right))
         classes = [k for k in np.unique(truth) if k >= 0]
-        recalls = [
-            bounds.share(int(right[truth == k].sum()), int((truth == k).sum()), confidence)
-            for k in classes
-        ]
+        recalls = [share(right, truth == k) for k in classes]
         out["balanced_accuracy"] = _balanced(recalls, confidence, len(right))
         if len(output.classes) == 2:
             sick = 1 if not output.disease else output.classes.index(output.disease[0])
             ill, well = truth == sick, truth == 1 - sick
-            out["sensitivity"] = bounds.share(int(right[ill].sum()), int(ill.sum()), confidence)
-            out["specificity"] = bounds.share(int(right[well].sum()), int(well.sum()), confidence)
+            out["sensitivity"], out["specificity"] = share(right, ill), share(right, well)
             if output.task != "label":
                 score = answers[:, 0] if output.task == "binary" else answers[:, 1] - answers[:, 0]
                 positive = truth == 1
@@ -172,11 +160,20 @@ def baseline(
                     out["auroc"] = bounds.auroc(score, positive, confidence)
     elif output.task == "multilabel":
         right = decided == truth
-        exact = right.all(axis=1)
-        out["accuracy"] = bounds.share(int(exact.sum()), len(exact), confidence)
-        ill, well = truth == 1, truth == 0
-        out["sensitivity"] = bounds.share(int(right[ill].sum()), int(ill.sum()), confidence)
-        out["specificity"] = bounds.share(int(right[well].sum()), int(well.sum()), confidence)
+        share = _by_groups(data, confidence)
+        every = np.ones(len(right), dtype=bool)
+        out["accuracy"] = share(right.all(axis=1), every)
+        # Sensitivity and specificity of all findings together; balanced over findings and sides.
+        sides = [
+            (right[:, k], truth[:, k] == side) for k in range(truth.shape[1]) for side in (1, 0)
+        ]
+        recalls = [share(own, at) for own, at in sides if at.any()]
+        out["balanced_accuracy"] = _balanced(recalls, confidence, len(right))
+        for name, side in (("sensitivity", 1), ("specificity", 0)):
+            at = truth == side
+            rows = at.any(axis=1)
+            hits = (right & at).sum(axis=1) / np.maximum(at.sum(axis=1), 1)
+            out[name] = share(hits, rows)
     elif output.task == "segmentation":
         overlap = np.asarray(dice(decided > 0, truth > 0))
         out["mean_dice"] = bounds.mean(overlap, confidence)
@@ -188,6 +185,21 @@ def baseline(
         error = decided.reshape(len(decided), -1).mean(axis=1)
         out["mean_absolute_error"] = bounds.mean(error[np.isfinite(error)], confidence)
     return out
+
+
+def _by_groups(data: Dataset, confidence: float) -> Callable[[np.ndarray, np.ndarray], Estimate]:
+    """share(right, among): a share of rows, with bounds as if each patient counted once."""
+    groups = np.asarray(data.groups)
+
+    def share(right: np.ndarray, among: np.ndarray) -> Estimate:
+        at = np.asarray(among, dtype=bool)
+        rows, patients = int(at.sum()), len(set(groups[at]))
+        if rows == 0:
+            return bounds.share(0, 0, confidence)
+        value = float(np.asarray(right, dtype=np.float64)[at].mean())
+        return bounds.share(value * patients, patients, confidence)
+
+    return share
 
 
 def _balanced(recalls: list[Estimate], confidence: float, n: int) -> Estimate:
@@ -208,7 +220,10 @@ def gate(output: Output, measured: dict[str, Estimate], data: Dataset) -> str:
     """Why attacks on this model would mean nothing; "" when the clean pass confirms the reading."""
     if "balanced_accuracy" in measured and data.y is not None:
         truth = truth_of(output, data.y)
-        chance = 1 / max(1, len([k for k in np.unique(truth) if k >= 0]))
+        kinds = 2 if output.task == "multilabel" else len([k for k in np.unique(truth) if k >= 0])
+        if kinds < 2:
+            return ""  # one class only: there is no chance level to compare with
+        chance = 1 / kinds
         if measured["balanced_accuracy"].high <= chance * 1.05:
             return (
                 f"balanced accuracy is {measured['balanced_accuracy'].value:.1%}, no better than chance "

@@ -44,6 +44,12 @@ def read(path: Path) -> Dataset:
         raise DataError(
             f"{path}: there is no array x (or x__<input>)", f"it holds: {', '.join(arrays)}"
         )
+    for name, values in arrays.items():
+        if name.startswith(("x", "ref", "y")) and values.dtype.kind not in "biufUS":
+            raise DataError(
+                f"{path}: {name} has type {values.dtype}, which medaudit does not read",
+                "use numbers or text",
+            )
     rows = len(next(iter(x.values())))
     for name, values in x.items():
         key = f"x__{name}" if name else "x"
@@ -58,6 +64,19 @@ def read(path: Path) -> Dataset:
     )
     if ref and set(ref) != set(x):
         raise DataError(f"{path}: the reference part has inputs {sorted(ref)}, x has {sorted(x)}")
+    for name in ref:
+        if ref[name].shape[1:] != x[name].shape[1:]:
+            raise DataError(
+                f"{path}: rows of the reference part have shape {ref[name].shape[1:]}, rows of x {x[name].shape[1:]}"
+            )
+    for key in ("ids", "groups", "length"):
+        if key in arrays and arrays[key].size != rows:
+            raise DataError(
+                f"{path}: {key} has shape {arrays[key].shape}, but there are {rows} rows"
+            )
+    for key in arrays:
+        if key.split("__")[0] in ("lo", "hi") and arrays[key].dtype.kind not in "biuf":
+            raise DataError(f"{path}: {key} has type {arrays[key].dtype}, numbers were expected")
     _same_rows(path, arrays, rows, ("y", "ids", "groups", "length"))
     if ref:
         _same_rows(path, arrays, len(next(iter(ref.values()))), ("ref_y",))

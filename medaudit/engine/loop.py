@@ -171,7 +171,8 @@ def ask_model(queries: list[Array], block: int, answer: Answer) -> list[np.ndarr
         xp = namespace(rest[0][1])
         owners = np.concatenate([np.full(p.shape[0], i) for i, p in rest])
         rows = rest[0][1] if len(rest) == 1 else xp.concat([p for _, p in rest], axis=0)
-        got = np.concatenate([answer(rows[s : s + block, :]) for s in range(0, owners.size, block)])
+        n = owners.size
+        got = np.concatenate([answer(rows[s : min(s + block, n), :]) for s in range(0, n, block)])
         for i, _ in rest:
             answers[i].append(got[owners == i])
     return [a[0] if len(a) == 1 else np.concatenate(a) for a in answers]

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     WithJsonSchema,
+    model_validator,
 )
 
 from medaudit.core.interface import AXES, DOMAINS, MEANINGS, TASKS
@@ -100,6 +101,12 @@ class ScaleSection(Strict):
     minus: Amounts = (Quantity(0.0),)
     over: Amounts = (Quantity(1.0),)
 
+    @model_validator(mode="after")
+    def _divides(self) -> ScaleSection:
+        if any(q.value == 0 for q in self.over):
+            raise ValueError("over must not be zero: stored values are divided by it")
+        return self
+
 
 class InputSection(Strict):
     """One input of the graph. Everything left out is found from the model and the data."""
@@ -163,6 +170,17 @@ class ThreatSection(Strict):
     inputs: tuple[str, ...] = ()
     rationale: str = Field("", description="why this size")
 
+    @model_validator(mode="after")
+    def _allows_something(self) -> ThreatSection:
+        for amount in (self.eps, *self.within.values()):
+            if not 0 < amount.value < 1e12:
+                raise ValueError(f"the size {amount} of a threat must be positive and below 1e12")
+        if self.norm == "l0" and (
+            self.eps.unit not in ("", "features") or self.eps.value != int(self.eps.value)
+        ):
+            raise ValueError(f"eps of an l0 threat is a number of features, not {self.eps}")
+        return self
+
 
 class BudgetSection(Strict):
     queries: int = Field(1000, ge=1, le=10_000_000, description="model rows per sample")
@@ -198,7 +216,7 @@ class CheckSection(Strict):
 
 
 class DefaultsSection(Strict):
-    confidence: Share = 0.95
+    confidence: Annotated[Share, Field(gt=0.5, lt=1)] = 0.95
     seed: int = Field(1, ge=0)
     budget: BudgetSection = BudgetSection()
 

@@ -21,6 +21,22 @@ FAMILIES = {
     "SA": "sanity of model and protocol",
     "EV": "evasion",
 }
+# metric -> (kind, the side on which it is good)
+METRICS = {
+    "accuracy": ("share", "at_least"),
+    "balanced_accuracy": ("share", "at_least"),
+    "sensitivity": ("share", "at_least"),
+    "specificity": ("share", "at_least"),
+    "auroc": ("share", "at_least"),
+    "mean_dice": ("share", "at_least"),
+    "robust_accuracy": ("share", "at_least"),
+    "attack_success": ("share", "at_most"),
+    "median_distance": ("distance", "at_least"),
+    "mean_absolute_error": ("value", "at_most"),
+    "changed_answers": ("count", "at_most"),
+    "changed_decisions": ("count", "at_most"),
+    "invalid_answers": ("count", "at_most"),
+}
 HEADINGS = (
     "What it asks",
     "How it works",

@@ -22,8 +22,8 @@ class Estimate(NamedTuple):
     method: str
 
 
-def share(k: int, n: int, confidence: float) -> Estimate:
-    """Clopper-Pearson (1934) bounds of k out of n."""
+def share(k: float, n: int, confidence: float) -> Estimate:
+    """Clopper-Pearson (1934) bounds of k out of n; k may be a mean over groups and so not whole."""
     from scipy.special import betaincinv
 
     if n == 0:
@@ -89,11 +89,18 @@ def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float) -> Estima
     va = (ranks[:m] - rankdata(a)) / n
     vb = 1 - (ranks[m:] - rankdata(b)) / m
     area = float(va.mean())
-    if m < 2 or n < 2:
+    if min(m, n) < 2:
         return Estimate(area, 0.0, 1.0, m + n, "DeLong")
-    deviation = math.sqrt(va.var(ddof=1) / m + vb.var(ddof=1) / n)
-    half = float(ndtri(confidence)) * deviation
-    return Estimate(area, max(0.0, area - half), min(1.0, area + half), m + n, "DeLong")
+    if area in (0.0, 1.0):
+        # No misplaced pair: the bound of that many successes in the smaller class.
+        edge = (1 - confidence) ** (1 / min(m, n))
+        low, high = (edge, 1.0) if area == 1.0 else (0.0, 1 - edge)
+        return Estimate(area, low, high, m + n, "DeLong")
+    # On the logit scale, where the distribution is nearer to normal (Pepe 2003, section 5.2).
+    deviation = math.sqrt(va.var(ddof=1) / m + vb.var(ddof=1) / n) / (area * (1 - area))
+    half, centre = float(ndtri(confidence)) * deviation, math.log(area / (1 - area))
+    low, high = (1 / (1 + math.exp(-(centre + sign * half))) for sign in (-1, 1))
+    return Estimate(area, low, high, m + n, "DeLong")
 
 
 def count(k: int, n: int) -> Estimate:

@@ -126,7 +126,8 @@ def test_units_without_a_scale_are_refused(tmp_path: Path) -> None:
     bad = tmp_path / "units.yaml"
     bad.write_text(
         "medaudit: 1\npolicy: {id: x}\nthreats: {t: {access: scores, norm: linf, eps: 0.05 mV}}\n"
-        "checks:\n  - {id: a, rule: square-noise, threat: t}\n"
+        "checks:\n  - {id: a, rule: square-noise, threat: t, "
+        "require: {metric: robust_accuracy, at_least: 50%}}\n"
     )
     answer = medaudit(
         "scan",

@@ -206,7 +206,6 @@ def test_wrong_values(path: Place, wrong: Any, tmp_path: Path) -> None:
         placed(error, tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: a threat of no size loads, and its check passes")
 @pytest.mark.parametrize("eps", ["0 sd", "-0.3 sd", 0, -1, "-0.05 mV"])
 @pytest.mark.parametrize("norm", ["linf", "l2", "l0"])
 def test_threats_have_a_size(eps: Any, norm: str, tmp_path: Path) -> None:
@@ -216,7 +215,6 @@ def test_threats_have_a_size(eps: Any, norm: str, tmp_path: Path) -> None:
     assert problems(data, tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="BUG: l0 with less than one feature loads, and passes")
 @pytest.mark.parametrize("eps", ["0.3 sd", 0.5, "2.5 features", "0.05 mV"])
 def test_l0_threats_count_numbers(eps: Any, tmp_path: Path) -> None:
     """Half a feature cannot change: no attack could ever succeed, and the check would pass."""
