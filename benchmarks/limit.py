@@ -62,9 +62,7 @@ def attacks(part: Part, goal: Goal, output: Output) -> dict[str, tuple[Attack, R
     }
 
 
-def lane_maker(
-    x: np.ndarray, area: Region, answers: np.ndarray, label: np.ndarray
-) -> Callable[[list[int]], Lanes]:
+def lane_maker(x: np.ndarray, area: Region, answers: np.ndarray, label: np.ndarray) -> Callable[[list[int]], Lanes]:
     def make(samples: list[int]) -> Lanes:
         own = x[samples]
         reach = 0.02 if area.norm == "linf" else 3.0
@@ -82,9 +80,7 @@ def bare(model: Model, x: np.ndarray, shape: tuple[int, ...], seconds: float) ->
     best = np.inf
     name = model.facts.inputs[0].name
     for block in BLOCKS:
-        feeds = {
-            name: np.ascontiguousarray(np.resize(x, (block, x.shape[1])).reshape(block, *shape))
-        }
+        feeds = {name: np.ascontiguousarray(np.resize(x, (block, x.shape[1])).reshape(block, *shape))}
         until = time.perf_counter() + seconds
         while time.perf_counter() < until:
             start, n = time.perf_counter(), max(1, 64 // block)
@@ -131,9 +127,7 @@ def measure(
             base = bare(model, x, row, seconds / 20)
             make = lane_maker(x, area, answers, label)
             start = time.perf_counter()
-            done = run_inline(
-                [("bench", attack, budget, make, list(range(LANES)))], pipeline.answer, block
-            )
+            done = run_inline([("bench", attack, budget, make, list(range(LANES)))], pipeline.answer, block)
             wall = time.perf_counter() - start
             base = min(base, bare(model, x, row, seconds / 20))
             ratios.append(wall / (sum(f.rows for f in done) * base))

@@ -66,9 +66,7 @@ def lstm(path: Path) -> tuple[int, ...]:
         g.node("Transpose", last, perm=[1, 0, 2]),
         g.constant(np.array([-1, 96], dtype=np.int64)),
     )
-    g.save(
-        path, (48, 76), g.node("Gemm", flat, g.weight(2, 96), g.weight(2, scale=0.1), transB=1), 2
-    )
+    g.save(path, (48, 76), g.node("Gemm", flat, g.weight(2, 96), g.weight(2, scale=0.1), transB=1), 2)
     return (48, 76)
 
 
@@ -78,13 +76,9 @@ def small_cnn(path: Path) -> tuple[int, ...]:
     h = "x"
     for i, (a, b) in enumerate([(1, 24), (24, 56), (56, 56)]):
         stride = [4, 4] if i == 0 else [2, 2]
-        h = g.node(
-            "Relu", g.node("Conv", h, g.weight(b, a, 3, 3), strides=stride, pads=[1, 1, 1, 1])
-        )
+        h = g.node("Relu", g.node("Conv", h, g.weight(b, a, 3, 3), strides=stride, pads=[1, 1, 1, 1]))
     h = g.node("Flatten", h)
-    g.save(
-        path, (1, 64, 64), g.node("Gemm", h, g.weight(2, 896), g.weight(2, scale=0.1), transB=1), 2
-    )
+    g.save(path, (1, 64, 64), g.node("Gemm", h, g.weight(2, 896), g.weight(2, scale=0.1), transB=1), 2)
     return (1, 64, 64)
 
 
@@ -94,9 +88,7 @@ def ecg_cnn(path: Path) -> tuple[int, ...]:
     h = g.node("Transpose", "x", perm=[0, 2, 1])
     h = g.node("Relu", g.node("Conv", h, g.weight(16, 1, 15), strides=[2], pads=[7, 7]))
     for a, b in [(16, 16), (16, 16), (16, 32), (32, 32)]:
-        h = g.node(
-            "Relu", g.node("Conv", h, g.weight(b, a, 9), strides=[2 if a != b else 1], pads=[4, 4])
-        )
+        h = g.node("Relu", g.node("Conv", h, g.weight(b, a, 9), strides=[2 if a != b else 1], pads=[4, 4]))
     h = g.node("Flatten", g.node("GlobalAveragePool", h))
     g.save(path, (9000, 1), g.node("Gemm", h, g.weight(4, 32), g.weight(4, scale=0.1), transB=1), 4)
     return (9000, 1)
@@ -107,9 +99,7 @@ def image_cnn(path: Path) -> tuple[int, ...]:
     g = Graph(5)
     h = "x"
     for a, b, s in [(1, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1)]:
-        h = g.node(
-            "Relu", g.node("Conv", h, g.weight(b, a, 3, 3), strides=[s, s], pads=[1, 1, 1, 1])
-        )
+        h = g.node("Relu", g.node("Conv", h, g.weight(b, a, 3, 3), strides=[s, s], pads=[1, 1, 1, 1]))
     h = g.node("Flatten", g.node("GlobalAveragePool", h))
     g.save(
         path,

@@ -134,9 +134,7 @@ class Victim:
         self.interface = dataclasses.replace(
             face,
             inputs=(dataclasses.replace(face.inputs[0], name=first),),
-            output=dataclasses.replace(
-                face.output, tensors=(self.model.outputs[0],), meaning=spec.meaning
-            ),
+            output=dataclasses.replace(face.output, tensors=(self.model.outputs[0],), meaning=spec.meaning),
         )
         self.block = block_size(4 * self.interface.size, Batching("free"), "cpu")
         count = max(4, round(samples * spec.share))
@@ -310,9 +308,7 @@ def art_hopskipjump(victim: Victim, budget: float, start: str, watch: bool) -> n
     from art.estimators.classification import BlackBoxClassifier
 
     spec = victim.spec
-    model = BlackBoxClassifier(
-        victim.answer, spec.row, victim.classes, clip_values=(spec.lo, spec.hi)
-    )
+    model = BlackBoxClassifier(victim.answer, spec.row, victim.classes, clip_values=(spec.lo, spec.hi))
     steps = art_iterations(victim.x.shape[1], budget, start)
     attack = HopSkipJump(model, batch_size=BATCH, norm=2, max_iter=steps, verbose=False)
     x = victim.x.reshape(-1, *spec.row)

@@ -24,9 +24,7 @@ from medaudit.engine.pool import Worker
 
 HERE = Path(__file__).resolve().parent.parent
 # The workers are other processes that import this file again: the first one names the count.
-COUNT = Path(
-    os.environ.setdefault("ROW_COUNT", str(Path(tempfile.gettempdir()) / f"rows-{os.getpid()}"))
-)
+COUNT = Path(os.environ.setdefault("ROW_COUNT", str(Path(tempfile.gettempdir()) / f"rows-{os.getpid()}")))
 
 
 class Counter:
@@ -90,9 +88,7 @@ def main() -> None:
                     assert most <= budget, (check.id, most)
                     assert sum(case.rows for case in check.cases) == check.queries.rows
                 searched = sum(c.queries.rows for c in attacks)
-                ledger = (
-                    searched + report.cost.padding + sum(c.queries.verification for c in attacks)
-                )
+                ledger = searched + report.cost.padding + sum(c.queries.verification for c in attacks)
                 block = report.block
                 for check in report.checks:
                     # Clean pass and protocol checks ask whole blocks of their rows, and rows alone.
@@ -105,9 +101,7 @@ def main() -> None:
                 assert counted == ledger, (counted, ledger)
                 assert report.cost.rows == searched
     COUNT.unlink()
-    print(
-        "the ledger equals the wrapper's count for every rule; budgets of 1, 2 and 7 were never exceeded"
-    )
+    print("the ledger equals the wrapper's count for every rule; budgets of 1, 2 and 7 were never exceeded")
 
 
 def own_rows(rule: str, rows: int, block: int) -> int:

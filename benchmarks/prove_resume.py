@@ -101,9 +101,7 @@ def main() -> None:
             before = journalled(folder)
             kills += 1
             between += 0 < done < total
-            status = subprocess.run(
-                command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-            )
+            status = subprocess.run(command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
             report = json.loads((folder / "report.json").read_text())
             after = journalled(folder)
             fresh = sum(rows for lane, rows in after.items() if lane not in before)
@@ -118,9 +116,7 @@ def main() -> None:
             assert same, folder
             assert kept, folder
             assert asked == fresh, folder
-        print(
-            f"{kills} kills, {between} of them between the first and the last journalled case: all equal"
-        )
+        print(f"{kills} kills, {between} of them between the first and the last journalled case: all equal")
 
 
 if __name__ == "__main__":

@@ -62,9 +62,7 @@ class Problem:
 
     def attack(self, stop: str = "") -> Attack:
         """Compose search, oracle and region."""
-        return compose(
-            self.search, self.oracle, self.region, stop=stop or self.stop, smallest=self.smallest
-        )
+        return compose(self.search, self.oracle, self.region, stop=stop or self.stop, smallest=self.smallest)
 
     def make_lanes(self, samples: list[int]) -> Lanes:
         """Lanes of some samples; their arrays cannot be written to."""
@@ -91,9 +89,7 @@ def interface(domain: str = "sequence") -> Interface:
     else:
         across, along = ("lead", "time") if domain == "signal" else ("variable", "hour")
         order = ("batch", across, along)
-        channels = tuple(
-            dataclasses.replace(number, name=f"{across} {i}", sd=0.5 + 0.5 * i) for i in range(3)
-        )
+        channels = tuple(dataclasses.replace(number, name=f"{across} {i}", sd=0.5 + 0.5 * i) for i in range(3))
         first = Input("series", "float32", domain, order, (3, 4), order, channels=channels)
     axes = ("batch", "feature")
     table = (
@@ -152,9 +148,7 @@ def output_of(kind: str) -> Output:
     if kind == "multiclass":
         return Output("multiclass", ("y",), "logits", three, disease=three[1:])
     if kind == "binary":
-        return Output(
-            "binary", ("y",), "logits", ("no", "yes"), thresholds=(0.2,), disease=("yes",)
-        )
+        return Output("binary", ("y",), "logits", ("no", "yes"), thresholds=(0.2,), disease=("yes",))
     if kind == "multilabel":
         four = ("edema", "nodule", "effusion", "fracture")
         return Output("multilabel", ("y",), "probabilities", four, thresholds=(0.5, 0.4, 0.6, 0.5))
@@ -198,9 +192,7 @@ def search_of(name: str, donors: Array, kinds: Array) -> Search:
     return nes.search() if name == "nes" else sparse.search()
 
 
-def build(
-    name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal | None = None
-) -> Problem:
+def build(name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal | None = None) -> Problem:
     """One problem over all samples."""
     face, model, output = interface(domain), model_of(kind), output_of(kind)
     threat = threats.Threat("scores", norm, parse(EPS[norm]))

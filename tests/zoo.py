@@ -123,9 +123,7 @@ class Net:
         self.consts.append(numpy_helper.from_array(np.asarray(value, dtype), name))
         return name
 
-    def ops(
-        self, kind: str, inputs: Sequence[str], outs: Sequence[str], domain: str = "", **attrs: Any
-    ) -> None:
+    def ops(self, kind: str, inputs: Sequence[str], outs: Sequence[str], domain: str = "", **attrs: Any) -> None:
         """Add a node whose outputs are named by the caller."""
         if domain == ML:
             self.domains[ML] = ML_OPSET
@@ -144,9 +142,7 @@ class Net:
         graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, self.consts)
         wanted = list(self.domains.items()) if opsets is None else opsets
         imports = [helper.make_opsetid(domain, version) for domain, version in wanted]
-        return helper.make_model(
-            graph, ir_version=IR_VERSION, opset_imports=imports, producer_name="zoo"
-        )
+        return helper.make_model(graph, ir_version=IR_VERSION, opset_imports=imports, producer_name="zoo")
 
 
 # ---------------------------------------------------------------------------------------- data
@@ -236,9 +232,7 @@ def mislabel(rng: np.random.Generator, y: Array, flips: int, classes: int) -> Ar
     return noisy.reshape(y.shape)
 
 
-def labelled(
-    rng: np.random.Generator, pool: Array, y: Array, distance: Array, flips: int, classes: int
-) -> Rows:
+def labelled(rng: np.random.Generator, pool: Array, y: Array, distance: Array, flips: int, classes: int) -> Rows:
     """Pick rows of a pool by distance and mislabel some of them."""
     scored, ref = choose(rng, distance)
     noisy = mislabel(rng, y[scored], flips, classes)
@@ -253,9 +247,7 @@ def linear_rows(rng: np.random.Generator, pool: Array, lin: Linear, flips: int) 
     return labelled(rng, pool, lin.decide(pool), distance, flips, max(2, len(lin.bias)))
 
 
-def finish(
-    folder: Path, model: onnx.ModelProto, arrays: Mapping[str, Array], **expect: object
-) -> Built:
+def finish(folder: Path, model: onnx.ModelProto, arrays: Mapping[str, Array], **expect: object) -> Built:
     """Write model and data and return what was built."""
     folder.mkdir(parents=True, exist_ok=True)
     built = Built(folder / "model.onnx", folder / "data.npz", expect)
@@ -340,9 +332,7 @@ def labels_of(k: int, strings: Sequence[str] = (), ints: str = "ints") -> dict[s
     return {f"classlabels_{ints}": list(range(k))}
 
 
-def classifier(
-    net: Net, x: str, lin: Linear, post: str, outs: Sequence[str], strings: Sequence[str] = ()
-) -> None:
+def classifier(net: Net, x: str, lin: Linear, post: str, outs: Sequence[str], strings: Sequence[str] = ()) -> None:
     """Add the LinearClassifier that scikit-learn exports are made of: label and scores."""
     net.ops(
         "LinearClassifier",
@@ -415,9 +405,7 @@ def linear_binary_logits(folder: Path) -> Built:
     return finish_table(folder, net.model(), lin, rows, output="logits")
 
 
-def single_score(
-    folder: Path, seed: int, head: Callable[[Net, str], list[Dim]], threshold: float, cut: float
-) -> Built:
+def single_score(folder: Path, seed: int, head: Callable[[Net, str], list[Dim]], threshold: float, cut: float) -> Built:
     """Write a specimen with one score per row: `head` makes output "risk", gives its shape."""
     lin, rows = table_case(seed, 1, 10)
     shown = lin.moved(cut)
@@ -948,9 +936,7 @@ def signal_channels_last(folder: Path) -> Built:
 def signal_channels_first(folder: Path) -> Built:
     """Three-lead trace as PyTorch takes it, [n, 3, 80]; three logits."""
     trace, change = beats(80)
-    scene = Scene(
-        np.stack([trace, 1.3 * trace, -0.5 * trace]), np.eye(3)[..., None] * change, 0.15, 0.02, 0
-    )
+    scene = Scene(np.stack([trace, 1.3 * trace, -0.5 * trace]), np.eye(3)[..., None] * change, 0.15, 0.02, 0)
     lin, rows = scene.case(27)
     net = Net("ecg3")
     x = net.input("leads", [BATCH, 3, 80])
@@ -1169,9 +1155,7 @@ def draw_recurrent(rng: np.random.Generator, kind: str) -> Recurrent:
     return Recurrent(cell, linear(weights, -weights @ rest))
 
 
-def recurrent(
-    folder: Path, seed: int, kind: str, batch: Dim, stuck: bool, **notes: object
-) -> Built:
+def recurrent(folder: Path, seed: int, kind: str, batch: Dim, stuck: bool, **notes: object) -> Built:
     """Write a recurrent specimen; `stuck` bakes zero states of batch 1 into the graph."""
     rng = np.random.default_rng(seed)
     net, model = Net(kind.lower()), draw_recurrent(rng, kind)
@@ -1225,9 +1209,7 @@ def lesions(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
     return (masks * bright + noise).astype(np.float32)[:, None], masks
 
 
-def segmentation(
-    folder: Path, seed: int, head: Callable[[Net, str], list[Dim]], **facts: object
-) -> Built:
+def segmentation(folder: Path, seed: int, head: Callable[[Net, str], list[Dim]], **facts: object) -> Built:
     """Write a specimen that finds a disc: one smoothed map, cut at 0.45."""
     rng = np.random.default_rng(seed)
     (x, y), (ref_x, ref_y) = lesions(rng, N_SCORED), lesions(rng, N_REF)

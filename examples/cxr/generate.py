@@ -35,8 +35,12 @@ def step(value: np.ndarray, soft: float) -> np.ndarray:
 
 
 def ellipse(
-    xx: np.ndarray, yy: np.ndarray, centre: tuple[float, float], radius: tuple[float, float],
-    tilt: float = 0.0, soft: float = 0.08,
+    xx: np.ndarray,
+    yy: np.ndarray,
+    centre: tuple[float, float],
+    radius: tuple[float, float],
+    tilt: float = 0.0,
+    soft: float = 0.08,
 ) -> np.ndarray:
     """Soft ellipse in the frame [-1, 1] x [-1, 1]; tilt in radians."""
     u, v = xx - centre[0], yy - centre[1]
@@ -89,7 +93,10 @@ def bones(rng: np.random.Generator, xx: np.ndarray, yy: np.ndarray) -> np.ndarra
 
 
 def opacity(
-    rng: np.random.Generator, xx: np.ndarray, yy: np.ndarray, air: np.ndarray,
+    rng: np.random.Generator,
+    xx: np.ndarray,
+    yy: np.ndarray,
+    air: np.ndarray,
     boxes: list[tuple[float, float, float, float]],
 ) -> np.ndarray:
     """Fluid in the airspace: one to three textured Gaussian blobs in one lung, at times in both."""

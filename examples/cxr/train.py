@@ -82,8 +82,13 @@ def train(x: np.ndarray, y: np.ndarray) -> ChestNet:
 def export(net: ChestNet, path: Path) -> None:
     """Write the network as ONNX, opset 17, IR version 8."""
     torch.onnx.export(
-        net, (torch.zeros(2, 1, SIZE, SIZE),), str(path), dynamo=False, opset_version=17,
-        input_names=["image"], output_names=["logits"],
+        net,
+        (torch.zeros(2, 1, SIZE, SIZE),),
+        str(path),
+        dynamo=False,
+        opset_version=17,
+        input_names=["image"],
+        output_names=["logits"],
         dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
     )
     model = onnx.load(str(path))

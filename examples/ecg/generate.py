@@ -77,9 +77,7 @@ def draw_patient(rng: np.random.Generator) -> Patient:
     return Patient(height, offset, width, float(gain), rate, float(rng.uniform(0.18, 0.33)))
 
 
-def tachogram(
-    rng: np.random.Generator, mean_s: float, sd_s: float, lf_hf: float, breath_hz: float
-) -> np.ndarray:
+def tachogram(rng: np.random.Generator, mean_s: float, sd_s: float, lf_hf: float, breath_hz: float) -> np.ndarray:
     """RR intervals in s on a 4 Hz grid of 64 s, with the two-Gaussian spectrum of the paper."""
     n, fs = 256, 4.0
     freq = np.fft.rfftfreq(n, 1.0 / fs)
@@ -92,9 +90,7 @@ def tachogram(
     return mean_s + sd_s * wave / wave.std()
 
 
-def sinus_times(
-    rng: np.random.Generator, patient: Patient, rate: float, sd_share: float
-) -> np.ndarray:
+def sinus_times(rng: np.random.Generator, patient: Patient, rate: float, sd_share: float) -> np.ndarray:
     """R times in s of a sinus rhythm; `sd_share` is the SD of RR as a share of its mean."""
     mean = 60.0 / rate
     rr = tachogram(rng, mean, sd_share * mean, rng.uniform(0.4, 1.5), patient.breath_hz)
@@ -175,8 +171,7 @@ def beats_fibrillation(rng: np.random.Generator, patient: Patient) -> Beats:
 
 def beats_other(rng: np.random.Generator, patient: Patient) -> Beats:
     """One of: ventricular or atrial extrasystoles, slow, fast, Wenckebach block, long PR."""
-    kind = rng.choice(["pvc", "pac", "slow", "fast", "wenckebach", "long_pr"],
-                      p=[0.27, 0.23, 0.13, 0.14, 0.14, 0.09])
+    kind = rng.choice(["pvc", "pac", "slow", "fast", "wenckebach", "long_pr"], p=[0.27, 0.23, 0.13, 0.14, 0.14, 0.09])
     rate, sd = patient.rate, rng.uniform(0.015, 0.06)
     if kind == "slow":
         rate = rng.uniform(36.0, 52.0)
@@ -289,9 +284,7 @@ def make_record(rng: np.random.Generator, patient: Patient, label: int) -> np.nd
     return wave.astype(np.float32)[:, None]
 
 
-def make_set(
-    seed: int, n_records: int, share_double: float = 0.0
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def make_set(seed: int, n_records: int, share_double: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw records: x [n, 9000, 1] mV, y [n] class index, group [n] running number of the patient.
 
     `share_double` of the patients give two records, mostly (70 %) of the same class.

@@ -95,8 +95,13 @@ def export(net: RhythmNet, path: Path) -> None:
     """Write the network with its softmax as ONNX, opset 17, IR version 8."""
     net.softmax = True
     torch.onnx.export(
-        net, (torch.zeros(2, N_SAMPLES, 1),), str(path), dynamo=False, opset_version=17,
-        input_names=["ecg"], output_names=["probabilities"],
+        net,
+        (torch.zeros(2, N_SAMPLES, 1),),
+        str(path),
+        dynamo=False,
+        opset_version=17,
+        input_names=["ecg"],
+        output_names=["probabilities"],
         dynamic_axes={"ecg": {0: "batch"}, "probabilities": {0: "batch"}},
     )
     model = onnx.load(str(path))

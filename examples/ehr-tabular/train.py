@@ -40,8 +40,11 @@ def split() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[str], 
     """Scored x, y; training x, y; feature names; class names.  Stratified, fixed seed."""
     bunch = load_breast_cancer()
     ref_x, x, ref_y, y = train_test_split(
-        bunch.data.astype(np.float32), bunch.target.astype(np.int64),
-        test_size=SCORED, random_state=2, stratify=bunch.target,
+        bunch.data.astype(np.float32),
+        bunch.target.astype(np.int64),
+        test_size=SCORED,
+        random_state=2,
+        stratify=bunch.target,
     )
     return x, y, ref_x, ref_y, list(bunch.feature_names), list(bunch.target_names)
 
@@ -55,7 +58,9 @@ def train(x: np.ndarray, y: np.ndarray) -> Pipeline:
 def export(pipe: Pipeline, n_features: int, path: Path) -> None:
     """Write the pipeline as ONNX, opset at most 17 (ml at most 3), IR version 8."""
     model = convert_sklearn(
-        pipe, name="breast_cancer", initial_types=[("X", FloatTensorType([None, n_features]))],
+        pipe,
+        name="breast_cancer",
+        initial_types=[("X", FloatTensorType([None, n_features]))],
         target_opset={"": 17, "ai.onnx.ml": 3},
     )
     model.ir_version = 8

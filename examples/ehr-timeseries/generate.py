@@ -153,8 +153,7 @@ def to_units(rng: np.random.Generator, z: np.ndarray) -> np.ndarray:
     k = COLUMN["Fraction inspired oxygen"]  # room air for many
     value[:, :, k] = 0.21 + 0.04 * np.exp(1.2 * z[:, :, k])
     value[:, :, COLUMN["Capillary refill rate"]] = z[:, :, COLUMN["Capillary refill rate"]] > 1.28
-    names = [f"Glascow coma scale {part}" for part in
-             ("eye opening", "motor response", "verbal response")]
+    names = [f"Glascow coma scale {part}" for part in ("eye opening", "motor response", "verbal response")]
     bodies = ((3.7, 1.4), (6.0, 2.0), (3.5, 2.4))  # centre and spread before the ceiling
     awake = z[:, :, COLUMN["Glascow coma scale total"]]  # shared by the three items
     for name, (centre, sd) in zip(names, bodies, strict=True):

@@ -39,9 +39,7 @@ class MortalityNet(nn.Module):
         width = len(VARIABLES)
         self.register_buffer("mean", torch.tensor(MEAN, dtype=torch.float32))
         self.register_buffer("scale", torch.tensor(1.0 / SD, dtype=torch.float32))
-        self.body = nn.Sequential(
-            nn.Conv1d(2 * width, 40, 5, 2, 2), nn.ReLU(), nn.Conv1d(40, 40, 5, 2, 2), nn.ReLU()
-        )
+        self.body = nn.Sequential(nn.Conv1d(2 * width, 40, 5, 2, 2), nn.ReLU(), nn.Conv1d(40, 40, 5, 2, 2), nn.ReLU())
         self.head = nn.Sequential(nn.Linear(80, 24), nn.ReLU(), nn.Linear(24, 1))
 
     def logit(self, values: torch.Tensor) -> torch.Tensor:
@@ -85,8 +83,13 @@ def train(x: np.ndarray, y: np.ndarray) -> MortalityNet:
 def export(net: MortalityNet, path: Path) -> None:
     """Write the network with its sigmoid as ONNX, opset 17, IR version 8."""
     torch.onnx.export(
-        net, (torch.zeros(2, HOURS, len(VARIABLES)),), str(path), dynamo=False, opset_version=17,
-        input_names=["values"], output_names=["risk"],
+        net,
+        (torch.zeros(2, HOURS, len(VARIABLES)),),
+        str(path),
+        dynamo=False,
+        opset_version=17,
+        input_names=["values"],
+        output_names=["risk"],
         dynamic_axes={"values": {0: "batch"}, "risk": {0: "batch"}},
     )
     model = onnx.load(str(path))

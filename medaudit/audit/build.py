@@ -45,13 +45,9 @@ def build_report(
     confidence = plan.policy.defaults.confidence
     output = plan.found.interface.output
     measured = verdicts.baseline(output, plan.data, plan.clean.answers, confidence)
-    records = {
-        c.spec.id: {s: r for s, (r, _) in journal.cases(c.spec.id).items()} for c in plan.checks
-    }
+    records = {c.spec.id: {s: r for s, (r, _) in journal.cases(c.spec.id).items()} for c in plan.checks}
     flags = run_flags(plan, measured)
-    beaten = verdicts.compare_attacks(
-        [(c, records[c.spec.id]) for c in plan.checks if records[c.spec.id]]
-    )
+    beaten = verdicts.compare_attacks([(c, records[c.spec.id]) for c in plan.checks if records[c.spec.id]])
     checks = []
     for check in plan.checks:
         judged = _judge(plan, check, measured, records, confidence)
@@ -61,11 +57,7 @@ def build_report(
                 judged.flags.append("saturated-scores")
             judged = verdicts.weaken(judged, [f for f in flags if f in ("noisy-model", "gate")])
         checks.append(_check(plan, check, judged, records[check.spec.id], journal, folder))
-    counted = [
-        c.verdict
-        for c in checks
-        if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")
-    ]
+    counted = [c.verdict for c in checks if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")]
     verdict, code = verdicts.overall(counted)
     report = results.Report(
         tool={"name": "medaudit", "version": medaudit.__version__},
@@ -118,12 +110,8 @@ def run_flags(plan: Plan, measured: dict[str, bounds.Estimate]) -> list[str]:
     failed_gate = verdicts.gate(output, measured, plan.data)
     for check in plan.checks:
         if check.rule.kind == "baseline" and not check.deselected:
-            verdict, _, _ = verdicts.judge(
-                measured, check.section.require, plan.policy.defaults.confidence, None, ""
-            )
-            failed_gate = failed_gate or (
-                "below the policy's requirement" if verdict == "fail" else ""
-            )
+            verdict, _, _ = verdicts.judge(measured, check.section.require, plan.policy.defaults.confidence, None, "")
+            failed_gate = failed_gate or ("below the policy's requirement" if verdict == "fail" else "")
     if failed_gate:
         flags.append("gate")
     if any(any(s["changed"]) for c, s in plan.stages.items() if _kind(plan, c) == "repeatability"):
@@ -171,9 +159,10 @@ def _judge(
             "changed_answers": bounds.count(sum(stage["changed"]), n),
             "changed_decisions": bounds.count(sum(stage["decision"]), n),
         }
-    verdict, reason, required = verdicts.judge(
-        estimates, check.section.require, confidence, None, ""
-    )
+    verdict, reason, required = verdicts.judge(estimates, check.section.require, confidence, None, "")
+    faults = [str(r["fault"]) for rs in records.values() for r in rs.values() if r.get("fault")]
+    if kind == "finite-answers" and faults:
+        verdict, reason = "fail", f"the model gave no answer in {len(faults)} cases: {faults[0]}"
     if kind == "baseline":
         why = verdicts.gate(plan.found.interface.output, measured, plan.data)
         if why:
@@ -256,11 +245,7 @@ def proves(confidence: float, check: Resolved, plan: Plan) -> str:
         k = bounds.pass_from(n, op, threshold, confidence)
         edge = "from" if op == "at_least" else "up to"
         what = "unbroken" if require.metric == "robust_accuracy" else "broken"
-        text += (
-            f"; passes {edge} {k} patients {what}"
-            if k is not None
-            else "; too few patients to pass"
-        )
+        text += f"; passes {edge} {k} patients {what}" if k is not None else "; too few patients to pass"
     return text
 
 
@@ -277,9 +262,7 @@ def _threat(plan: Plan, check: Resolved) -> results.Threat | None:
         unit=threat.eps.unit or ("features" if threat.norm == "l0" else ""),
         goal=f"{goal.what} {printable(goal.name)}".strip() + amount,
         text=threats.describe(threat),
-        rationale=printable(plan.policy.threats[name].rationale, 1000)
-        if name in plan.policy.threats
-        else "",
+        rationale=printable(plan.policy.threats[name].rationale, 1000) if name in plan.policy.threats else "",
     )
 
 
@@ -295,9 +278,7 @@ def group_name(plan: Plan, sample: int) -> str:
     name = plan.data.groups[sample]
     if plan.options.include_samples:
         return printable(name, 80)
-    return hashlib.sha256(
-        f"{plan.data.sha256}\x1f{plan.seed}\x1fgroup\x1f{name}".encode()
-    ).hexdigest()[:12]
+    return hashlib.sha256(f"{plan.data.sha256}\x1f{plan.seed}\x1fgroup\x1f{name}".encode()).hexdigest()[:12]
 
 
 def _cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> list[results.Case]:
@@ -311,9 +292,7 @@ def _cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> list[
             else f"{check.spec.id}-{sample:05d}"
         )
         evidence = None
-        if record["size"] is not None and (
-            record["success"] or record.get("reached") or record["note"]
-        ):
+        if record["size"] is not None and (record["success"] or record.get("reached") or record["note"]):
             held: dict[str, Any] = {"delta": arrays["delta"], "sample": np.int64(sample)}
             if plan.options.include_samples:
                 if points is None:
@@ -407,11 +386,7 @@ def _model(plan: Plan) -> results.ModelFacts:
     facts, interface = plan.found.facts, plan.found.interface
 
     def tensor(t: Any) -> results.TensorFacts:
-        shape = (
-            None
-            if t.shape is None
-            else [printable(d) if isinstance(d, str) else d for d in t.shape]
-        )
+        shape = None if t.shape is None else [printable(d) if isinstance(d, str) else d for d in t.shape]
         return results.TensorFacts(name=printable(t.name), dtype=t.dtype, shape=shape)
 
     return results.ModelFacts(
@@ -460,9 +435,7 @@ def _data(plan: Plan) -> results.DataFacts:
     used = sorted({s for c in plan.checks for s in c.samples})
     limits = []
     if plan.policy.data.use.at_most:
-        limits.append(
-            f"each check attacks at most {plan.policy.data.use.at_most} patients (policy)"
-        )
+        limits.append(f"each check attacks at most {plan.policy.data.use.at_most} patients (policy)")
     if plan.options.limit:
         limits.append(f"each check attacks only the first {plan.options.limit} patients (--limit)")
     classes: dict[str, int] = {}
@@ -492,13 +465,7 @@ def _compliance(checks: list[results.Check]) -> list[results.Compliance]:
     for reference in dict.fromkeys(r for c in checks for r in c.maps_to):
         own = [c for c in checks if reference in c.maps_to]
         ran = {c.verdict for c in own}
-        state = (
-            "evidence"
-            if ran & {"pass", "fail"}
-            else "partial"
-            if "inconclusive" in ran
-            else "not-assessed"
-        )
+        state = "evidence" if ran & {"pass", "fail"} else "partial" if "inconclusive" in ran else "not-assessed"
         entry = crosswalk[reference]
         out.append(
             results.Compliance(

@@ -68,18 +68,14 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
         if len(options) == 1 or (trials and not _compare(options, y)):
             break
     if not trials:
-        raise ModelError(
-            faults[0] if faults else "no reading of the inputs could be tried", "check model.inputs"
-        )
+        raise ModelError(faults[0] if faults else "no reading of the inputs could be tried", "check model.inputs")
     best = _choose(trials)
     output = best.output
     if not output.disease and output.task in ("multiclass", "label"):
         output = dataclasses.replace(output, disease=_sick(output.classes))
     notes = [] if batching is None or not batching.reason else [batching.reason]
     if len(trials) > 1:
-        notes.append(
-            f"the reading of the inputs was chosen from {len(trials)} on {len(index)} labelled rows"
-        )
+        notes.append(f"the reading of the inputs was chosen from {len(trials)} on {len(index)} labelled rows")
     return Found(facts, Interface(best.inputs, output, tuple(notes)), batching or Batching("free"))
 
 
@@ -96,11 +92,7 @@ def _compare(options: list[tuple[Input, ...]], y: np.ndarray | None) -> bool:
     """Whether further readings are worth trying: the first is the model's own form unless scaled."""
     first = options[0]
     plain = all(i.minus == (0.0,) and i.over == (1.0,) and i.axes == i.stored_axes for i in first)
-    return (
-        not plain
-        and y is not None
-        or any(any(i.over != (1.0,) for i in option) for option in options[1:])
-    )
+    return not plain and y is not None or any(any(i.over != (1.0,) for i in option) for option in options[1:])
 
 
 def _feeds(option: tuple[Input, ...], arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -146,9 +138,7 @@ def _surer(a: Trial, b: Trial) -> bool:
 
 
 def _in_blocks(model: Model, feeds: dict[str, np.ndarray], rows: int, block: int = 32) -> list[Any]:
-    parts = [
-        model.call({k: v[s : s + block] for k, v in feeds.items()}) for s in range(0, rows, block)
-    ]
+    parts = [model.call({k: v[s : s + block] for k, v in feeds.items()}) for s in range(0, rows, block)]
     joined: list[Any] = []
     for column in zip(*parts, strict=True):
         if isinstance(column[0], list):
@@ -194,10 +184,7 @@ def _choose(trials: list[Trial]) -> Trial:
 
 
 def _words(option: tuple[Input, ...]) -> str:
-    return ", ".join(
-        f"{i.name}: {'x'.join(i.stored_axes[1:])}, (x - {i.minus[0]:g}) / {i.over[0]:g}"
-        for i in option
-    )
+    return ", ".join(f"{i.name}: {'x'.join(i.stored_axes[1:])}, (x - {i.minus[0]:g}) / {i.over[0]:g}" for i in option)
 
 
 def _sick(classes: tuple[str, ...]) -> tuple[str, ...]:

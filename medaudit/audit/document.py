@@ -34,9 +34,7 @@ def resolved_policy(plan: Plan) -> str:
 
 def as_data(policy: Policy, interface: Interface) -> dict[str, Any]:
     """A policy with the whole interface written out."""
-    data: dict[str, Any] = policy.model_dump(
-        mode="json", by_alias=True, exclude_unset=True, exclude_none=True
-    )
+    data: dict[str, Any] = policy.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     data.setdefault("defaults", {})
     data["model"] = {
         "inputs": {item.name: input_section(item) for item in interface.inputs},

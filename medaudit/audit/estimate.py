@@ -52,9 +52,7 @@ def estimate(options: Options) -> Estimate:
     worker = start_worker()
     try:
         found, spec, environment = open_run(options, policy, document, data, worker)
-        plan = prepare(
-            options, policy, document, data, found, spec, environment, worker, None, silent
-        )
+        plan = prepare(options, policy, document, data, found, spec, environment, worker, None, silent)
         model = float(worker.ask("calibrate", CALIBRATION))
     finally:
         worker.close()
@@ -70,15 +68,9 @@ def of_plan(plan: Plan, model: float, options: Options) -> Estimate:
             continue
         attack = check.rule.kind == "attack"
         rows = (
-            len(check.samples) * check.spec.budget
-            if attack
-            else int(plan.stages.get(check.spec.id, {}).get("rows", 0))
+            len(check.samples) * check.spec.budget if attack else int(plan.stages.get(check.spec.id, {}).get("rows", 0))
         )
-        says = (
-            f"not run: {check.blocked}"
-            if check.blocked
-            else proves(plan.policy.defaults.confidence, check, plan)
-        )
+        says = f"not run: {check.blocked}" if check.blocked else proves(plan.policy.defaults.confidence, check, plan)
         budget = check.spec.budget if attack else 0
         lines.append(
             Line(
@@ -94,9 +86,7 @@ def of_plan(plan: Plan, model: float, options: Options) -> Estimate:
     total = sum(line.rows for line in lines)
     notes = ["lanes that succeed early end early, so most scans take less; see `goal.stop`"]
     if plan.found.batching.kind == "fixed":
-        notes.append(
-            f"the model takes {plan.found.batching.size} rows a call: {plan.found.batching.reason}"
-        )
+        notes.append(f"the model takes {plan.found.batching.size} rows a call: {plan.found.batching.reason}")
     return Estimate(
         lines,
         total,

@@ -16,9 +16,7 @@ from medaudit.domain.quantity import Quantity, convert, known
 from medaudit.model.facts import Facts, Tensor
 
 LONG = 100  # steps from which a series counts as a signal
-FIXED_NAMES = re.compile(
-    r"^(age|sex|gender|height|race|ethnicity|birth\w*|icutype|icu_type)\b", re.I
-)
+FIXED_NAMES = re.compile(r"^(age|sex|gender|height|race|ethnicity|birth\w*|icutype|icu_type)\b", re.I)
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
@@ -41,23 +39,15 @@ def match(facts: Facts, data: Dataset) -> dict[str, str]:
     return {n: n for n in names}
 
 
-def candidates(
-    facts: Facts, data: Dataset, sections: dict[str, Any], hint: str
-) -> Iterator[tuple[Input, ...]]:
+def candidates(facts: Facts, data: Dataset, sections: dict[str, Any], hint: str) -> Iterator[tuple[Input, ...]]:
     """Every reading of all inputs that fits shapes and what the policy says, likeliest first."""
     keys = match(facts, data)
     unknown = [n for n in sections if n not in keys]
     if unknown:
-        raise DataError(
-            f"the policy describes input {unknown[0]!r}, but the model has: {', '.join(keys)}"
-        )
+        raise DataError(f"the policy describes input {unknown[0]!r}, but the model has: {', '.join(keys)}")
     per_input = []
     for place, tensor in enumerate(facts.inputs):
-        options = list(
-            _readings(
-                tensor, data, keys[tensor.name], place, len(keys), sections.get(tensor.name), hint
-            )
-        )
+        options = list(_readings(tensor, data, keys[tensor.name], place, len(keys), sections.get(tensor.name), hint))
         if not options:
             stored = data.x[keys[tensor.name]].shape
             raise DataError(
@@ -69,11 +59,7 @@ def candidates(
 
 
 def _shape(tensor: Tensor) -> str:
-    return (
-        "unknown"
-        if tensor.shape is None
-        else "[" + ", ".join(str(d or "?") for d in tensor.shape) + "]"
-    )
+    return "unknown" if tensor.shape is None else "[" + ", ".join(str(d or "?") for d in tensor.shape) + "]"
 
 
 def _readings(
@@ -82,9 +68,7 @@ def _readings(
     stored = data.x[key]
     names = data.names.get(key, ())
     hint = (section.domain if section and section.domain else None) or hint
-    for domain, axes, stored_axes in _layouts(
-        tensor, stored.shape, names, stored.dtype, hint, count
-    ):
+    for domain, axes, stored_axes in _layouts(tensor, stored.shape, names, stored.dtype, hint, count):
         if section and section.axes and tuple(section.axes) != axes:
             continue
         if section and section.stored_axes and tuple(section.stored_axes) != stored_axes:
@@ -207,20 +191,14 @@ def _stored_orders(
             continue
         if len(names) > 1 and domain != "image" and sizes.get(channel, 1) != len(names):
             continue
-        if (
-            domain == "image"
-            and sizes.get("channel", 1) not in (1, 2, 3, 4)
-            and max(stored[1:]) > 4
-        ):
+        if domain == "image" and sizes.get("channel", 1) not in (1, 2, 3, 4) and max(stored[1:]) > 4:
             continue
         if domain == "signal" and len(names) <= 1 and sizes.get("lead", 1) > sizes.get("time", 1):
             continue
         yield option
 
 
-def _scalings(
-    item: Input, stored: np.ndarray, section: Any
-) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+def _scalings(item: Input, stored: np.ndarray, section: Any) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
     """Known contracts between stored values and the graph's: the policy's, or those worth trying."""
     plain = ((0.0,), (1.0,))
     if section is not None and section.scale is not None:
@@ -256,9 +234,7 @@ def _number(quantity: Quantity, item: Input) -> float:
     return convert(quantity, item.channels[0].unit)
 
 
-def with_channels(
-    item: Input, data: Dataset, key: str, place: int, count: int, section: Any
-) -> Input:
+def with_channels(item: Input, data: Dataset, key: str, place: int, count: int, section: Any) -> Input:
     """Names, units, ranges, kinds and spreads of the channels; the policy's words win."""
     n = _channel_count(item)
     values = _by_channel(item, data.x[key], data, n)
@@ -270,26 +246,19 @@ def with_channels(
         ("hi", data.hi),
     ):
         if key in table and len(table[key]) not in (1, n) and len(table[key]) != count:
-            raise DataError(
-                f"{word} has {len(table[key])} entries, but input {item.name!r} has {n} channels"
-            )
+            raise DataError(f"{word} has {len(table[key])} entries, but input {item.name!r} has {n} channels")
     channels = []
     for i in range(n):
         given = {
-            "name": _pick(data.names, key, i, n, place, count)
-            or (item.name if n == 1 else f"{item.name} {i}"),
+            "name": _pick(data.names, key, i, n, place, count) or (item.name if n == 1 else f"{item.name} {i}"),
             "unit": _pick(data.units, key, i, n, place, count) or "",
             "lo": _pick(data.lo, key, i, n, place, count),
             "hi": _pick(data.hi, key, i, n, place, count),
         }
         if given["lo"] is not None and given["hi"] is not None and given["lo"] > given["hi"]:
-            raise DataError(
-                f"lo {given['lo']:g} of {given['name']!r} is above its hi {given['hi']:g}"
-            )
+            raise DataError(f"lo {given['lo']:g} of {given['name']!r} is above its hi {given['hi']:g}")
         channels.append(_channel(given, item, values[i], clean[i]))
-    rate = re.search(
-        r"([0-9.]+) *Hz", " ".join((*data.names.get(key, ()), *data.units.get(key, ())))
-    )
+    rate = re.search(r"([0-9.]+) *Hz", " ".join((*data.names.get(key, ()), *data.units.get(key, ()))))
     item = _replace(item, channels=tuple(channels), rate=float(rate[1]) if rate else 0.0)
     return item if section is None else _overridden(item, section)
 
@@ -392,8 +361,6 @@ def _overridden(item: Input, section: Any) -> Input:
         over = section.scale.over[0]
         unit = section.unit or over.unit
         size = 1.0 / (convert(over, unit) if over.unit and unit else over.value)
-        channels = [
-            dataclasses.replace(c, unit=c.unit if known(c.unit) == unit else unit) for c in channels
-        ]
+        channels = [dataclasses.replace(c, unit=c.unit if known(c.unit) == unit else unit) for c in channels]
     rate = float(section.rate.value) if section.rate is not None else item.rate
     return dataclasses.replace(item, channels=tuple(channels), unit_size=size, rate=rate)

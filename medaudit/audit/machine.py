@@ -79,11 +79,7 @@ def _cuda_fault() -> str:
 
 def doctor() -> list[Finding]:
     """Every finding, the good ones too."""
-    out = [
-        Finding(
-            "ok", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
-        )
-    ]
+    out = [Finding("ok", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")]
     runtimes = installed_runtimes()
     if len(runtimes) == 1:
         name, version = next(iter(runtimes.items()))
@@ -110,15 +106,9 @@ def doctor() -> list[Finding]:
     worker = start_worker()
     try:
         providers = worker.ask("providers", None, timeout=120)
-        out.append(
-            Finding("ok", f"ONNX Runtime answers; compiled providers: {', '.join(providers)}")
-        )
+        out.append(Finding("ok", f"ONNX Runtime answers; compiled providers: {', '.join(providers)}"))
     except MedauditError as error:
-        out.append(
-            Finding(
-                "fault", f"ONNX Runtime does not start: {error.message}", "reinstall onnxruntime"
-            )
-        )
+        out.append(Finding("fault", f"ONNX Runtime does not start: {error.message}", "reinstall onnxruntime"))
     finally:
         worker.close()
     fault = _cuda_fault()
@@ -136,9 +126,7 @@ def doctor() -> list[Finding]:
     out.append(
         Finding("ok", "telemetry of ONNX Runtime is off in this process and its workers")
         if off
-        else Finding(
-            "fault", "ORT_DISABLE_TELEMETRY is not 1", "run the command `medaudit`, which sets it"
-        )
+        else Finding("fault", "ORT_DISABLE_TELEMETRY is not 1", "run the command `medaudit`, which sets it")
     )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     out.append(Finding("ok", f"{cores} processor cores for workers"))

@@ -33,9 +33,7 @@ def read_output(
     if wanted is not None:
         unknown = [n for n in wanted if n not in sample.names]
         if unknown:
-            raise ModelError(
-                f"the policy names output {unknown[0]!r}, but the model has: {', '.join(sample.names)}"
-            )
+            raise ModelError(f"the policy names output {unknown[0]!r}, but the model has: {', '.join(sample.names)}")
         places = [sample.names.index(n) for n in wanted]
         sample = Sample(list(wanted), [sample.values[i] for i in places], sample.rows)
     task = section.task if section else None
@@ -46,9 +44,7 @@ def read_output(
         or _label(sample, classes, task)
     )
     if found is None:
-        shapes = ", ".join(
-            f"{printable(n)} {_kind(v)}" for n, v in zip(sample.names, sample.values, strict=True)
-        )
+        shapes = ", ".join(f"{printable(n)} {_kind(v)}" for n, v in zip(sample.names, sample.values, strict=True))
         raise ModelError(
             f"no output could be read as a decision; outputs: {shapes}",
             "give model.output in the policy",
@@ -73,9 +69,7 @@ def _zipmap(sample: Sample, classes: tuple[str, ...], task: str | None) -> Outpu
     return None
 
 
-def _named(
-    keys: tuple[Any, ...], classes: tuple[str, ...]
-) -> tuple[tuple[Any, ...], tuple[str, ...], list[int]]:
+def _named(keys: tuple[Any, ...], classes: tuple[str, ...]) -> tuple[tuple[Any, ...], tuple[str, ...], list[int]]:
     """Graph labels in the order of the data file's classes, and the classes' names."""
     if classes and all(str(k) in classes for k in keys):
         order = sorted(range(len(keys)), key=lambda i: classes.index(str(keys[i])))
@@ -94,9 +88,7 @@ def _columns(sample: Sample, classes: tuple[str, ...], task: str | None) -> Outp
     floats = [
         (n, np.asarray(v))
         for n, v in zip(sample.names, sample.values, strict=True)
-        if not isinstance(v, list)
-        and np.asarray(v).dtype.kind == "f"
-        and np.asarray(v).size == sample.rows
+        if not isinstance(v, list) and np.asarray(v).dtype.kind == "f" and np.asarray(v).size == sample.rows
     ]
     if len(floats) < 2 or task == "label":
         return None
@@ -130,9 +122,7 @@ def _array(
         array = np.asarray(value)
         if array.dtype.kind != "f" and str(array.dtype) != "bfloat16":
             continue
-        found = _numbers(
-            name, array.astype(np.float64), sample.rows, y, classes, task, inputs, section
-        )
+        found = _numbers(name, array.astype(np.float64), sample.rows, y, classes, task, inputs, section)
         if found is not None:
             return _agree_with_label(found, array, sample)
     return None
@@ -157,34 +147,20 @@ def _numbers(
         return Output("multiclass", (name,), _meaning(array.reshape(rows, -1)), names)
     if len(tail) == 1 and labels == tail and y is not None:
         if task == "multilabel" or (task is None and set(np.unique(y)) <= {0, 1}):
-            names = (
-                classes
-                if len(classes) == tail[0]
-                else tuple(f"finding {k}" for k in range(tail[0]))
-            )
+            names = classes if len(classes) == tail[0] else tuple(f"finding {k}" for k in range(tail[0]))
             cut = 0.5 if inside else 0.0
             meaning = "probabilities" if inside else "logits"
-            return Output(
-                "multilabel", (name,), meaning, names, thresholds=(cut,) * tail[0], disease=names
-            )
+            return Output("multilabel", (name,), meaning, names, thresholds=(cut,) * tail[0], disease=names)
         if task in (None, "regression"):
             return Output("regression", (name,), "values", units=("",) * tail[0])
     if task == "multilabel" and len(tail) == 1:
         meaning, cut = ("probabilities", 0.5) if inside else ("logits", 0.0)
-        names = (
-            classes if len(classes) == tail[0] else tuple(f"finding {k}" for k in range(tail[0]))
-        )
-        return Output(
-            "multilabel", (name,), meaning, names, thresholds=(cut,) * tail[0], disease=names
-        )
+        names = classes if len(classes) == tail[0] else tuple(f"finding {k}" for k in range(tail[0]))
+        return Output("multilabel", (name,), meaning, names, thresholds=(cut,) * tail[0], disease=names)
     if tail:
         if task in (None, "reconstruction") and array.shape[1:] in fed:
             return Output("reconstruction", (name,), "values")
-        return (
-            Output("regression", (name,), "values", units=("",) * tail[0])
-            if task == "regression"
-            else None
-        )
+        return Output("regression", (name,), "values", units=("",) * tail[0]) if task == "regression" else None
     two = count <= 2 and whole and (y is None or set(np.unique(y)) <= {0, 1})
     if task == "binary" or (task is None and y is not None and two):
         names = classes if len(classes) == 2 else ("negative", "positive")
@@ -207,15 +183,9 @@ def _dense(
     """An output with many numbers per row: a reconstruction of the input, or a mask."""
     positions = None if y is None else int(np.prod(y.shape[1:]))
     same = array.shape[1:] in fed
-    wanted_mask = task == "segmentation" or (
-        task is None and y is not None and y.ndim > 1 and y.dtype.kind in "iub"
-    )
+    wanted_mask = task == "segmentation" or (task is None and y is not None and y.ndim > 1 and y.dtype.kind in "iub")
     if not wanted_mask:
-        return (
-            Output("reconstruction", (name,), "values")
-            if same or task == "reconstruction"
-            else None
-        )
+        return Output("reconstruction", (name,), "values") if same or task == "reconstruction" else None
     total = int(np.prod(array.shape[1:]))
     positions = positions or total
     if total == positions:
@@ -294,14 +264,12 @@ def _with_policy(found: Output, section: Any) -> Output:
         cut = section.at_least if isinstance(section.at_least, tuple) else (section.at_least,)
         many = len(found.thresholds) if found.task == "multilabel" else 1
         changes["thresholds"] = cut * many if len(cut) == 1 else cut
+    classes = changes.get("classes", found.classes)
+    for name in changes.get("disease", ()):
+        if name not in classes:
+            raise ModelError(f"model.output.disease names {name!r}, which is not one of: {', '.join(classes)}")
     if "classes" in changes and "disease" not in changes and found.task in ("binary", "multilabel"):
-        changes["disease"] = (
-            changes["classes"][1:] if found.task == "binary" else changes["classes"]
-        )
-    if (
-        changes.get("meaning") == "logits"
-        and found.meaning == "probabilities"
-        and section.at_least is None
-    ):
+        changes["disease"] = changes["classes"][1:] if found.task == "binary" else changes["classes"]
+    if changes.get("meaning") == "logits" and found.meaning == "probabilities" and section.at_least is None:
         changes["thresholds"] = tuple(0.0 for _ in found.thresholds)
     return dataclasses.replace(found, **changes)

@@ -18,9 +18,7 @@ from medaudit.engine.journal import read_header
 from medaudit.policy import loader
 
 
-def replay(
-    run: Path, case_id: str, model: Path | None, data_path: Path | None, out: Path | None
-) -> dict[str, Any]:
+def replay(run: Path, case_id: str, model: Path | None, data_path: Path | None, out: Path | None) -> dict[str, Any]:
     """Ask the model for the clean and the perturbed record, one at a time, on the CPU.
 
     model, data_path: where the files are now; None: where they were when the run was made.
@@ -31,22 +29,16 @@ def replay(
         model, data_path = model or Path(where["model"]), data_path or Path(where["data"])
     check, case = _find(report, case_id)
     if case.evidence is None:
-        raise RunError(
-            f"case {case_id} kept no input: {case.note or 'the attack did not reach its goal'}"
-        )
+        raise RunError(f"case {case_id} kept no input: {case.note or 'the attack did not reach its goal'}")
     policy, _ = loader.load(run / "policy.yaml")
     data = readers.read(data_path)
     if data.sha256 != report.data.sha256:
-        raise DataError(
-            f"{data_path} is not the data file of this run (sha256 {report.data.sha256})"
-        )
+        raise DataError(f"{data_path} is not the data file of this run (sha256 {report.data.sha256})")
     with np.load(run / case.evidence, allow_pickle=False) as saved:
         delta, sample = saved["delta"], int(saved["sample"])
     worker = start_worker()
     try:
-        found: Found = worker.ask(
-            "discover", (str(model), str(data_path), policy.model, policy.policy.domain or "")
-        )
+        found: Found = worker.ask("discover", (str(model), str(data_path), policy.model, policy.policy.domain or ""))
         if found.facts.sha256 != report.model.sha256:
             raise ModelError(f"{model} is not the model of this run (sha256 {report.model.sha256})")
         spec = WorkSpec(

@@ -118,9 +118,7 @@ def _demand(rule: Rule, section: CheckSection) -> None:
             path="require",
         )
     if kind == "count" and (unit or number < 0 or number != int(number)):
-        raise PolicyError(
-            f"{require.metric} is a count: give a whole number of rows", path="require"
-        )
+        raise PolicyError(f"{require.metric} is a count: give a whole number of rows", path="require")
     if kind in ("distance", "value") and not 0 < number < float("inf"):
         raise PolicyError(f"{require.metric} needs a positive bound", path="require")
 
@@ -142,9 +140,7 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     """A check without its samples; `blocked` where it cannot run on this model."""
     rule, settings = _rule_of(section)
     budget = (section.budget or policy.defaults.budget).queries
-    threat = (
-        None if section.threat is None or rule.kind != "attack" else _threat(policy, section.threat)
-    )
+    threat = None if section.threat is None or rule.kind != "attack" else _threat(policy, section.threat)
     spec = CheckSpec(section.id, rule.name, threat, Goal(), budget, settings)
     if threat is None:
         return Resolved(section, rule, spec, blocked=rule.applies(interface))
@@ -165,9 +161,7 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     _check_goal(section, interface.output)
     for name, _ in threat.within:
         if not any(c.name == name for i in interface.inputs for c in i.channels):
-            raise PolicyError(
-                f"within names {name!r}, which is not a channel of this model", path="threat"
-            )
+            raise PolicyError(f"within names {name!r}, which is not a channel of this model", path="threat")
     threats.region(interface, threat)
     known_inputs = [i.name for i in interface.inputs]
     for name in threat.inputs:
@@ -210,9 +204,7 @@ def resolve(
     """Every check with its goal and samples. Raises PolicyErrors with places."""
     check_threats(policy, document, interface)
     return [
-        _with_samples(
-            policy, _static(policy, section, interface), interface.output, data, answers, limit
-        )
+        _with_samples(policy, _static(policy, section, interface), interface.output, data, answers, limit)
         for section in policy.checks
     ]
 
@@ -234,12 +226,8 @@ def _with_samples(
         return replace(check, blocked=str(error))
     samples = eligible(output, goal, data, answers, policy.data.use.only_correct)
     samples = first_groups(data, samples, _least(policy.data.use.at_most, limit))
-    blocked = (
-        "" if samples else "no record is admitted: none is decided correctly and fits the goal"
-    )
-    return replace(
-        check, spec=replace(check.spec, goal=goal), samples=tuple(samples), blocked=blocked
-    )
+    blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
+    return replace(check, spec=replace(check.spec, goal=goal), samples=tuple(samples), blocked=blocked)
 
 
 def _least(*limits: int | None) -> int | None:
@@ -274,9 +262,7 @@ def _goal(section: CheckSection, output: Output, data: Dataset, answers: np.ndar
 
 def _tolerance(amount: Quantity, output: Output, data: Dataset, answers: np.ndarray) -> float:
     """Tolerance of a regression in its own unit; half a standard deviation where none is given."""
-    values = (
-        answers if data.y is None or output.task == "reconstruction" else truth_of(output, data.y)
-    )
+    values = answers if data.y is None or output.task == "reconstruction" else truth_of(output, data.y)
     values = np.asarray(values, dtype=np.float64)
     sd = float(np.std(values[np.isfinite(values)])) or 1.0
     if amount.value == 0:
@@ -294,9 +280,7 @@ def _tolerance(amount: Quantity, output: Output, data: Dataset, answers: np.ndar
     return amount.value
 
 
-def eligible(
-    output: Output, goal: Goal, data: Dataset, answers: np.ndarray, only_correct: bool
-) -> list[int]:
+def eligible(output: Output, goal: Goal, data: Dataset, answers: np.ndarray, only_correct: bool) -> list[int]:
     """Rows that may be attacked: answered with numbers, decided correctly, and not yet at the goal."""
     decided = np.asarray(decide(output, answers))
     admit = np.all(np.isfinite(answers), axis=1)
@@ -307,9 +291,7 @@ def eligible(
     if output.task == "multilabel":
         positive = decided == 1
         chosen = wanted or (
-            sick
-            if goal.what in ("missed-disease", "false-alarm") and sick
-            else list(range(decided.shape[1]))
+            sick if goal.what in ("missed-disease", "false-alarm") and sick else list(range(decided.shape[1]))
         )
         if goal.what in ("clear", "missed-disease"):
             admit &= positive[:, chosen].any(axis=1)
@@ -360,9 +342,7 @@ def first_groups(data: Dataset, samples: list[int], limit: int | None) -> list[i
     return out
 
 
-def donors(
-    output: Output, data: Dataset, answers: np.ndarray, limit: int = 16
-) -> tuple[np.ndarray, np.ndarray]:
+def donors(output: Output, data: Dataset, answers: np.ndarray, limit: int = 16) -> tuple[np.ndarray, np.ndarray]:
     """Rows to start label-only walks from, evenly over decisions, and those decisions."""
     decided = np.asarray(decide(output, answers))
     finite = np.all(np.isfinite(answers), axis=1)
@@ -371,9 +351,7 @@ def donors(
         return index, np.full(len(index), -1, dtype=np.int64)
     kinds = [k for k in np.unique(decided) if k >= 0]
     each = max(1, limit // max(1, len(kinds)))
-    index = np.concatenate(
-        [np.flatnonzero(finite & (decided == k))[:each] for k in kinds] or [np.zeros(0, int)]
-    )
+    index = np.concatenate([np.flatnonzero(finite & (decided == k))[:each] for k in kinds] or [np.zeros(0, int)])
     return index.astype(np.int64), decided[index.astype(np.int64)].astype(np.int64)
 
 

@@ -56,9 +56,7 @@ class Required(Part):
     threshold: float
     unit: str = ""
     verdict: Verdict
-    more_groups: int | None = Field(
-        None, description="further groups that would settle it at this rate"
-    )
+    more_groups: int | None = Field(None, description="further groups that would settle it at this rate")
 
 
 class Case(Part):

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -98,16 +99,20 @@ def scan(options: Options, listen: Listener = silent) -> tuple[Report, Path]:
         found, spec, environment = open_run(options, policy, document, data, worker)
         folder, journal = _run_folder(options, policy, data, found, spec, environment)
         listen("folder", {"folder": folder})
+        fresh = not journal.done() and journal.stage("clean") is None
         try:
-            plan = prepare(
-                options, policy, document, data, found, spec, environment, worker, journal, listen
-            )
+            plan = prepare(options, policy, document, data, found, spec, environment, worker, journal, listen)
             _write_resolved(folder, plan)
             cost = _attack(plan, journal, worker, listen)
             cost["wall_s"] = time.monotonic() - began
             report = build_report(plan, journal, cost, folder, started, _now())
             journal.set_header(status="complete")
             return report, folder
+        except MedauditError:
+            if fresh and not journal.done():
+                journal.close()
+                shutil.rmtree(folder)  # nothing was found out: leave nothing half-written
+            raise
         finally:
             journal.close()
     finally:
@@ -128,9 +133,7 @@ def read_inputs(options: Options) -> tuple[Policy, Document, Dataset]:
         raise MedauditError(f"{options.model}: there is no such model file", "check the path")
     for name in (*options.only, *options.skip):
         if name not in {c.id for c in policy.checks}:
-            raise MedauditError(
-                f"the policy has no check {name!r}; it has: {', '.join(c.id for c in policy.checks)}"
-            )
+            raise MedauditError(f"the policy has no check {name!r}; it has: {', '.join(c.id for c in policy.checks)}")
     resolving.check_names(policy, document)
     return policy, document, readers.read(file)
 
@@ -175,9 +178,7 @@ def prepare(
     output = found.interface.output
     places, kinds = resolving.donors(output, data, arrays["answers"])
     clean = Clean(arrays["answers"], arrays["single"], record["floor"], places, kinds)
-    checks = resolving.resolve(
-        policy, document, found.interface, data, clean.answers, options.limit
-    )
+    checks = resolving.resolve(policy, document, found.interface, data, clean.answers, options.limit)
     checks = [_selected(c, options) for c in checks]
     plan = Plan(
         options,
@@ -193,10 +194,7 @@ def prepare(
         record["rows"],
     )
     for check in checks:
-        if (
-            check.rule.kind in ("repeatability", "row-purity", "batch-isolation")
-            and not check.deselected
-        ):
+        if check.rule.kind in ("repeatability", "row-purity", "batch-isolation") and not check.deselected:
             plan.stages[check.spec.id] = _protocol(plan, check, worker, journal, listen)
     return plan
 
@@ -207,9 +205,7 @@ def _selected(check: Resolved, options: Options) -> Resolved:
     return replace(check, deselected=off)
 
 
-def _protocol(
-    plan: Plan, check: Resolved, worker: Worker, journal: Journal | None, listen: Listener
-) -> dict[str, Any]:
+def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | None, listen: Listener) -> dict[str, Any]:
     """One protocol check, from the journal or by asking."""
     saved = journal.stage(check.spec.id) if journal else None
     if saved is not None:
@@ -278,10 +274,7 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
             latest[int(value["worker"])] = value
             listen(
                 "stats",
-                {
-                    k: sum(v[k] for v in latest.values())
-                    for k in ("rows", "padding", "calls", "seconds")
-                },
+                {k: sum(v[k] for v in latest.values()) for k in ("rows", "padding", "calls", "seconds")},
             )
         elif kind == "fault":
             lost, why = value
@@ -312,9 +305,7 @@ def worker_count(options: Options) -> int:
         1,
         min(
             4,
-            len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1,
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         ),
     )
 
@@ -366,13 +357,9 @@ def _run_folder(
             "choose another --out, or render it with 'medaudit report'",
         )
     if options.resume and not journal.exists():
-        raise RunError(
-            f"{folder} holds no run to resume", "check the path, or start one with --out"
-        )
+        raise RunError(f"{folder} holds no run to resume", "check the path, or start one with --out")
     if folder.exists() and not journal.exists() and any(folder.iterdir()):
-        raise RunError(
-            f"{folder} is not empty and holds no run of medaudit", "choose another --out"
-        )
+        raise RunError(f"{folder} is not empty and holds no run of medaudit", "choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     opened = Journal(journal)
     header = opened.header()

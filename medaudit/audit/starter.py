@@ -50,9 +50,7 @@ def starter_policy(model: Path, data_path: Path, hint: str, effort: str) -> str:
     try:
         found: Found = worker.ask("discover", (str(model), str(data_path), ModelSection(), hint))
         block = block_size(4 * found.interface.size, found.batching, "cpu")
-        spec = WorkSpec(
-            str(model), str(data_path), found.interface, found.batching, "cpu", block, 1
-        )
+        spec = WorkSpec(str(model), str(data_path), found.interface, found.batching, "cpu", block, 1)
         worker.ask("open", spec)
         answers = worker.ask("clean", np.arange(data.rows), timeout=3600)["answers"]
         seconds = float(worker.ask("calibrate", CALIBRATION))
@@ -78,10 +76,7 @@ def compose_policy(
     policy: dict[str, Any] = {
         "medaudit": 1,
         "policy": {
-            "id": "".join(c if c.isalnum() or c in "-_" else "-" for c in model.stem)[:60].strip(
-                "-_"
-            )
-            or "model",
+            "id": "".join(c if c.isalnum() or c in "-_" else "-" for c in model.stem)[:60].strip("-_") or "model",
             "version": "0.1.0",
             "title": f"Starter policy for {model.name}"[:200],
             "domain": interface.inputs[-1].domain,
@@ -92,9 +87,7 @@ def compose_policy(
             "output": output_section(interface),
         },
         "data": {"use": {"at_most": groups, "only_correct": True}},
-        "threats": {
-            name: t for name, t in threats.items() if any(c.get("threat") == name for c in checks)
-        },
+        "threats": {name: t for name, t in threats.items() if any(c.get("threat") == name for c in checks)},
         "defaults": {"confidence": "95%", "seed": 1},
         "checks": checks,
     }
@@ -102,21 +95,13 @@ def compose_policy(
 
 
 COMMENTS = {
-    (
-        "medaudit",
-    ): "Schema version. Written by `medaudit policy init`; everything here may be changed.",
+    ("medaudit",): "Schema version. Written by `medaudit policy init`; everything here may be changed.",
     ("policy", "basis"): "Where the thresholds come from: a policy is a claim that someone signs.",
-    (
-        "model",
-    ): "How stored records become the model's inputs, and how its answer becomes a decision:\n"
+    ("model",): "How stored records become the model's inputs, and how its answer becomes a decision:\n"
     "found from the model and the data, and confirmed by the clean performance.",
-    (
-        "data",
-    ): "at_most: patients attacked per check, in data order. only_correct: attack only what the\n"
+    ("data",): "at_most: patients attacked per check, in data order. only_correct: attack only what the\n"
     "model gets right without an attacker.",
-    (
-        "threats",
-    ): "What an attacker sees (scores, or labels only) and how far an input may be changed.\n"
+    ("threats",): "What an attacker sees (scores, or labels only) and how far an input may be changed.\n"
     "eps takes units: 0.05 mV, 5 bpm, 2% ... `sd` is the spread of each channel in the clean data.",
     ("defaults",): "confidence: of every bound that a verdict rests on.",
     ("checks",): "One check per question; `medaudit explain RULE` prints what each asks and means.",
@@ -125,24 +110,12 @@ COMMENTS = {
 
 def starter_threats(interface: Interface) -> dict[str, dict[str, Any]]:
     """Small, unit-free sizes that work on any data of the domain."""
-    kind = (
-        "table"
-        if all(i.domain == "table" for i in interface.inputs)
-        else interface.inputs[-1].domain
-    )
-    attacked = [i for i in interface.inputs if kind == "table" or i.domain != "table"] or list(
-        interface.inputs
-    )
+    kind = "table" if all(i.domain == "table" for i in interface.inputs) else interface.inputs[-1].domain
+    attacked = [i for i in interface.inputs if kind == "table" or i.domain != "table"] or list(interface.inputs)
     size = sum(i.part.size for i in attacked)
     amount = {"signal": 0.1, "image": 0.02, "table": 0.3, "sequence": 0.2}[kind]
-    unit = (
-        "range"
-        if kind == "image" and all(c.lo is not None for i in attacked for c in i.channels)
-        else "sd"
-    )
-    inputs = (
-        {} if len(attacked) == len(interface.inputs) else {"inputs": [i.name for i in attacked]}
-    )
+    unit = "range" if kind == "image" and all(c.lo is not None for i in attacked for c in i.channels) else "sd"
+    inputs = {} if len(attacked) == len(interface.inputs) else {"inputs": [i.name for i in attacked]}
     whole = round(0.5 * amount * size**0.5, 3)
     out: dict[str, dict[str, Any]] = {
         "small-noise": {"access": "scores", "norm": "linf", "eps": f"{amount} {unit}", **inputs},
@@ -168,9 +141,7 @@ def starter_checks(
     checks: list[dict[str, Any]] = []
     demand = _baseline(interface, data)
     if demand:
-        checks.append(
-            {"id": "clean-performance", "rule": "baseline", "require": demand, "severity": "high"}
-        )
+        checks.append({"id": "clean-performance", "rule": "baseline", "require": demand, "severity": "high"})
     zero = {"at_most": 0}
     checks += [
         {
@@ -198,20 +169,12 @@ def starter_checks(
         if rule.kind != "attack" or rule.applies(interface):
             continue
         for name, threat in threats.items():
-            fits = threat["norm"] in rule.norms and (
-                not rule.access or threat["access"] == rule.access
-            )
+            fits = threat["norm"] in rule.norms and (not rule.access or threat["access"] == rule.access)
             if fits:
                 checks.append(_attack(rule, name, threat, labels))
-    numbers = any(
-        c.kind in ("number", "integer") and not c.fixed
-        for i in interface.inputs
-        for c in i.channels
-    )
+    numbers = any(c.kind in ("number", "integer") and not c.fixed for i in interface.inputs for c in i.channels)
     if not numbers:
-        checks = [
-            c for c in checks if threats.get(c.get("threat", ""), {"norm": "l0"})["norm"] == "l0"
-        ]
+        checks = [c for c in checks if threats.get(c.get("threat", ""), {"norm": "l0"})["norm"] == "l0"]
     checks += _directions(interface, data, answers, labels)
     for check in checks:
         check["maps_to"] = MAPS[RULES[check["rule"]].family]
@@ -249,9 +212,7 @@ def _attack(rule: Rule, threat: str, facts: dict[str, Any], labels: bool) -> dic
     return check
 
 
-def _directions(
-    interface: Interface, data: Dataset, answers: np.ndarray, labels: bool
-) -> list[dict[str, Any]]:
+def _directions(interface: Interface, data: Dataset, answers: np.ndarray, labels: bool) -> list[dict[str, Any]]:
     """Missed disease and false alarms, where classes say which is which and patients are enough."""
     output = interface.output
     if not output.disease or "missed-disease" not in goals_of(output.task):

@@ -19,18 +19,14 @@ def truth_of(output: Output, y: np.ndarray) -> np.ndarray:
                     raise DataError(
                         f"y of row {row} is {str(v)[:60]!r}, which is not one of: {', '.join(output.classes)}"
                     )
-            return np.array(
-                [place.get(str(v), raw.get(str(v), -1)) for v in y.ravel()], dtype=np.int64
-            )
+            return np.array([place.get(str(v), raw.get(str(v), -1)) for v in y.ravel()], dtype=np.int64)
         flat = y.reshape(-1)
         if len(flat) != len(y):
             raise DataError(f"y has shape {y.shape}, but the model gives one class per row")
         place_ = {int(k): i for i, k in enumerate(output.labels) if isinstance(k, int)}
         odd = ~np.isfinite(flat.astype(np.float64)) | (flat != np.rint(flat))
         if odd.any():
-            raise DataError(
-                f"y of row {int(odd.argmax())} is {flat[odd][0]}, a whole class number was expected"
-            )
+            raise DataError(f"y of row {int(odd.argmax())} is {flat[odd][0]}, a whole class number was expected")
         whole = flat.astype(np.int64)
         if place_ and set(np.unique(whole)) <= set(place_):
             return np.array([place_[int(v)] for v in whole], dtype=np.int64)

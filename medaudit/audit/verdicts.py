@@ -82,9 +82,7 @@ def judge(
     op, threshold, own = threshold_of(require)
     estimate = estimates.get(require.metric)
     if estimate is None or estimate.n == 0:
-        row = Required(
-            metric=require.metric, op=op, threshold=threshold, unit=own, verdict="not-run"
-        )
+        row = Required(metric=require.metric, op=op, threshold=threshold, unit=own, verdict="not-run")
         return "not-run", f"{require.metric} could not be measured on this data", [row]
     verdict = cast(Verdict, bounds.judge(estimate, op, threshold))
     more = None
@@ -103,11 +101,7 @@ def judge(
     words = "at least" if op == "at_least" else "at most"
     shown = _show(estimate, op, unit)
     name = METRICS.get(require.metric, require.metric.replace("_", " "))
-    limit = (
-        f"{threshold:.1%}"
-        if estimate.method == "Clopper-Pearson"
-        else f"{threshold:.4g} {own or unit}".strip()
-    )
+    limit = f"{threshold:.1%}" if estimate.method == "Clopper-Pearson" else f"{threshold:.4g} {own or unit}".strip()
     reason = {
         "pass": f"{name} {shown}; {words} {limit} was required",
         "fail": f"{name} {shown}, but {words} {limit} was required",
@@ -126,16 +120,11 @@ def _show(estimate: Estimate, op: str, unit: str) -> str:
         return f"{estimate.value:.0f} of {estimate.n} rows"
     if estimate.method in SHARES:
         return f"{estimate.value:.1%} (bounds {estimate.low:.1%} to {estimate.high:.1%})"
-    numbers = [
-        "not reached" if math.isinf(v) else f"{v:.4g}"
-        for v in (estimate.value, estimate.low, estimate.high)
-    ]
+    numbers = ["not reached" if math.isinf(v) else f"{v:.4g}" for v in (estimate.value, estimate.low, estimate.high)]
     return f"{numbers[0]} (bounds {numbers[1]} to {numbers[2]}) {unit}".strip()
 
 
-def baseline(
-    output: Output, data: Dataset, answers: np.ndarray, confidence: float
-) -> dict[str, Estimate]:
+def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: float) -> dict[str, Estimate]:
     """Clean performance; empty without labels."""
     if data.y is None:
         return {}
@@ -164,9 +153,7 @@ def baseline(
         every = np.ones(len(right), dtype=bool)
         out["accuracy"] = share(right.all(axis=1), every)
         # Sensitivity and specificity of all findings together; balanced over findings and sides.
-        sides = [
-            (right[:, k], truth[:, k] == side) for k in range(truth.shape[1]) for side in (1, 0)
-        ]
+        sides = [(right[:, k], truth[:, k] == side) for k in range(truth.shape[1]) for side in (1, 0)]
         recalls = [share(own, at) for own, at in sides if at.any()]
         out["balanced_accuracy"] = _balanced(recalls, confidence, len(right))
         for name, side in (("sensitivity", 1), ("specificity", 0)):
@@ -253,17 +240,13 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
     }
     if check.rule.smallest or "median_distance" in check.rule.metrics:
         estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
-    verdict, reason, required = judge(
-        estimates, check.section.require, confidence, (n - broken, n), check.unit
-    )
+    verdict, reason, required = judge(estimates, check.section.require, confidence, (n - broken, n), check.unit)
     flags = attack_flags(check, records)
     if faults:
         flags.append("faults")
         if verdict != "fail":
             verdict = "error"
-            reason = (
-                f"the model failed on {faults} of {len(records)} cases: {_first_fault(records)}"
-            )
+            reason = f"the model failed on {faults} of {len(records)} cases: {_first_fault(records)}"
     units = {"median_distance": check.unit}
     metrics = {k: value_of(v, confidence, units.get(k, "")) for k, v in estimates.items()}
     return Judged(verdict, reason, metrics, required, _curve(check, groups, confidence), flags)
@@ -301,9 +284,7 @@ def attack_flags(check: Resolved, records: Records) -> list[str]:
     return flags
 
 
-def _curve(
-    check: Resolved, groups: dict[str, list[dict[str, Any]]], confidence: float
-) -> Curve | None:
+def _curve(check: Resolved, groups: dict[str, list[dict[str, Any]]], confidence: float) -> Curve | None:
     """Share of groups broken within q rows per sample, at fixed row counts up to the budget."""
     budget, n = check.spec.budget, len(groups)
     if not n:
@@ -344,8 +325,7 @@ def compare_attacks(checks: list[tuple[Resolved, Records]]) -> dict[str, list[st
                 strong.rule.strength > weak.rule.strength
                 and strong.spec.threat is not None
                 and weak.spec.threat is not None
-                and (strong.spec.threat.norm, strong.spec.threat.eps)
-                == (weak.spec.threat.norm, weak.spec.threat.eps)
+                and (strong.spec.threat.norm, strong.spec.threat.eps) == (weak.spec.threat.norm, weak.spec.threat.eps)
                 and replace_stop(strong) == replace_stop(weak)
                 and strong.spec.budget >= weak.spec.budget
             )

@@ -16,9 +16,7 @@ def verify(run: Path) -> list[str]:
     """What does not agree, one sentence each. Raises RunError where there is no finished run."""
     manifest = run / "manifest.json"
     if not manifest.is_file() or not (run / "report.json").is_file():
-        raise RunError(
-            f"{run} holds no finished run", "give a run folder with report.json and manifest.json"
-        )
+        raise RunError(f"{run} holds no finished run", "give a run folder with report.json and manifest.json")
     wanted = json.loads(manifest.read_text(encoding="utf-8"))["files"]
     faults = []
     for name, digest in wanted.items():
@@ -41,9 +39,7 @@ def invariants(report: Report) -> list[str]:
     if result_digest(report) != report.run.result_sha256:
         faults.append("report.json: result_sha256 is not the digest of its result")
     counted = [
-        c.verdict
-        for c in report.checks
-        if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")
+        c.verdict for c in report.checks if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")
     ]
     if overall(counted) != (report.verdict, report.exit_code):
         faults.append("report.json: the verdict does not follow from the checks")

@@ -160,9 +160,7 @@ class Bench:
         self.model = Model(Path(spec.model), spec.batching, spec.device)
         self.pipeline = Pipeline(self.model, spec.interface, spec.block)
         alone = spec.batching.size if spec.batching.kind == "fixed" else 1
-        self.reference = Pipeline(
-            Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone
-        )
+        self.reference = Pipeline(Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone)
         self.cohorts: dict[str, Cohort] = {}
         self.verifiers: dict[str, Verifier] = {}
         self.rows = self.padded = 0
@@ -271,9 +269,7 @@ class Bench:
                 kinds=xp.asarray(clean.kinds),
             )
             lanes = LaneMaker(self, check, area, clean, bool(wide))
-            self.cohorts[check.id] = Cohort(
-                check.id, rule.build(context), check.budget, lanes.on(xp)
-            )
+            self.cohorts[check.id] = Cohort(check.id, rule.build(context), check.budget, lanes.on(xp))
             self.verifiers[check.id] = Verifier(self, check, area, clean, lanes)
 
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
@@ -302,9 +298,7 @@ class Bench:
             self.pipe.send(("stats", self.statistics()))
         if self.pipeline.seconds - self.saved_at > SNAPSHOT:
             self.saved_at = self.pipeline.seconds
-            states = [
-                (c.check, s, blob) for c in self.cohorts.values() for s, blob in c.snapshots()
-            ]
+            states = [(c.check, s, blob) for c in self.cohorts.values() for s, blob in c.snapshots()]
             self.pipe.send(("snapshots", states))
 
     def _answer(self, points: Array) -> np.ndarray:
@@ -354,9 +348,7 @@ def padding_of(spec: WorkSpec, data: Dataset) -> np.ndarray | None:
 def map_tree_region(area: Region, xp: Any) -> Region:
     """The region's arrays in the namespace of the device."""
     moved = {
-        name: xp.asarray(value)
-        for name in ("scale", "step", "choices")
-        if (value := getattr(area, name)) is not None
+        name: xp.asarray(value) for name in ("scale", "step", "choices") if (value := getattr(area, name)) is not None
     }
     return area._replace(**moved)
 
@@ -364,9 +356,7 @@ def map_tree_region(area: Region, xp: Any) -> Region:
 class LaneMaker:
     """Builds the lanes of one check from sample numbers."""
 
-    def __init__(
-        self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, missing: bool
-    ) -> None:
+    def __init__(self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, missing: bool) -> None:
         self.bench, self.check, self.area, self.clean, self.missing = (
             bench,
             check,
@@ -377,9 +367,7 @@ class LaneMaker:
         output = bench.spec.interface.output
         decided = np.asarray(decide(output, clean.answers))
         single = output.task in ("multiclass", "binary", "label")
-        self.label = (
-            decided.astype(np.int64) if single else np.full(len(decided), -1, dtype=np.int64)
-        )
+        self.label = decided.astype(np.int64) if single else np.full(len(decided), -1, dtype=np.int64)
         wanted = wanted_classes(output, check.goal)
         self.target = wanted[0] if len(wanted) == 1 and single else -1
 
@@ -397,9 +385,7 @@ class LaneMaker:
         if check.threat is None:
             raise EngineError(f"check {check.id} has no threat")
         lo, hi = threats.boxes(bench.spec.interface, check.threat, self.area, x, padding)
-        names = [
-            streams.key(bench.spec.seed, check.rule, check.id, bench.data.ids[i]) for i in samples
-        ]
+        names = [streams.key(bench.spec.seed, check.rule, check.id, bench.data.ids[i]) for i in samples]
         return Lanes(
             key=np.array(names, dtype=np.uint64),
             x=np.nan_to_num(x, nan=0.0),
@@ -415,9 +401,7 @@ class LaneMaker:
 class Verifier:
     """Never believes a claim: region, distance and decision again, alone, on another session."""
 
-    def __init__(
-        self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker
-    ) -> None:
+    def __init__(self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker) -> None:
         self.bench, self.check, self.area, self.clean, self.lanes = bench, check, area, clean, lanes
         output = bench.spec.interface.output
         self.judge = oracle(output, check.goal, "scores", clean.floor)
@@ -443,9 +427,7 @@ class Verifier:
             arrays = self._verify(finished.sample, np.asarray(got["claim"]), record)
         return Case(finished.check, finished.sample, record, arrays)
 
-    def _verify(
-        self, sample: int, claim: np.ndarray, record: dict[str, Any]
-    ) -> dict[str, np.ndarray]:
+    def _verify(self, sample: int, claim: np.ndarray, record: dict[str, Any]) -> dict[str, np.ndarray]:
         bench = self.bench
         lanes = self.lanes.host([sample], self.clean.single)
         clean = bench.points[sample]
@@ -469,9 +451,7 @@ class Verifier:
         elif not inside:
             record["note"] = "the re-check found the point outside the region"
         elif not bool(hit[0]):
-            record["note"] = (
-                "the re-check did not reach the goal: its margin is within the model's numeric noise"
-            )
+            record["note"] = "the re-check did not reach the goal: its margin is within the model's numeric noise"
         else:
             record["success"] = bool(reached) and record["found"] > 0
             record["reached"] = True

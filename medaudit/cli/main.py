@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,16 +30,10 @@ policies = typer.Typer(no_args_is_help=True, help="Write and check policies.")
 app.add_typer(policies, name="policy")
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="the .onnx file")]
-PolicyOption = Annotated[
-    str, typer.Option("--policy", "-p", help="a policy file, or the name of a shipped one")
-]
-DataOption = Annotated[
-    Path | None, typer.Option("--data", "-d", help="an .npz file with labelled records")
-]
+PolicyOption = Annotated[str, typer.Option("--policy", "-p", help="a policy file, or the name of a shipped one")]
+DataOption = Annotated[Path | None, typer.Option("--data", "-d", help="an .npz file with labelled records")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")]
-Workers = Annotated[
-    int, typer.Option(help="processes; 0: one per core, at most four", min=0, max=64)
-]
+Workers = Annotated[int, typer.Option(help="processes; 0: one per core, at most four", min=0, max=64)]
 Only = Annotated[list[str] | None, typer.Option(help="run this check only (may be repeated)")]
 Skip = Annotated[list[str] | None, typer.Option(help="leave this check out (may be repeated)")]
 Limit = Annotated[int | None, typer.Option(help="attack the first N groups only", min=1)]
@@ -54,9 +49,7 @@ def version(value: bool) -> None:
 
 @app.callback()
 def root(
-    _: Annotated[
-        bool, typer.Option("--version", callback=version, is_eager=True, help="print the version")
-    ] = False,
+    _: Annotated[bool, typer.Option("--version", callback=version, is_eager=True, help="print the version")] = False,
 ) -> None:
     """Audit an exported ONNX medical model as a black box."""
 
@@ -66,9 +59,7 @@ def scan(
     model: Model,
     policy: PolicyOption,
     data: DataOption = None,
-    out: Annotated[
-        Path | None, typer.Option(help="the run folder; default: a new one under reports/")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="the run folder; default: a new one under reports/")] = None,
     device: Device = "auto",
     workers: Workers = 0,
     only: Only = None,
@@ -76,12 +67,8 @@ def scan(
     limit: Limit = None,
     seed: Seed = None,
     block: Block = None,
-    resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="continue the run in this folder")
-    ] = None,
-    include_samples: Annotated[
-        bool, typer.Option(help="put records and their ids into report and evidence")
-    ] = False,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="continue the run in this folder")] = None,
+    include_samples: Annotated[bool, typer.Option(help="put records and their ids into report and evidence")] = False,
     quiet: Annotated[bool, typer.Option(help="no progress")] = False,
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
@@ -142,16 +129,12 @@ def plan(
     from medaudit.audit.scan import Options
     from medaudit.cli.tables import print_plan
 
-    options = Options(
-        model, policy, data, device=chosen_device(device), workers=workers, limit=limit, block=block
-    )
+    options = Options(model, policy, data, device=chosen_device(device), workers=workers, limit=limit, block=block)
     print_plan(estimate(options))
 
 
 @app.command()
-def inspect(
-    model: Model, debug: Annotated[bool, typer.Option(help="show tracebacks")] = False
-) -> None:
+def inspect(model: Model, debug: Annotated[bool, typer.Option(help="show tracebacks")] = False) -> None:
     """Show a model's inputs, outputs, operators, digests and findings; exit 1 on a high finding."""
     from medaudit.audit.machine import inspect_model
     from medaudit.cli.tables import print_facts
@@ -166,12 +149,8 @@ def policy_init(
     model: Model,
     data: DataOption = None,
     domain: Annotated[str | None, typer.Option(help="signal, image, table or sequence")] = None,
-    effort: Annotated[
-        str, typer.Option(help="quick (a minute), standard (ten) or thorough (hours)")
-    ] = "standard",
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="write here instead of standard output")
-    ] = None,
+    effort: Annotated[str, typer.Option(help="quick (a minute), standard (ten) or thorough (hours)")] = "standard",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="write here instead of standard output")] = None,
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
     """Write a starter policy that scans as it is, with every applicable rule."""
@@ -250,9 +229,7 @@ def report(
 def replay(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
     case: Annotated[str, typer.Argument(metavar="CASE", help="a case's id, as in the report")],
-    model: Annotated[
-        Path | None, typer.Option(help="the model file, if it is no longer where it was")
-    ] = None,
+    model: Annotated[Path | None, typer.Option(help="the model file, if it is no longer where it was")] = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", "-d", help="the data file, if it is no longer where it was"),
@@ -310,6 +287,19 @@ def run() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"medaudit: {place}{error.strerror or error}; check the path, its permissions and the disk\n")
+        sys.exit(2)
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, sqlite3.Error) as error:
+        if debug:
+            raise
+        sys.stderr.write(
+            f"medaudit: a fault of medaudit ({type(error).__name__}: {str(error)[:200]}); --debug shows more\n"
+        )
+        sys.exit(4)
 
 
 if __name__ == "__main__":

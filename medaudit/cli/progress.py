@@ -84,9 +84,7 @@ class Progress:
             self.total, self.done = facts["lanes"], facts["done"]
             self.resumed = self.done
             self.started = time.monotonic()
-            self.all = self.bars.add_task(
-                "attack lanes", total=self.total, completed=self.done, note=""
-            )
+            self.all = self.bars.add_task("attack lanes", total=self.total, completed=self.done, note="")
         elif event == "case":
             self.done += 1
             self.broken[facts["check"]] = self.broken.get(facts["check"], 0) + int(facts["success"])
@@ -109,9 +107,7 @@ class Progress:
             self.bars.update(self.all, completed=self.done, note=note)
         elif time.monotonic() - self.said > EVERY:
             self.said = time.monotonic()
-            self.console.print(
-                f"lanes={self.done}/{self.total} broken={broken} rows={rows:.0f} {note}"
-            )
+            self.console.print(f"lanes={self.done}/{self.total} broken={broken} rows={rows:.0f} {note}")
 
     def _say(self, text: str) -> None:
         if self.live:

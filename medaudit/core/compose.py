@@ -31,9 +31,7 @@ class State(NamedTuple):
     invalid: Array  # [L] int64, rows with a non-finite answer
 
 
-def compose(
-    search: Search, oracle: Oracle, region: Region, *, stop: str = "flip", smallest: bool = False
-) -> Attack:
+def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip", smallest: bool = False) -> Attack:
     """Build an attack.
 
     stop: "flip" ends a lane at its first success, "budget" never ends it early.
@@ -69,9 +67,7 @@ def compose(
         lanes = state.lanes
         if lanes.missing is not None:
             gone = xp.take(lanes.missing, query.lane, axis=0)
-            query = query._replace(
-                points=select(gone, xp.take(lanes.x, query.lane, axis=0), query.points)
-            )
+            query = query._replace(points=select(gone, xp.take(lanes.x, query.lane, axis=0), query.points))
         valid = xp.all(xp.isfinite(answers), axis=1)
         score, hit = oracle.score(lanes, query.lane, answers)
         worst = xp.asarray(xp.inf, dtype=xp.float32, device=score.device)

@@ -94,9 +94,7 @@ def shrink(region: Region, lanes: Lanes, points: Array) -> Array:
         xp.ones_like(length),
         region.eps * (1 - 1e-6) / xp.maximum(length, xp.full_like(length, 1e-30)),
     )
-    moved = xp.where(
-        (factor < 1)[:, None], lanes.x + delta * factor[:, None] * region.scale, points
-    )
+    moved = xp.where((factor < 1)[:, None], lanes.x + delta * factor[:, None] * region.scale, points)
     return xp.minimum(xp.maximum(moved, lanes.lo), lanes.hi)
 
 

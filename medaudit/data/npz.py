@@ -37,13 +37,9 @@ NAMED = ("x__", "ref__", "names__", "units__", "lo__", "hi__")
 def read(path: Path) -> Dataset:
     """Read a data file. Raises DataError in one sentence with the key at fault."""
     arrays = _arrays(path)
-    x = {k[3:]: v for k, v in arrays.items() if k.startswith("x__")} or (
-        {"": arrays["x"]} if "x" in arrays else {}
-    )
+    x = {k[3:]: v for k, v in arrays.items() if k.startswith("x__")} or ({"": arrays["x"]} if "x" in arrays else {})
     if not x:
-        raise DataError(
-            f"{path}: there is no array x (or x__<input>)", f"it holds: {', '.join(arrays)}"
-        )
+        raise DataError(f"{path}: there is no array x (or x__<input>)", f"it holds: {', '.join(arrays)}")
     for name, values in arrays.items():
         if name.startswith(("x", "ref", "y")) and values.dtype.kind not in "biufUS":
             raise DataError(
@@ -54,9 +50,7 @@ def read(path: Path) -> Dataset:
     for name, values in x.items():
         key = f"x__{name}" if name else "x"
         if values.ndim == 0 or len(values) != rows:
-            raise DataError(
-                f"{path}: {key} has shape {values.shape}, but {rows} rows were expected"
-            )
+            raise DataError(f"{path}: {key} has shape {values.shape}, but {rows} rows were expected")
     if rows == 0:
         raise DataError(f"{path}: there are no rows")
     ref = {k[5:]: v for k, v in arrays.items() if k.startswith("ref__")} or (
@@ -71,9 +65,7 @@ def read(path: Path) -> Dataset:
             )
     for key in ("ids", "groups", "length"):
         if key in arrays and arrays[key].size != rows:
-            raise DataError(
-                f"{path}: {key} has shape {arrays[key].shape}, but there are {rows} rows"
-            )
+            raise DataError(f"{path}: {key} has shape {arrays[key].shape}, but there are {rows} rows")
     for key in arrays:
         if key.split("__")[0] in ("lo", "hi") and arrays[key].dtype.kind not in "biuf":
             raise DataError(f"{path}: {key} has type {arrays[key].dtype}, numbers were expected")
@@ -114,15 +106,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             total = sum(item.file_size for item in archive.infolist())
         if total > MAX_BYTES:
-            raise DataError(
-                f"{path}: it unpacks to {total} bytes, more than medaudit reads ({MAX_BYTES})"
-            )
+            raise DataError(f"{path}: it unpacks to {total} bytes, more than medaudit reads ({MAX_BYTES})")
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except zipfile.BadZipFile as error:
-        raise DataError(
-            f"{path}: this is not an .npz file, or it is cut off", "save it with numpy.savez"
-        ) from error
+        raise DataError(f"{path}: this is not an .npz file, or it is cut off", "save it with numpy.savez") from error
     except ValueError as error:
         raise DataError(
             f"{path}: it holds Python objects, which medaudit never loads ({error})",
@@ -135,9 +123,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 def _same_rows(path: Path, arrays: dict[str, np.ndarray], rows: int, keys: tuple[str, ...]) -> None:
     for key in keys:
         if key in arrays and (arrays[key].ndim == 0 or len(arrays[key]) != rows):
-            raise DataError(
-                f"{path}: {key} has shape {arrays[key].shape}, but there are {rows} rows"
-            )
+            raise DataError(f"{path}: {key} has shape {arrays[key].shape}, but there are {rows} rows")
 
 
 def _texts(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:
@@ -149,9 +135,7 @@ def _per_input(arrays: dict[str, np.ndarray], key: str, text: bool = False) -> d
     for name, values in arrays.items():
         if name == key or name.startswith(f"{key}__"):
             flat = values.ravel()
-            out[name[len(key) + 2 :]] = (
-                tuple(str(v) for v in flat) if text else flat.astype(np.float64)
-            )
+            out[name[len(key) + 2 :]] = tuple(str(v) for v in flat) if text else flat.astype(np.float64)
     return out
 
 

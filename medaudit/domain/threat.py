@@ -30,14 +30,10 @@ def spread(item: Input, values: np.ndarray) -> np.ndarray:
     if values.size == 1:
         return np.full(part.size, values.ravel()[0])
     shape = {"image": (-1, 1, 1), "table": (1, 1, -1)}.get(item.domain, (1, -1, 1))
-    return np.broadcast_to(values.reshape(shape), (part.planes, part.rows, part.columns)).reshape(
-        -1
-    )
+    return np.broadcast_to(values.reshape(shape), (part.planes, part.rows, part.columns)).reshape(-1)
 
 
-def per_number(
-    interface: Interface, value: Callable[[Channel, Input], float], dtype: type = float
-) -> np.ndarray:
+def per_number(interface: Interface, value: Callable[[Channel, Input], float], dtype: type = float) -> np.ndarray:
     """value(channel, input) for every number of a point, [D]."""
     parts = []
     for item in interface.inputs:
@@ -126,9 +122,7 @@ def boxes(
         shut = shut | padding
     clean = np.nan_to_num(x, nan=0.0)
     low, high = _inward(lo, wide, up=True), _inward(hi, wide, up=False)
-    return np.where(shut, clean, low).astype(np.float32), np.where(shut, clean, high).astype(
-        np.float32
-    )
+    return np.where(shut, clean, low).astype(np.float32), np.where(shut, clean, high).astype(np.float32)
 
 
 def movable(interface: Interface, threat: Threat) -> np.ndarray:
@@ -139,11 +133,7 @@ def movable(interface: Interface, threat: Threat) -> np.ndarray:
         if channel.fixed or (threat.inputs and item.name not in threat.inputs):
             return False
         if channel.kind == "category":
-            return (
-                threat.norm == L0
-                and len(channel.categories) > 1
-                and (not named or channel.name in named)
-            )
+            return threat.norm == L0 and len(channel.categories) > 1 and (not named or channel.name in named)
         return not named or channel.name in named
 
     return per_number(interface, one, bool).astype(bool)
@@ -188,8 +178,6 @@ def _inward(bound: np.ndarray, x: np.ndarray, *, up: bool) -> np.ndarray:
 def describe(threat: Threat) -> str:
     """One line in words."""
     norm = {"linf": "largest change", "l2": "root of summed squares", "l0": "changed"}[threat.norm]
-    amount = (
-        f"{threat.eps} {COUNT}" if threat.norm == L0 and not threat.eps.unit else str(threat.eps)
-    )
+    amount = f"{threat.eps} {COUNT}" if threat.norm == L0 and not threat.eps.unit else str(threat.eps)
     relative = " of each channel" if threat.eps.unit in RELATIVE else ""
     return f"{threat.access} only; {norm} at most {amount}{relative}"

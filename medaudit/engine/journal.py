@@ -34,6 +34,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._open = True
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -52,9 +53,7 @@ class Journal:
 
     def stage(self, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """A result that is computed once per run, such as the baseline."""
-        row = self._db.execute(
-            "SELECT record, arrays FROM stages WHERE name = ?", (name,)
-        ).fetchone()
+        row = self._db.execute("SELECT record, arrays FROM stages WHERE name = ?", (name,)).fetchone()
         return (json.loads(row[0]), unpack(row[1])) if row else None
 
     def set_stage(self, name: str, record: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -65,9 +64,7 @@ class Journal:
 
     def cases(self, check: str) -> dict[int, tuple[dict[str, Any], dict[str, np.ndarray]]]:
         """Finished cases of a check by sample."""
-        rows = self._db.execute(
-            "SELECT sample, record, arrays FROM cases WHERE check_id = ?", (check,)
-        )
+        rows = self._db.execute("SELECT sample, record, arrays FROM cases WHERE check_id = ?", (check,))
         return {sample: (json.loads(record), unpack(arrays)) for sample, record, arrays in rows}
 
     def done(self) -> set[tuple[str, int]]:
@@ -81,9 +78,7 @@ class Journal:
                 "INSERT INTO cases VALUES (?, ?, ?, ?)",
                 (check, sample, json.dumps(record), pack(arrays)),
             )
-            self._db.execute(
-                "DELETE FROM snapshots WHERE check_id = ? AND sample = ?", (check, sample)
-            )
+            self._db.execute("DELETE FROM snapshots WHERE check_id = ? AND sample = ?", (check, sample))
         self._db.execute("COMMIT")
 
     def snapshots(self) -> dict[tuple[str, int], bytes]:
@@ -100,6 +95,9 @@ class Journal:
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
+        if not self._open:
+            return
+        self._open = False
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
 
@@ -110,9 +108,7 @@ def read_header(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}: there is no journal", "name model and data file yourself")
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
-        return {
-            name: json.loads(value) for name, value in db.execute("SELECT name, value FROM header")
-        }
+        return {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM header")}
 
 
 def pack(arrays: dict[str, np.ndarray]) -> bytes:

@@ -33,9 +33,7 @@ class Finished(NamedTuple):
 class Cohort:
     """The lanes of one check that are open in this worker."""
 
-    def __init__(
-        self, check: str, attack: Attack, budget: int, make_lanes: Callable[[list[int]], Lanes]
-    ) -> None:
+    def __init__(self, check: str, attack: Attack, budget: int, make_lanes: Callable[[list[int]], Lanes]) -> None:
         self.check, self.attack, self.budget, self.make_lanes = check, attack, budget, make_lanes
         self.waiting: deque[tuple[int, bytes | None]] = deque()
         self.state: Any = None
@@ -101,9 +99,7 @@ class Cohort:
 
     def tell(self, query: Query, answers: np.ndarray) -> list[Finished]:
         xp = namespace(query.points)
-        self.state = self.attack.tell(
-            self.state, query, xp.asarray(answers, device=query.points.device)
-        )
+        self.state = self.attack.tell(self.state, query, xp.asarray(answers, device=query.points.device))
         done = to_numpy(self.attack.done(self.state))
         return self._retire(np.flatnonzero(done & ~self.over), exhausted=False)
 
@@ -151,9 +147,7 @@ def restore(data: bytes, template: Any) -> tuple[int, Any]:
     """The reverse of `snapshot`, into the form of a fresh state of the same lane."""
     with np.load(io.BytesIO(data), allow_pickle=False) as saved:
         arrays = iter([saved[f"a{i}"] for i in range(len(saved.files) - 1)])
-        state = map_tree(
-            lambda old: namespace(old).asarray(next(arrays), device=old.device), template
-        )
+        state = map_tree(lambda old: namespace(old).asarray(next(arrays), device=old.device), template)
         return int(saved["spent"]), state
 
 

@@ -19,8 +19,4 @@ def keep_heap() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
-    return bool(
-        mallopt(MMAP_THRESHOLD, 1 << 30)
-        and mallopt(TRIM_THRESHOLD, 1 << 30)
-        and mallopt(TOP_PAD, 64 << 20)
-    )
+    return bool(mallopt(MMAP_THRESHOLD, 1 << 30) and mallopt(TRIM_THRESHOLD, 1 << 30) and mallopt(TOP_PAD, 64 << 20))

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from medaudit.core.errors import EngineError, MedauditError
+from medaudit.core.errors import EngineError, MedauditError, ModelFault
 
 Target = Callable[[Connection], None]
 Lane = tuple[str, int]  # check id, sample
@@ -57,9 +57,7 @@ class Worker:
                 raise EngineError(f"the worker did not answer {name!r} within {timeout:.0f} s")
             kind, value = self.pipe.recv()
         except (EOFError, ConnectionError) as error:
-            raise EngineError(
-                f"the worker died while it did {name!r} ({self.how_it_ended()})"
-            ) from error
+            raise EngineError(f"the worker died while it did {name!r} ({self.how_it_ended()})") from error
         if kind == "error":
             raise value if isinstance(value, MedauditError) else EngineError(str(value))
         return value
@@ -87,9 +85,7 @@ class Worker:
 class Pool:
     """Feeds lanes to workers and yields what they report."""
 
-    def __init__(
-        self, start: Callable[[], Worker], count: int, capacity: int, silence: float
-    ) -> None:
+    def __init__(self, start: Callable[[], Worker], count: int, capacity: int, silence: float) -> None:
         """start: makes a ready worker; capacity: lanes kept at each; silence: seconds until it is hung."""
         self._start, self._count = start, count
         self._capacity, self._silence = capacity, silence
@@ -112,12 +108,15 @@ class Pool:
                         try:
                             kind, value = worker.pipe.recv()
                         except (EOFError, ConnectionError):
-                            yield from self._crash(
-                                workers, held, i, f"the worker died ({worker.how_it_ended()})"
-                            )
+                            yield from self._crash(workers, held, i, f"the worker died ({worker.how_it_ended()})")
                             self._feed(workers[i], held[i], queue, saved)
                             continue
                         worker.heard = time.monotonic()
+                        if isinstance(value, ModelFault):
+                            worker.kill()
+                            yield from self._crash(workers, held, i, f"the model failed: {value.message}")
+                            self._feed(workers[i], held[i], queue, saved)
+                            continue
                         if kind == "error":
                             raise value
                         if kind == "cases":
@@ -155,9 +154,7 @@ class Pool:
             with contextlib.suppress(ConnectionError):
                 worker.pipe.send(("lanes", batch))
 
-    def _crash(
-        self, workers: list[Worker], held: dict[int, set[Lane]], i: int, why: str
-    ) -> Iterator[tuple[str, Any]]:
+    def _crash(self, workers: list[Worker], held: dict[int, set[Lane]], i: int, why: str) -> Iterator[tuple[str, Any]]:
         self.crashes += 1
         lost = sorted(held[i])
         held[i].clear()

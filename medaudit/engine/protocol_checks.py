@@ -39,9 +39,9 @@ def row_purity(points: np.ndarray, ask: Ask, decide: Decide, key: int) -> Compar
     """Two shuffled orders against the given one."""
     first, others = ask(points), []
     for step in range(2):
-        draw = streams.uniform(
-            np.array([key], dtype=np.uint64), np.array([step], dtype=np.int64), ORDER, len(points)
-        )[0]
+        draw = streams.uniform(np.array([key], dtype=np.uint64), np.array([step], dtype=np.int64), ORDER, len(points))[
+            0
+        ]
         order = np.argsort(draw, kind="stable")
         back = np.empty_like(order)
         back[order] = np.arange(len(order))

@@ -48,9 +48,7 @@ class Facts:
     def sha256(self) -> str:
         """Identity of the model: one digest over the digests of all its files."""
         lines = "".join(f"{sha} {name}\n" for name, sha, _ in self.files)
-        return (
-            hashlib.sha256(lines.encode()).hexdigest() if len(self.files) > 1 else self.files[0][1]
-        )
+        return hashlib.sha256(lines.encode()).hexdigest() if len(self.files) > 1 else self.files[0][1]
 
 
 @dataclass(frozen=True)

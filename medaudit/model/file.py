@@ -60,13 +60,9 @@ def load(path: Path) -> onnx.ModelProto:
     try:
         proto = onnx.load(str(path), load_external_data=False)
     except (DecodeError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"{path}: this is not an ONNX model, or it is cut off", "copy the model again"
-        ) from error
+        raise ModelError(f"{path}: this is not an ONNX model, or it is cut off", "copy the model again") from error
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
-        raise ModelError(
-            f"{path}: the file holds no graph: it is empty or cut off", "copy it again"
-        )
+        raise ModelError(f"{path}: the file holds no graph: it is empty or cut off", "copy it again")
     return proto
 
 
@@ -87,9 +83,7 @@ def check_bytes(path: Path) -> None:
         if head.startswith(magic):
             raise ModelError(f"{path}: this is {what}", remedy)
     if path.suffix == ".ort" or head[4:8] == b"ORTM":
-        raise ModelError(
-            f"{path}: this is an ONNX Runtime .ort file", "name the .onnx file it was made from"
-        )
+        raise ModelError(f"{path}: this is an ONNX Runtime .ort file", "name the .onnx file it was made from")
 
 
 def inspect(path: Path) -> tuple[Facts, onnx.ModelProto]:
@@ -104,11 +98,7 @@ def inspect(path: Path) -> tuple[Facts, onnx.ModelProto]:
     nodes = list(_nodes(proto.graph))
     operators = Counter(f"{n.domain}:{n.op_type}" if n.domain else n.op_type for n in nodes)
     for op in sorted(RANDOM & set(operators)):
-        findings.append(
-            Finding(
-                "medium", f"operator {op} draws random numbers: answers may differ when asked twice"
-            )
-        )
+        findings.append(Finding("medium", f"operator {op} draws random numbers: answers may differ when asked twice"))
     made = {i.name for i in proto.graph.initializer}
     return (
         Facts(
@@ -145,11 +135,7 @@ def _versions(path: Path, proto: onnx.ModelProto, findings: list[Finding]) -> No
         findings.append(Finding("low", "an operator domain is listed twice in opset_import"))
     used = {n.domain or "ai.onnx" for n in _nodes(proto.graph)}
     for domain in sorted(used - set(domains) - {"ai.onnx.ml"}):
-        findings.append(
-            Finding(
-                "low", f"operator domain {printable(domain)} is used but not listed in opset_import"
-            )
-        )
+        findings.append(Finding("low", f"operator domain {printable(domain)} is used but not listed in opset_import"))
 
 
 def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
@@ -207,9 +193,7 @@ def _external_file(path: Path, name: str, findings: list[Finding]) -> tuple[str,
         )
     target = path.parent / relative
     if not target.exists():
-        raise ModelError(
-            f"{path}: the external data file {shown!r} is missing", f"copy it into {path.parent}"
-        )
+        raise ModelError(f"{path}: the external data file {shown!r} is missing", f"copy it into {path.parent}")
     info = target.stat(follow_symlinks=False)
     if not stat.S_ISREG(info.st_mode):
         home = path.resolve().parent
@@ -235,10 +219,7 @@ def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     tensor = kind.tensor_type
     shape = None
     if tensor.HasField("shape"):
-        shape = tuple(
-            d.dim_value if d.HasField("dim_value") else (d.dim_param or None)
-            for d in tensor.shape.dim
-        )
+        shape = tuple(d.dim_value if d.HasField("dim_value") else (d.dim_param or None) for d in tensor.shape.dim)
     return Tensor(value.name, TYPES.get(tensor.elem_type, f"type {tensor.elem_type}"), shape)
 
 

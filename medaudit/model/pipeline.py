@@ -45,10 +45,7 @@ class Model:
             rows = {k: v[start : start + size] for k, v in feeds.items()}
             count = len(next(iter(rows.values())))
             if count < size:
-                rows = {
-                    k: np.concatenate([v, np.repeat(v[-1:], size - count, axis=0)])
-                    for k, v in rows.items()
-                }
+                rows = {k: np.concatenate([v, np.repeat(v[-1:], size - count, axis=0)]) for k, v in rows.items()}
             parts.append([_first(value, size, count) for value in self._run(names, rows, size)])
         return [_join(column) for column in zip(*parts, strict=True)]
 
@@ -108,9 +105,7 @@ class Pipeline:
         output = self.interface.output
         raw = self.model.call(feeds, list(output.tensors))
         self.calls += 1
-        fed = (
-            {k: to_numpy(v) for k, v in feeds.items()} if output.task == "reconstruction" else feeds
-        )
+        fed = {k: to_numpy(v) for k, v in feeds.items()} if output.task == "reconstruction" else feeds
         answers = decode(output, raw, fed)
         if len(answers) != self.block:
             raise ModelError(
@@ -159,9 +154,7 @@ def choose_batching(path: Path, feeds: dict[str, np.ndarray]) -> Batching:
     except (ModelError, ModelFault) as error:
         return Batching("fixed", size, f"its batch of {size} cannot be freed ({error.message})")
     if all(_equal(a, b) for a, b in zip(want, got, strict=True)):
-        return Batching(
-            "freed", 0, f"its batch of {size} was freed; answers stayed equal on {rows} rows"
-        )
+        return Batching("freed", 0, f"its batch of {size} was freed; answers stayed equal on {rows} rows")
     return Batching("fixed", size, f"its batch of {size} cannot be freed: answers change")
 
 

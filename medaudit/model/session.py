@@ -71,9 +71,7 @@ def open_session(
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if folder is not None:
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(folder)
-        )
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder))
     providers: list[Any] = [CPU]
     if device.startswith("cuda"):
         number = int(device.partition(":")[2] or 0)
@@ -108,9 +106,7 @@ def tiny_model() -> bytes:
     return bytes(model.SerializeToString())
 
 
-def run(
-    session: ort.InferenceSession, outputs: list[str], feeds: dict[str, np.ndarray]
-) -> list[Any]:
+def run(session: ort.InferenceSession, outputs: list[str], feeds: dict[str, np.ndarray]) -> list[Any]:
     """One call; a failure of the model while answering is a ModelFault."""
     try:
         return list(session.run(outputs, feeds))

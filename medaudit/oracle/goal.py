@@ -144,9 +144,7 @@ def _binary(output: Output, clearance: float) -> Oracle:
 
 def _multilabel(output: Output, goal: Goal, clearance: float) -> Oracle:
     """The finding that is nearest to changing sides, of those that the goal names."""
-    sick = {i for i, name in enumerate(output.classes) if name in output.disease} or set(
-        range(len(output.classes))
-    )
+    sick = {i for i, name in enumerate(output.classes) if name in output.disease} or set(range(len(output.classes)))
 
     def score(lanes: Lanes, lane: Array, answers: Array) -> tuple[Array, Array]:
         xp = namespace(answers)
@@ -156,9 +154,7 @@ def _multilabel(output: Output, goal: Goal, clearance: float) -> Oracle:
         usable = xp.zeros_like(clean) == 1
         k = xp.arange(value.shape[1], dtype=xp.int64, device=value.device)[None, :]
         named = wanted_classes(output, goal)
-        chosen = named or sorted(
-            sick if goal.what in ("missed-disease", "false-alarm") else range(value.shape[1])
-        )
+        chosen = named or sorted(sick if goal.what in ("missed-disease", "false-alarm") else range(value.shape[1]))
         for place in chosen:
             usable = usable | (k == place)
         if goal.what in ("clear", "missed-disease"):

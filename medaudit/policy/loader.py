@@ -71,9 +71,7 @@ def _explain(document: Document, error: ValidationError) -> list[PolicyError]:
         ):
             continue  # its items were refused one by one
         message = _message(document, issue, path)
-        if (path, message) in seen or any(
-            path == p and "union" in str(issue["loc"]) for p, _ in seen
-        ):
+        if (path, message) in seen or any(path == p and "union" in str(issue["loc"]) for p, _ in seen):
             continue
         seen.add((path, message))
         place = (*path, "\0key") if issue["type"] == "extra_forbidden" else path
@@ -85,10 +83,7 @@ def _explain(document: Document, error: ValidationError) -> list[PolicyError]:
 
 def _real(document: Document, loc: tuple[Any, ...], part: Any) -> bool:
     """Pydantic adds names of union members to a location; keep what is in the file."""
-    return not (
-        isinstance(part, str)
-        and ("[" in part or part in ("function-before", "float", "tuple", "any"))
-    )
+    return not (isinstance(part, str) and ("[" in part or part in ("function-before", "float", "tuple", "any")))
 
 
 def _message(document: Document, issue: Any, path: tuple[Any, ...]) -> str:
@@ -146,9 +141,7 @@ def _references(policy: Policy, document: Document, crosswalk: Crosswalk) -> lis
         if check.threat is not None and check.threat not in policy.threats:
             near = difflib.get_close_matches(check.threat, policy.threats, 1, 0.4)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            problems.append(
-                document.error((*at, "threat"), f"threat {check.threat!r} is not declared{hint}")
-            )
+            problems.append(document.error((*at, "threat"), f"threat {check.threat!r} is not declared{hint}"))
         require = check.require
         if require and (require.at_least is None) == (require.at_most is None):
             problems.append(document.error((*at, "require"), "give one of at_least and at_most"))
@@ -157,13 +150,9 @@ def _references(policy: Policy, document: Document, crosswalk: Crosswalk) -> lis
                 near = difflib.get_close_matches(reference, crosswalk, 1, 0.6)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 where = (*at, "maps_to", k)
-                problems.append(
-                    document.error(where, f"reference {reference!r} is not in the crosswalk{hint}")
-                )
+                problems.append(document.error(where, f"reference {reference!r} is not in the crosswalk{hint}"))
     for i, waiver in enumerate(policy.waivers):
         if waiver.check not in ids:
             place = ("waivers", i, "check")
-            problems.append(
-                document.error(place, f"waiver for a check {waiver.check!r} that does not exist")
-            )
+            problems.append(document.error(place, f"waiver for a check {waiver.check!r} that does not exist"))
     return problems

@@ -47,9 +47,7 @@ Amount = Annotated[
     Any,
     BeforeValidator(_amount),
     PlainSerializer(lambda q: str(q) if q.unit else q.value),
-    WithJsonSchema(
-        {"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["0.05 mV", "0.3 sd"]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["0.05 mV", "0.3 sd"]}),
 ]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Word = Annotated[str, Field(min_length=1, max_length=300)]
@@ -83,9 +81,7 @@ class ChannelSection(Strict):
 
 
 def _amounts(value: Any) -> Any:
-    return (
-        tuple(_amount(v) for v in value) if isinstance(value, (list, tuple)) else (_amount(value),)
-    )
+    return tuple(_amount(v) for v in value) if isinstance(value, (list, tuple)) else (_amount(value),)
 
 
 Amounts = Annotated[
@@ -130,15 +126,9 @@ class OutputSection(Strict):
     tensors: tuple[str, ...] | None = None
     meaning: Literal[MEANINGS] | None = None  # type: ignore[valid-type]
     classes: tuple[str, ...] | None = None
-    labels: tuple[str | int, ...] | None = Field(
-        None, description="what the graph calls the classes"
-    )
-    at_least: tuple[float, ...] | float | None = Field(
-        None, description="decision threshold; one, or one per finding"
-    )
-    disease: tuple[str, ...] | None = Field(
-        None, description="classes or findings that are disease"
-    )
+    labels: tuple[str | int, ...] | None = Field(None, description="what the graph calls the classes")
+    at_least: tuple[float, ...] | float | None = Field(None, description="decision threshold; one, or one per finding")
+    disease: tuple[str, ...] | None = Field(None, description="classes or findings that are disease")
     units: tuple[str, ...] | None = None
     class_axis: int | None = None
 
@@ -164,9 +154,7 @@ class ThreatSection(Strict):
     access: Literal["scores", "labels"]
     norm: Literal["linf", "l2", "l0"]
     eps: Amount
-    within: dict[str, Amount] = Field(
-        default_factory=dict, description="l0: reach of each named channel"
-    )
+    within: dict[str, Amount] = Field(default_factory=dict, description="l0: reach of each named channel")
     inputs: tuple[str, ...] = ()
     rationale: str = Field("", description="why this size")
 
@@ -175,9 +163,7 @@ class ThreatSection(Strict):
         for amount in (self.eps, *self.within.values()):
             if not 0 < amount.value < 1e12:
                 raise ValueError(f"the size {amount} of a threat must be positive and below 1e12")
-        if self.norm == "l0" and (
-            self.eps.unit not in ("", "features") or self.eps.value != int(self.eps.value)
-        ):
+        if self.norm == "l0" and (self.eps.unit not in ("", "features") or self.eps.value != int(self.eps.value)):
             raise ValueError(f"eps of an l0 threat is a number of features, not {self.eps}")
         return self
 

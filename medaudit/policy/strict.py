@@ -47,9 +47,7 @@ def read(path: Path) -> Document:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise PolicyError(
-                f"the file has {size} bytes; a policy has at most {MAX_BYTES}", file=str(path)
-            )
+            raise PolicyError(f"the file has {size} bytes; a policy has at most {MAX_BYTES}", file=str(path))
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise PolicyError(f"cannot be read ({error.strerror})", file=str(path)) from error
@@ -89,9 +87,7 @@ def _limits(document: Document, text: str) -> None:
         if documents > 1:
             raise document.error((), "only one document is allowed in a policy")
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise document.error(
-                (), "anchors and aliases are not allowed in a policy; write the value out"
-            )
+            raise document.error((), "anchors and aliases are not allowed in a policy; write the value out")
         if getattr(event, "tag", None):
             raise document.error((), "tags are not allowed in a policy")
         if isinstance(event, yaml.CollectionStartEvent):

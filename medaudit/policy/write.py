@@ -6,9 +6,7 @@ import json
 import re
 from typing import Any
 
-PLAIN = re.compile(
-    r"[A-Za-z][A-Za-z0-9_./ +-]*[A-Za-z0-9]|[A-Za-z]|[0-9.]+ ?(?:%|[A-Za-z][A-Za-z0-9/]*)"
-)
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./ +-]*[A-Za-z0-9]|[A-Za-z]|[0-9.]+ ?(?:%|[A-Za-z][A-Za-z0-9/]*)")
 WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 FLOW = ("channels",)  # lists whose items stand on one line each
 Comments = dict[tuple[str, ...], str]
@@ -40,11 +38,7 @@ def flow(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(flow(v) for v in value) + "]"
     text = scalar(value)
-    return (
-        json.dumps(str(value))
-        if not text.startswith('"') and re.search(r"[,{}\[\]]", text)
-        else text
-    )
+    return json.dumps(str(value)) if not text.startswith('"') and re.search(r"[,{}\[\]]", text) else text
 
 
 def dump(data: dict[str, Any], comments: Comments | None = None) -> str:
@@ -54,9 +48,7 @@ def dump(data: dict[str, Any], comments: Comments | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _mapping(
-    lines: list[str], data: dict[str, Any], indent: int, path: tuple[str, ...], comments: Comments
-) -> None:
+def _mapping(lines: list[str], data: dict[str, Any], indent: int, path: tuple[str, ...], comments: Comments) -> None:
     pad = " " * indent
     for name, value in data.items():
         here = (*path, str(name))
@@ -101,7 +93,5 @@ def _short(value: dict[str, Any]) -> bool:
     return (
         all(not isinstance(v, dict) for v in value.values())
         and len(flow(value)) <= 88
-        and not any(
-            isinstance(v, (list, tuple)) and v and isinstance(v[0], dict) for v in value.values()
-        )
+        and not any(isinstance(v, (list, tuple)) and v and isinstance(v[0], dict) for v in value.values())
     )

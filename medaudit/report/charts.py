@@ -48,11 +48,7 @@ def curve_rows(found: Curve, most: int = 12) -> list[tuple[str, ...]]:
 
 def thinned(count: int, most: int) -> list[int]:
     """At most `most` indices of `count`, the ends among them."""
-    return (
-        sorted({int(i) for i in np.linspace(0, count - 1, min(count, most)).round()})
-        if count
-        else []
-    )
+    return sorted({int(i) for i in np.linspace(0, count - 1, min(count, most)).round()}) if count else []
 
 
 def distances(check: Check) -> list[float]:
@@ -123,9 +119,7 @@ def overview(found: list[Dot]) -> bytes:
         figure = new(4.8, 0.65 + 0.24 * len(found))
         axes = figure.add_subplot()
         for y, dot in enumerate(found):
-            side = (
-                (100 * dot.threshold, 100.0) if dot.op == "at_least" else (0.0, 100 * dot.threshold)
-            )
+            side = (100 * dot.threshold, 100.0) if dot.op == "at_least" else (0.0, 100 * dot.threshold)
             axes.barh(y, side[1] - side[0], left=side[0], height=0.62, color="#e4e9ef")
             axes.plot([100 * dot.threshold] * 2, [y - 0.31, y + 0.31], color=INK, linewidth=1.2)
             axes.plot([100 * dot.low, 100 * dot.high], [y, y], color=BLUE, linewidth=1.6)
@@ -138,9 +132,7 @@ def overview(found: list[Dot]) -> bytes:
                 markerfacecolor=face,
                 markersize=5,
             )
-        axes.set_yticks(
-            range(len(found)), [f"{text.clean(d.name, 30)}: {d.verdict}" for d in found]
-        )
+        axes.set_yticks(range(len(found)), [f"{text.clean(d.name, 30)}: {d.verdict}" for d in found])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(found) - 0.4, -0.6)
         axes.set_xlim(-1, 101)

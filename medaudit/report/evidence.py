@@ -111,9 +111,7 @@ def load(path: Path) -> Evidence:
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
-        raise Missing(
-            f"The evidence file of this case cannot be read ({type(error).__name__})."
-        ) from error
+        raise Missing(f"The evidence file of this case cannot be read ({type(error).__name__}).") from error
     if not clean.size == perturbed.size == sum(layer.size for layer in layout.inputs):
         raise Missing("The evidence file of this case does not fit its own layout.")
     return Evidence(layout, clean, perturbed)
@@ -151,9 +149,7 @@ def table(layer: Layer, clean: np.ndarray, perturbed: np.ndarray, most: int = 40
     for r, c in places:
         if differs[r, c]:
             marked.add(len(rows))
-        name = text.clean(layer.channel(int(c)).name, 60) + (
-            f", row {r + 1}" if before.shape[0] > 1 else ""
-        )
+        name = text.clean(layer.channel(int(c)).name, 60) + (f", row {r + 1}" if before.shape[0] > 1 else "")
         rows.append((name, *cells(layer.channel(int(c)), float(before[r, c]), float(after[r, c]))))
     count = int(differs.sum())
     caption = f"{count} of {before.size} features changed"

@@ -64,14 +64,8 @@ def environment() -> Environment:
     made.filters.update(
         long=lambda value: Markup(escape(text.clean(value, LONG))),  # escaped here
         image=lambda svg: Markup(data_uri(svg)),  # base64
-        **{
-            f.__name__: f
-            for f in (text.share, text.number, text.quantity, text.duration, text.slug)
-        },
-        **{
-            f.__name__: f
-            for f in (text.middle, text.interval, text.measured, text.demanded, text.confidence)
-        },
+        **{f.__name__: f for f in (text.share, text.number, text.quantity, text.duration, text.slug)},
+        **{f.__name__: f for f in (text.middle, text.interval, text.measured, text.demanded, text.confidence)},
         bytes=text.size,
         size_of=text.size_of,
         link=view.link,

@@ -30,9 +30,7 @@ def draw(layer: Layer, clean: np.ndarray, perturbed: np.ndarray) -> list[Drawn]:
     return [_item(layer, planes, step, delta, (low, high), image)]
 
 
-def window(
-    layer: Layer, planes: list[int], clean: np.ndarray, perturbed: np.ndarray
-) -> tuple[float, float]:
+def window(layer: Layer, planes: list[int], clean: np.ndarray, perturbed: np.ndarray) -> tuple[float, float]:
     """The legal range where it is known, else the range of both images."""
     lows = [layer.channel(p).lo for p in planes]
     highs = [layer.channel(p).hi for p in planes]
@@ -65,9 +63,7 @@ def _figure(panels: list[np.ndarray], signed: np.ndarray, most: float, unit: str
         ax.imshow(pixels, interpolation="none")
     drawn: Any = axes[2].imshow(signed, cmap="cividis", vmin=-most, vmax=most, interpolation="none")
     bar = figure.colorbar(drawn, ax=axes[2], fraction=0.05, pad=0.03, ticks=[-most, 0, most])
-    bar.ax.set_yticklabels(
-        [f"-{text.number(most)}", "0", f"+{text.number(most)} {unit}".strip()], fontsize=7
-    )
+    bar.ax.set_yticklabels([f"-{text.number(most)}", "0", f"+{text.number(most)} {unit}".strip()], fontsize=7)
     bar.outline.set_linewidth(0.4)
     return svg(figure)
 
@@ -84,18 +80,13 @@ def _item(
     count = int((delta != 0).any(axis=0).sum())
     parts = [
         f"Input {text.clean(layer.name, 60)}: {layer.rows} by {layer.columns} pixels",
-        "clean and perturbed share one window, "
-        f"{text.number(legal[0])} to {text.quantity(legal[1], unit)}",
+        f"clean and perturbed share one window, {text.number(legal[0])} to {text.quantity(legal[1], unit)}",
         f"{count:,} of {layer.rows * layer.columns:,} pixels changed",
         f"largest difference {text.quantity(float(np.abs(delta).max()), unit)}",
     ]
     if layer.planes not in (1, 3):
-        parts.append(
-            f"channel {text.clean(layer.channel(planes[0]).name, 30)} of {layer.planes} is shown"
-        )
+        parts.append(f"channel {text.clean(layer.channel(planes[0]).name, 30)} of {layer.planes} is shown")
     if step > 1:
         parts.append(f"one pixel of {step} by {step} is drawn")
     caption = ", ".join(parts) + "."
-    return Drawn(
-        "figure", caption, alt=f"Clean image, perturbed image and difference. {caption}", svg=image
-    )
+    return Drawn("figure", caption, alt=f"Clean image, perturbed image and difference. {caption}", svg=image)

@@ -46,9 +46,7 @@ def reach(values: np.ndarray, gain: float) -> tuple[float, float]:
     return max(0.0, -float(found.min())), max(0.0, float(found.max()))
 
 
-def sheet(
-    leads: list[Lead], per_sample: float, paper: bool, delta: np.ndarray, window: slice
-) -> bytes:
+def sheet(leads: list[Lead], per_sample: float, paper: bool, delta: np.ndarray, window: slice) -> bytes:
     """All leads over each other in one or two columns, differences below, then the whole strip."""
     from matplotlib.figure import Figure
 
@@ -74,9 +72,7 @@ def sheet(
     return svg(figure)
 
 
-def _rows(
-    spans: list[tuple[float, float]], high: int, least: float, start: float
-) -> tuple[list[float], float]:
+def _rows(spans: list[tuple[float, float]], high: int, least: float, start: float) -> tuple[list[float], float]:
     """Base line of each row, and where the last row ends."""
     out, y = [], start
     for row in range(high):
@@ -140,9 +136,7 @@ def _headings(axes: Any, middle: float) -> None:
     axes.text(LEFT, middle + 2.6, "Difference, on the same scale", fontsize=7, va="center")
 
 
-def _strip(
-    axes: Any, delta: np.ndarray, window: slice, bottom: float, right: float, units: set[str]
-) -> None:
+def _strip(axes: Any, delta: np.ndarray, window: slice, bottom: float, right: float, units: set[str]) -> None:
     """The whole recording: least and largest difference over the leads, magnified."""
     least, largest = delta.min(axis=0), delta.max(axis=0)
     most = float(np.abs(delta).max()) or 1.0

@@ -25,9 +25,7 @@ def draw(layer: Layer, clean: np.ndarray, perturbed: np.ndarray) -> list[Drawn]:
         image = _figure(layer, order, before, after)
     count = int((strength > 0).sum())
     shown = f"the {len(order)} most changed of {len(before)} variables"
-    caption = (
-        f"Input {text.clean(layer.name, 60)}: {shown} ({count} changed), {layer.columns} hours. "
-    )
+    caption = f"Input {text.clean(layer.name, 60)}: {shown} ({count} changed), {layer.columns} hours. "
     caption += "Crosses at the foot: no measurement. Dotted line: a value was added or removed."
     alt = f"Clean and perturbed values hour by hour. {caption}"
     return [Drawn("figure", caption, alt=alt, svg=image), _table(layer, before, after)]
@@ -96,9 +94,7 @@ def _table(layer: Layer, before: np.ndarray, after: np.ndarray, most: int = 60) 
     for i, hour in places[:most]:
         channel = layer.channel(int(i) % layer.rows)
         name = text.clean(channel.name, 60)
-        rows.append(
-            (name, str(int(hour)), *cells(channel, float(before[i, hour]), float(after[i, hour])))
-        )
+        rows.append((name, str(int(hour)), *cells(channel, float(before[i, hour]), float(after[i, hour]))))
     caption = f"Cells changed: {len(places):,} of {before.size:,}"
     caption += f", the first {most} listed" if len(places) > most else ""
     head = ("Variable", "Hour", "Clean", "Perturbed", "Change", "Unit")

@@ -67,18 +67,12 @@ def _lead(layer: Layer, i: int, clean: np.ndarray, perturbed: np.ndarray, paper:
     return Lead(text.clean(channel.name, 8), text.unit_of(channel.unit, 12), clean, perturbed, gain)
 
 
-def _item(
-    layer: Layer, leads: list[Lead], window: slice, paper: bool, image: bytes, total: int
-) -> Drawn:
+def _item(layer: Layer, leads: list[Lead], window: slice, paper: bool, image: bytes, total: int) -> Drawn:
     if layer.rate > 0:
         when = f"from {window.start / layer.rate:.2f} s to {window.stop / layer.rate:.2f} s"
     else:
         when = f"samples {window.start + 1} to {window.stop}"
-    scale = (
-        "25 mm/s, 10 mm/mV (a small square is 0.04 s by 0.1 mV)"
-        if paper
-        else "each lead on a scale of its own"
-    )
+    scale = "25 mm/s, 10 mm/mV (a small square is 0.04 s by 0.1 mV)" if paper else "each lead on a scale of its own"
     largest = max(leads, key=lambda lead: float(np.abs(lead.delta()).max()))
     peak = f"{text.quantity(float(np.abs(largest.delta()).max()), largest.unit)} in {largest.name}"
     some = "1 lead" if total == 1 else f"{total} leads"
@@ -112,6 +106,4 @@ def _table(layer: Layer, order: list[int], before: np.ndarray, after: np.ndarray
             )
         )
     head = ("Lead", "Largest difference", "Root mean square", "Samples changed")
-    return Drawn(
-        "table", "Differences per lead, whole recording", head=head, rows=tuple(rows), folded=True
-    )
+    return Drawn("table", "Differences per lead, whole recording", head=head, rows=tuple(rows), folded=True)

@@ -67,11 +67,7 @@ def table(report: Report, wide: bool) -> Table:
         out.add_column("", overflow="fold", ratio=1)
     for check in report.checks:
         for cells in lines(check, wide):
-            more = (
-                (Text("; ".join(why(check, report))) if cells[0].plain else Text(""),)
-                if wide
-                else ()
-            )
+            more = (Text("; ".join(why(check, report))) if cells[0].plain else Text(""),) if wide else ()
             out.add_row(*cells, *more)
     return out
 

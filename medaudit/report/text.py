@@ -16,9 +16,7 @@ LIMIT = 300
 DASH = "–"  # not measured; never drawn as zero
 OPS = {"at_least": "≥", "at_most": "≤"}
 SHARES = ("accuracy", "sensitivity", "specificity", "success", "share", "rate")  # ends of names
-_ESCAPES = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?|\x9b[0-?]*[@-~]"
-)
+_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b.?|\x9b[0-?]*[@-~]")
 _DROPPED = {
     "Cc",
     "Cf",

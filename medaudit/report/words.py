@@ -112,9 +112,7 @@ def headline(report: Report) -> str:
         return f"No verdict: {len(broken)} of {total} checks ended in an error: {titles(broken)}."
     if found.get("inconclusive"):
         open_ = [c for c in report.checks if c.verdict == "inconclusive"]
-        return (
-            f"No check failed, but {len(open_)} of {total} could not be decided: {titles(open_)}."
-        )
+        return f"No check failed, but {len(open_)} of {total} could not be decided: {titles(open_)}."
     if excused:
         return f"No check failed outside a waiver; failed and waived: {titles(excused)}."
     if not found.get("pass"):

@@ -103,16 +103,12 @@ def settings_of(rule: Rule, given: dict[str, Any]) -> Any:
     defaults = rule.settings()
     for name, value in given.items():
         if name not in defaults._fields:
-            raise ValueError(
-                f"rule {rule.name} has no setting {name!r}; it has: {', '.join(defaults._fields)}"
-            )
+            raise ValueError(f"rule {rule.name} has no setting {name!r}; it has: {', '.join(defaults._fields)}")
         kind = type(getattr(defaults, name))
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not kind or (kind in (int, float) and not value > 0):
-            raise ValueError(
-                f"setting {name} of rule {rule.name} must be a positive {kind.__name__}"
-            )
+            raise ValueError(f"setting {name} of rule {rule.name} must be a positive {kind.__name__}")
         defaults = defaults._replace(**{name: value})
     return defaults
 
@@ -135,6 +131,4 @@ def as_dict(settings: Any) -> dict[str, Any]:
     """Settings for the resolved policy."""
     if settings is None:
         return {}
-    return (
-        dict(settings._asdict()) if hasattr(settings, "_asdict") else dataclasses.asdict(settings)
-    )
+    return dict(settings._asdict()) if hasattr(settings, "_asdict") else dataclasses.asdict(settings)

@@ -17,13 +17,14 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import LINF, Part, Region, clip, free, snap
+from medaudit.core.region import LINF, Region, clip, size, snap
+from medaudit.search.noise import cell_of, in_cells, plain
+from medaudit.search.starts import nearest, start
 
 START, BISECT, GRAD, STEP, STOP = 0, 1, 2, 3, 4
-UNIFORM, NOISE = 1, 2
+NOISE = 2
 
 
 class Settings(NamedTuple):
@@ -53,9 +54,7 @@ class State(NamedTuple):
     order: Array  # [L, S] int64, donors from near to far; -1: none
 
 
-def search(
-    settings: Settings = Settings(), donors: Array | None = None, kinds: Array | None = None
-) -> Search:
+def search(settings: Settings = Settings(), donors: Array | None = None, kinds: Array | None = None) -> Search:
     """donors [S, D]: clean points to start from, with their decisions kinds [S] (-1 unknown)."""
     return Search(
         "hopskipjump",
@@ -85,13 +84,11 @@ def init(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes
         hits=flat,
         noise=xp.zeros_like(lanes.x),
         product=xp.zeros_like(lanes.x),
-        order=_nearest(donors, kinds, region, lanes),
+        order=nearest(donors, kinds, region, lanes),
     )
 
 
-def ask(
-    settings: Settings, donors: Array | None, region: Region, lanes: Lanes, state: State
-) -> Query:
+def ask(settings: Settings, donors: Array | None, region: Region, lanes: Lanes, state: State) -> Query:
     xp = namespace(lanes.x)
     points, owners, claims = [], [], []
     for phase in (START, BISECT, GRAD, STEP):
@@ -105,9 +102,7 @@ def ask(
             block, rows = one(region, lanes, state, who), 1
         points.append(block)
         owners.append(xp.repeat(who, rows))
-        claims.append(
-            xp.full(who.shape[0] * rows, phase != GRAD, dtype=xp.bool, device=lanes.x.device)
-        )
+        claims.append(xp.full(who.shape[0] * rows, phase != GRAD, dtype=xp.bool, device=lanes.x.device))
     if not points:
         return Query(lanes.x[:0, :], xp.zeros(0, dtype=xp.int64, device=lanes.x.device))
     return Query(xp.concat(points, axis=0), xp.concat(owners), xp.concat(claims))
@@ -128,9 +123,7 @@ def tell(
         rows = xp.nonzero(phases == phase)[0]
         if rows.shape[0]:
             who = xp.take(query.lane, rows)
-            state = step(
-                settings, region, lanes, state, who, xp.take(query.points, rows, axis=0), hit[rows]
-            )
+            state = step(settings, region, lanes, state, who, xp.take(query.points, rows, axis=0), hit[rows])
     rows = xp.nonzero(phases == GRAD)[0]
     if rows.shape[0]:
         who = xp.take(query.lane, rows)[:: settings.rows]
@@ -140,50 +133,8 @@ def tell(
     return state._replace(t=state.t + seen)
 
 
-def _nearest(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes) -> Array:
-    """Donors of another decision from near to far (of the target's, if there is one), [L, S]."""
-    xp = namespace(lanes.x)
-    n = lanes.x.shape[0]
-    if donors is None or kinds is None or donors.shape[0] == 0:
-        return xp.full((n, 1), -1, dtype=xp.int64, device=lanes.x.device)
-    columns = []
-    for s in range(donors.shape[0]):
-        delta = (
-            xp.where(free(lanes), donors[s, :][None, :] - lanes.x, xp.zeros_like(lanes.x))
-            / region.scale
-        )
-        delta = xp.where(xp.isnan(delta), xp.zeros_like(delta), delta)
-        columns.append(xp.sum(delta * delta, axis=1))
-    distance = xp.stack(columns, axis=1)
-    kind = kinds[None, :]
-    wrong = (kind == lanes.label[:, None]) & (lanes.label[:, None] >= 0)
-    wrong = wrong | ((lanes.target[:, None] >= 0) & (kind >= 0) & (kind != lanes.target[:, None]))
-    distance = xp.where(wrong | (distance == 0), xp.full_like(distance, xp.inf), distance)
-    order = xp.argsort(distance, axis=1, stable=True)
-    sorted_distance = xp.sort(distance, axis=1, stable=True)
-    return xp.where(
-        xp.isfinite(sorted_distance), xp.astype(order, xp.int64), xp.full_like(order, -1)
-    )
-
-
 def _start(donors: Array | None, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
-    """The next donor, or uniform noise in the box, blended in more strongly with every try."""
-    xp = namespace(lanes.x)
-    x, lo, hi = (xp.take(a, who, axis=0) for a in (lanes.x, lanes.lo, lanes.hi))
-    asked = xp.take(state.asked, who)
-    draw = streams.uniform(xp.take(lanes.key, who), asked, UNIFORM, x.shape[1])
-    share = (xp.astype(asked % 8 + 1, xp.float32) / 8)[:, None]
-    noise = xp.astype(lo + (hi - lo) * draw, xp.float32)
-    points = x + share * (noise - x)
-    if donors is not None and donors.shape[0]:
-        order = xp.take(state.order, who, axis=0)
-        slots = xp.minimum(asked, xp.full_like(asked, order.shape[1] - 1))
-        pick = xp.take_along_axis(order, slots[:, None], axis=1)[:, 0]
-        use = (pick >= 0) & (asked < min(order.shape[1], 8))
-        donor = xp.take(donors, xp.maximum(pick, xp.zeros_like(pick)), axis=0)
-        donor = xp.where(xp.isnan(donor), x, donor)
-        points = xp.where(use[:, None], donor, points)
-    return clip(lanes, who, snap(region, clip(lanes, who, points)))
+    return start(donors, region, lanes, state.order, state.asked, who)
 
 
 def _after_start(
@@ -197,9 +148,7 @@ def _after_start(
 ) -> State:
     xp = namespace(points)
     asked = xp.take(state.asked, who) + 1
-    failed = xp.where(
-        asked >= settings.tries, xp.full_like(asked, STOP), xp.full_like(asked, START)
-    )
+    failed = xp.where(asked >= settings.tries, xp.full_like(asked, STOP), xp.full_like(asked, START))
     state = state._replace(asked=put(state.asked, who, asked))
     return _to_bisect(region, lanes, state, who, points, hit, failed)
 
@@ -278,14 +227,6 @@ def _to_grad(state: State, who: Array) -> State:
     )
 
 
-def _length(region: Region, lanes: Lanes, who: Array, far: Array) -> Array:
-    xp = namespace(far)
-    delta = (far - xp.take(lanes.x, who, axis=0)) / region.scale
-    if region.norm == LINF:
-        return xp.max(xp.abs(delta), axis=1)
-    return xp.sqrt(xp.sum(delta * delta, axis=1))
-
-
 def _signs(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
     """Noise of one tick, [P, rows, D] of signs; derived again by `_after_probes`.
 
@@ -294,21 +235,22 @@ def _signs(settings: Settings, region: Region, lanes: Lanes, state: State, who: 
     """
     xp = namespace(lanes.x)
     key, t = xp.take(lanes.key, who), xp.take(state.t, who)
-    cells = [_cell(part) for part in region.parts]
+    cells = [cell_of(part) for part in region.parts]
     if all(cell == (1, 1) for cell in cells):
-        return _plain(settings.rows, key, t, lanes.x.shape[1])
+        return plain(settings.rows, key, t, NOISE, lanes.x.shape[1])
     turn = xp.take(state.round, who)
     # Signals gain from cells for longer: three times as many rounds (measured up to 2,500 rows).
     late = settings.coarse * (1 if region.parts[0].domain == "image" else 3)
-    plain = (turn >= late) & (turn % 2 == 1)
-    fine, coarse = xp.nonzero(plain)[0], xp.nonzero(xp.logical_not(plain))[0]
+    single = (turn >= late) & (turn % 2 == 1)
+    fine, coarse = xp.nonzero(single)[0], xp.nonzero(xp.logical_not(single))[0]
     pieces = []
     if fine.shape[0]:
-        pieces.append(_plain(settings.rows, xp.take(key, fine), xp.take(t, fine), lanes.x.shape[1]))
+        own, now = xp.take(key, fine), xp.take(t, fine)
+        pieces.append(plain(settings.rows, own, now, NOISE, lanes.x.shape[1]))
     if coarse.shape[0]:
         own, now = xp.take(key, coarse), xp.take(t, coarse)
         parts = [
-            _in_cells(settings.rows, own, now, NOISE + 1 + i, part, cell)
+            in_cells(settings.rows, own, now, NOISE + 1 + i, part, cell)
             for i, (part, cell) in enumerate(zip(region.parts, cells, strict=True))
         ]
         pieces.append(parts[0] if len(parts) == 1 else xp.concat(parts, axis=2))
@@ -318,40 +260,12 @@ def _signs(settings: Settings, region: Region, lanes: Lanes, state: State, who: 
     return xp.take(xp.concat(pieces, axis=0), back, axis=0)
 
 
-def _cell(part: Part) -> tuple[int, int]:
-    """Rows and columns of numbers that share a sign: about a sixteenth of an image's side, 16
-    samples of a signal."""
-    if part.domain == "image":
-        side = max(1, (min(part.rows, part.columns) + 8) // 16)
-        return side, side
-    return (1, max(1, min(16, part.columns // 64))) if part.domain == "signal" else (1, 1)
-
-
-def _plain(rows: int, key: Array, t: Array, d: int) -> Array:
-    flat = streams.signs(key, t, NOISE, rows * d)
-    return namespace(flat).reshape(flat, (key.shape[0], rows, d))
-
-
-def _in_cells(
-    rows: int, key: Array, t: Array, tag: int, part: Part, cell: tuple[int, int]
-) -> Array:
-    """Signs of one part that are alike inside cells, [P, rows, part.size]."""
-    tall, wide = -(-part.rows // cell[0]), -(-part.columns // cell[1])
-    flat = streams.signs(key, t, tag, rows * part.planes * tall * wide)
-    xp = namespace(flat)
-    grid = xp.reshape(flat, (key.shape[0], rows * part.planes, tall, wide))
-    grid = xp.repeat(grid, cell[1], axis=3)[:, :, :, : part.columns]
-    if cell[0] > 1:
-        grid = xp.repeat(grid, cell[0], axis=2)[:, :, : part.rows, :]
-    return xp.reshape(grid, (key.shape[0], rows, part.size))
-
-
 def _probes(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
     xp = namespace(lanes.x)
     far = xp.take(state.far, who, axis=0)
     lo, hi = xp.take(lanes.lo, who, axis=0), xp.take(lanes.hi, who, axis=0)
     movable = hi > lo
-    length = settings.probe * _length(region, lanes, who, far)
+    length = settings.probe * size(region, lanes, who, far)
     if region.norm != LINF:
         count = xp.sum(xp.astype(movable, xp.float32), axis=1)
         length = length / xp.sqrt(xp.maximum(count, xp.ones_like(count)))
@@ -367,9 +281,7 @@ def _probes(settings: Settings, region: Region, lanes: Lanes, state: State, who:
     return xp.reshape(points, (-1, far.shape[1]))
 
 
-def _after_probes(
-    settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, hit: Array
-) -> State:
+def _after_probes(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, hit: Array) -> State:
     xp = namespace(lanes.x)
     outcome = xp.reshape(2 * xp.astype(hit, xp.float32) - 1, (who.shape[0], settings.rows))
     both = xp.stack((outcome, xp.ones_like(outcome)), axis=1)
@@ -386,13 +298,11 @@ def _after_probes(
         # eq. 16, with the baseline taken out; all outcomes alike: follow (or leave) their mean.
         level = xp.where(xp.abs(mean) < 1, mean, xp.zeros_like(mean))
         raw = xp.take(product, ready, axis=0) - level * xp.take(noise, ready, axis=0)
-        length = _length(region, lanes, won, xp.take(state.far, won, axis=0))
+        length = size(region, lanes, won, xp.take(state.far, won, axis=0))
         jump = length / xp.sqrt(xp.astype(xp.take(state.round, won), xp.float32))
         product = put(product, ready, _unit(region, lanes, won, raw))
         asked = put(asked, ready, xp.zeros_like(won))
-        state = state._replace(
-            step=put(state.step, won, jump), phase=put(state.phase, won, xp.full_like(won, STEP))
-        )
+        state = state._replace(step=put(state.step, won, jump), phase=put(state.phase, won, xp.full_like(won, STEP)))
     return state._replace(
         product=put(state.product, who, product),
         noise=put(state.noise, who, noise),

@@ -114,9 +114,7 @@ def _noise(settings: Settings, region: Region, lanes: Lanes, t: Array) -> Array:
     """[L, pairs, D]: signs times the probe's size per number."""
     xp = namespace(lanes.x)
     n, d = lanes.x.shape
-    sign = xp.reshape(
-        streams.signs(lanes.key, t, NOISE, settings.pairs * d), (n, settings.pairs, d)
-    )
+    sign = xp.reshape(streams.signs(lanes.key, t, NOISE, settings.pairs * d), (n, settings.pairs, d))
     if region.norm == L2:
         movable = xp.astype(free(lanes), xp.float32)
         count = xp.maximum(xp.sum(movable, axis=1), xp.ones_like(movable[:, 0]))

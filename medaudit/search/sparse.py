@@ -55,9 +55,7 @@ def init(settings: Settings, region: Region, lanes: Lanes) -> State:
     draw = streams.uniform(lanes.key, xp.zeros(n, dtype=xp.int64, **on), ORDER, d * slots)
     order = xp.argsort(xp.where(valid, draw, draw + 1), axis=1, stable=True)
     keep = min(settings.sweep, d * slots)
-    count = xp.minimum(
-        xp.sum(xp.astype(valid, xp.int64), axis=1), xp.full((n,), keep, dtype=xp.int64, **on)
-    )
+    count = xp.minimum(xp.sum(xp.astype(valid, xp.int64), axis=1), xp.full((n,), keep, dtype=xp.int64, **on))
     zero = xp.zeros(n, dtype=xp.int64, **on)
     worst = xp.full(n, xp.inf, dtype=xp.float32, **on)
     return State(
@@ -86,9 +84,7 @@ def ask(region: Region, lanes: Lanes, state: State) -> Query:
     return Query(points, xp.arange(n, dtype=xp.int64, device=lanes.x.device))
 
 
-def tell(
-    region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
-) -> State:
+def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:
     xp = namespace(score)
     who = query.lane
     sweeping = xp.take(state.at, who) >= 0
@@ -100,9 +96,7 @@ def tell(
         trial_score=put_where(state.trial_score, who, score, better),
         base=put_where(state.base, who, query.points, won),
         score=put_where(state.score, who, score, won),
-        at=put(
-            state.at, who, xp.where(sweeping, xp.take(state.at, who) + 1, xp.take(state.at, who))
-        ),
+        at=put(state.at, who, xp.where(sweeping, xp.take(state.at, who) + 1, xp.take(state.at, who))),
     )
     return _end_of_sweep(region, lanes, state)
 
@@ -119,9 +113,7 @@ def _end_of_sweep(region: Region, lanes: Lanes, state: State) -> State:
         base=base,
         score=xp.where(gain, state.trial_score, state.score),
         changes=xp.where(over, changes, state.changes),
-        at=xp.where(
-            over, xp.where(more, xp.zeros_like(state.at), xp.zeros_like(state.at) - 1), state.at
-        ),
+        at=xp.where(over, xp.where(more, xp.zeros_like(state.at), xp.zeros_like(state.at) - 1), state.at),
     )
 
 
@@ -169,9 +161,7 @@ def _swap(region: Region, lanes: Lanes, state: State) -> Array:
     value = xp.astype(lo + share * (hi - lo), xp.float32)
     if region.choices is not None:
         choices = xp.take(region.choices, pick)
-        category = xp.floor(
-            draw[:, 2 * d] * xp.astype(xp.maximum(choices, xp.ones_like(choices)), xp.float64)
-        )
+        category = xp.floor(draw[:, 2 * d] * xp.astype(xp.maximum(choices, xp.ones_like(choices)), xp.float64))
         value = xp.where(choices > 0, xp.astype(category, xp.float32), value)
     points = snap(region, _with(base, pick, value))
     return xp.minimum(xp.maximum(points, lanes.lo), lanes.hi)
@@ -180,8 +170,5 @@ def _swap(region: Region, lanes: Lanes, state: State) -> Array:
 def _with(points: Array, column: Array, value: Array) -> Array:
     """points [L, D] with one number per lane replaced."""
     xp = namespace(points)
-    here = (
-        xp.arange(points.shape[1], dtype=column.dtype, device=points.device)[None, :]
-        == column[:, None]
-    )
+    here = xp.arange(points.shape[1], dtype=column.dtype, device=points.device)[None, :] == column[:, None]
     return xp.where(here, value[:, None], points)

@@ -86,9 +86,7 @@ def _join(xp: ModuleType, parts: list[Array]) -> Array:
     return parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
 
 
-def tell(
-    region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
-) -> State:
+def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:
     xp = namespace(score)
     before = xp.take(state.score, query.lane)
     better = score < before
@@ -103,16 +101,12 @@ def tell(
 class _Draw:
     """All that is random in one step: which part, where the window lies, and the signs."""
 
-    def __init__(
-        self, xp: ModuleType, parts: tuple[Part, ...], key: Array, t: Array, tag: int
-    ) -> None:
+    def __init__(self, xp: ModuleType, parts: tuple[Part, ...], key: Array, t: Array, tag: int) -> None:
         self.xp, self.parts = xp, parts
         self.shapes = [_sign_shape(part) for part in parts]
         self.starts = [0]
         for shape, stripes in self.shapes:
-            self.starts.append(
-                self.starts[-1] + streams.word_count(max(math.prod(shape), math.prod(stripes)))
-            )
+            self.starts.append(self.starts[-1] + streams.word_count(max(math.prod(shape), math.prod(stripes))))
         words = streams.bits(key, t, tag, 3 + self.starts[-1])
         self.draw, self.words = streams.unit(words[:, :3]), words[:, 3:]
         self.total = sum(part.size for part in parts)
@@ -173,9 +167,7 @@ def _spread(xp: ModuleType, part: Part, up: Array, shape: tuple[int, int, int]) 
     lanes = up.shape[0]
     wide = xp.repeat(xp.reshape(up, (lanes, *shape)), -(-part.columns // shape[2]), axis=3)
     wide = wide[:, :, :, : part.columns]
-    return xp.reshape(
-        xp.broadcast_to(wide, (lanes, part.planes, part.rows, part.columns)), (lanes, part.size)
-    )
+    return xp.reshape(xp.broadcast_to(wide, (lanes, part.planes, part.rows, part.columns)), (lanes, part.size))
 
 
 def _run(xp: ModuleType, length: int, place: Array, width: Array) -> Array:

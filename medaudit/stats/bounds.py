@@ -69,9 +69,7 @@ def mean(values: np.ndarray, confidence: float) -> Estimate:
         middle = float(values[0]) if n else math.nan
         return Estimate(middle, -math.inf, math.inf, n, "Student")
     half = float(stdtrit(n - 1, confidence)) * float(values.std(ddof=1)) / math.sqrt(n)
-    return Estimate(
-        float(values.mean()), float(values.mean()) - half, float(values.mean()) + half, n, "Student"
-    )
+    return Estimate(float(values.mean()), float(values.mean()) - half, float(values.mean()) + half, n, "Student")
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float) -> Estimate:

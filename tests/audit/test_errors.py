@@ -33,11 +33,7 @@ def refused(answer: subprocess.CompletedProcess[str], folder: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(BROKEN))
 def test_broken_models_are_refused(name: str, tmp_path: Path) -> None:
-    good = (
-        SPECIMENS["dynamic-logits-table"].build(tmp_path / "good")
-        if (tmp_path / "good").mkdir() is None
-        else None
-    )
+    good = SPECIMENS["dynamic-logits-table"].build(tmp_path / "good") if (tmp_path / "good").mkdir() is None else None
     assert good is not None
     place = tmp_path / "broken"
     place.mkdir()

@@ -61,9 +61,7 @@ def test_writes_stay_in_the_run_folder(tmp_path: Path) -> None:
     assert done.returncode in (0, 1, 3), done.stderr
     fresh = files(tmp_path) - before
     assert fresh
-    assert all(name.startswith("run/") for name in fresh), sorted(
-        n for n in fresh if not n.startswith("run/")
-    )
+    assert all(name.startswith("run/") for name in fresh), sorted(n for n in fresh if not n.startswith("run/"))
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
@@ -79,7 +77,5 @@ def test_no_socket_is_opened(tmp_path: Path) -> None:
         timeout=300,
     )
     assert done.returncode in (0, 1, 3), done.stderr
-    network = [
-        line for line in log.read_text().splitlines() if re.search(r"AF_INET6?|AF_NETLINK", line)
-    ]
+    network = [line for line in log.read_text().splitlines() if re.search(r"AF_INET6?|AF_NETLINK", line)]
     assert network == []

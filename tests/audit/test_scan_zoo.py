@@ -27,9 +27,7 @@ def scanned(name: str, folder: Path) -> Report:
     text = re.sub(r"queries: \d+", "queries: 40", text)
     policy = folder / "policy.yaml"
     policy.write_text(text)
-    report, _ = scan(
-        Options(built.model, str(policy), built.data, out=folder / "run", workers=1, limit=6)
-    )
+    report, _ = scan(Options(built.model, str(policy), built.data, out=folder / "run", workers=1, limit=6))
     return report
 
 
@@ -38,9 +36,7 @@ def test_every_shape_scans(name: str, tmp_path: Path) -> None:
     report = scanned(name, tmp_path)
     verdicts = {c.id: c.verdict for c in report.checks}
     expected = FAULTY.get(name, {})
-    assert "error" not in verdicts.values(), {
-        c.id: c.reason for c in report.checks if c.verdict == "error"
-    }
+    assert "error" not in verdicts.values(), {c.id: c.reason for c in report.checks if c.verdict == "error"}
     for check, verdict in expected.items():
         assert verdicts[check] == verdict
     if name not in FAULTY and name != "nan-answer":

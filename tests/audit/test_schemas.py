@@ -14,9 +14,7 @@ from medaudit.policy.loader import shipped, shipped_folder
 
 def test_shipped_schemas_are_current() -> None:
     for name, schema in schemas().items():
-        assert (shipped_folder() / name).read_text() == text(schema), (
-            "run python -m medaudit.audit.schemas"
-        )
+        assert (shipped_folder() / name).read_text() == text(schema), "run python -m medaudit.audit.schemas"
         jsonschema.Draft202012Validator.check_schema(schema)
 
 

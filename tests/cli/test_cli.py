@@ -138,9 +138,7 @@ def test_killed_runs_resume_to_the_same_result(setting: tuple[Path, list[str]]) 
 def test_init_plan_inspect_and_replay(setting: tuple[Path, list[str]]) -> None:
     folder, words = setting
     model, data = words[1], words[5]
-    made = medaudit(
-        "policy", "init", model, "--data", data, "--effort", "quick", "-o", "own.yaml", cwd=folder
-    )
+    made = medaudit("policy", "init", model, "--data", data, "--effort", "quick", "-o", "own.yaml", cwd=folder)
     assert made.returncode == 0, made.stderr
     assert medaudit("policy", "check", "own.yaml", cwd=folder).returncode == 0
     planned = medaudit("plan", model, "--policy", "own.yaml", "--data", data, cwd=folder)

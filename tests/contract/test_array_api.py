@@ -55,9 +55,7 @@ def strict(array: Any) -> Any:
 def strict_region(region: Region) -> Region:
     """A region with strict arrays."""
     moved = {
-        name: strict(value)
-        for name in ("scale", "step", "choices")
-        if (value := getattr(region, name)) is not None
+        name: strict(value) for name in ("scale", "step", "choices") if (value := getattr(region, name)) is not None
     }
     return region._replace(**moved)
 
@@ -134,8 +132,7 @@ def test_state_stays_strict() -> None:
 
 
 ANSWERS = {
-    kind: np.random.default_rng(3).normal(0.4, 0.6, (7, output_of(kind).width)).astype(np.float32)
-    for kind in KINDS
+    kind: np.random.default_rng(3).normal(0.4, 0.6, (7, output_of(kind).width)).astype(np.float32) for kind in KINDS
 }
 
 
@@ -143,9 +140,7 @@ ANSWERS = {
 def test_decisions(kind: str) -> None:
     """Scores and decisions, with a row that is no number."""
     output = output_of(kind)
-    answers = (
-        np.clip(ANSWERS[kind], 0, 1) if kind in ("multilabel", "label") else ANSWERS[kind].copy()
-    )
+    answers = np.clip(ANSWERS[kind], 0, 1) if kind in ("multilabel", "label") else ANSWERS[kind].copy()
     answers[3, 0] = np.nan
     with np.errstate(invalid="ignore"):
         for function in (scores, decide):
@@ -164,9 +159,7 @@ def test_masks_and_dice() -> None:
         assert bits_of(to_numpy(found)) == bits_of(expected)
         other = xp.asarray(np.roll(expected, 1, axis=0)) > 0
         overlap = dice(found > 0, other)
-        assert bits_of(to_numpy(overlap)) == bits_of(
-            dice(expected > 0, np.roll(expected, 1, axis=0) > 0)
-        )
+        assert bits_of(to_numpy(overlap)) == bits_of(dice(expected > 0, np.roll(expected, 1, axis=0) > 0))
 
 
 def test_streams() -> None:

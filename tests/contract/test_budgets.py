@@ -14,9 +14,7 @@ combos = pytest.mark.parametrize(("name", "norm", "kind"), COMBOS)
 
 
 @combos
-@pytest.mark.parametrize(
-    ("stop", "budget"), [("flip", 7), ("flip", 50), *(("budget", b) for b in BUDGETS)]
-)
+@pytest.mark.parametrize(("stop", "budget"), [("flip", 7), ("flip", 50), *(("budget", b) for b in BUDGETS)])
 def test_never_overspends(name: str, norm: str, kind: str, stop: str, budget: int) -> None:
     """Three counts agree per sample: who answers, the engine, the attack; none above the budget."""
     task = problem(name, norm, kind)

@@ -28,9 +28,7 @@ def test_one_lane_is_many_lanes(name: str, norm: str, kind: str, stop: str) -> N
         alone |= solve(task, [sample], budget, stop=stop)
     assert differences(whole, alone) == []
     assert differences(whole, solve(task, [3, 5, 0, 2, 4, 1], budget, stop=stop)) == []
-    shards = solve(task, SAMPLES[::2], budget, stop=stop) | solve(
-        task, SAMPLES[1::2], budget, stop=stop
-    )
+    shards = solve(task, SAMPLES[::2], budget, stop=stop) | solve(task, SAMPLES[1::2], budget, stop=stop)
     assert differences(whole, shards) == []
 
 
@@ -120,9 +118,7 @@ def test_every_geometry(name: str, norm: str, kind: str, domain: str) -> None:
     assert differences(whole, pair) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "norm", "kind"), [c for c in COMBOS if c[0] != "hopskipjump" and c[2] != "label"]
-)
+@pytest.mark.parametrize(("name", "norm", "kind"), [c for c in COMBOS if c[0] != "hopskipjump" and c[2] != "label"])
 def test_twins_differ_by_key_only(name: str, norm: str, kind: str) -> None:
     """Samples 0 and 5 hold the same record: their searches still draw differently.
 

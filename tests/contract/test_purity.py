@@ -31,9 +31,7 @@ combos = pytest.mark.parametrize(("name", "norm", "kind"), COMBOS)
 
 
 @combos
-def test_no_global_randomness(
-    name: str, norm: str, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_global_randomness(name: str, norm: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With every function of np.random and random poisoned, the result is the same."""
     expected = solve(problem(name, norm, kind))
     fresh = build(name, norm, kind)
@@ -119,9 +117,7 @@ class Witness:
         """The search, which must be told infinity and no hit for each row of nonsense."""
         inner = self.task.search
 
-        def tell(
-            region: Region, lanes: Lanes, state: Any, query: Query, score: Array, hit: Array
-        ) -> Any:
+        def tell(region: Region, lanes: Lanes, state: Any, query: Query, score: Array, hit: Array) -> Any:
             owner = lanes.x[:, 0].astype(np.int64)[query.lane]
             assert not np.isnan(score).any()
             assert np.all(score >= self.best[owner]), "better than any answer that is a number"

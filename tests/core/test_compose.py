@@ -40,9 +40,7 @@ def scripted(*ticks: list[tuple[int, float]], claims: list[list[bool]] | None = 
         return state + 1
 
     told: list[Any] = []
-    search = Search(
-        "scripted", 9, lambda region, own: np.zeros(len(own.x), dtype=np.int64), ask, tell
-    )
+    search = Search("scripted", 9, lambda region, own: np.zeros(len(own.x), dtype=np.int64), ask, tell)
     return search._replace(stopped=None)
 
 

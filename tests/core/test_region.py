@@ -36,9 +36,7 @@ def area(norm: str, eps: float, scale: list[float], step: list[float] | None = N
 
 
 @given(x=rows, points=rows, eps=sizes, scale=scales, room=st.floats(0, 10, width=32))
-def test_shrink_ends_inside_ball_and_box(
-    x: Array, points: Array, eps: float, scale: list[float], room: float
-) -> None:
+def test_shrink_ends_inside_ball_and_box(x: Array, points: Array, eps: float, scale: list[float], room: float) -> None:
     """Within eps in float64, within the box to the bit; again changes nothing that matters."""
     own = lanes(x, x - np.float32(room), x + np.float32(room))
     form = area(L2, eps, scale)
@@ -132,9 +130,7 @@ def test_no_grid_is_no_work() -> None:
 def test_free_numbers() -> None:
     """What has room may change."""
     x = np.zeros((1, 3), dtype=np.float32)
-    own = lanes(
-        x, np.array([[0, -1, 0]], dtype=np.float32), np.array([[0, 0, 2]], dtype=np.float32)
-    )
+    own = lanes(x, np.array([[0, -1, 0]], dtype=np.float32), np.array([[0, 0, 2]], dtype=np.float32))
     assert regions.free(own).tolist() == [[False, True, True]]
 
 

@@ -108,9 +108,7 @@ def test_printable_hostile() -> None:
         (("batch",), (), (1, 1, 1)),
     ],
 )
-def test_part_of_an_input(
-    axes: tuple[str, ...], shape: tuple[int, ...], sides: tuple[int, int, int]
-) -> None:
+def test_part_of_an_input(axes: tuple[str, ...], shape: tuple[int, ...], sides: tuple[int, int, int]) -> None:
     """Every order of axes gives the same planes, rows and columns."""
     part = Input("x", "float32", "signal", axes, shape, axes).part
     assert (part.planes, part.rows, part.columns) == sides

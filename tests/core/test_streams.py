@@ -145,9 +145,7 @@ def test_keys_tell_names_apart() -> None:
     """Names are joined such that no two lists of names share a key."""
     names = [("a", "bc"), ("ab", "c"), ("abc",), (1, "bc"), ("1", "b", "c"), (1, 23), (12, 3)]
     assert len({streams.key(*n) for n in names}) == len(names)
-    assert streams.key(1, "square-noise", "check", "row 3") == streams.key(
-        1, "square-noise", "check", "row 3"
-    )
+    assert streams.key(1, "square-noise", "check", "row 3") == streams.key(1, "square-noise", "check", "row 3")
     assert 0 <= streams.key("x") < 2**64
 
 

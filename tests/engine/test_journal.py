@@ -23,9 +23,7 @@ ARRAYS = {
 
 def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
     """Equal to the bit."""
-    return set(a) == set(b) and all(
-        a[k].tobytes() == b[k].tobytes() and a[k].dtype == b[k].dtype for k in a
-    )
+    return set(a) == set(b) and all(a[k].tobytes() == b[k].tobytes() and a[k].dtype == b[k].dtype for k in a)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -108,9 +106,7 @@ for k in range(10_000):
 def test_committed_cases_survive_a_kill(tmp_path: Path) -> None:
     """SIGKILL in mid-write: every case that was reported is there, and the file opens."""
     path = tmp_path / "journal"
-    with subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True
-    ) as process:
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         last = -1
         for line in process.stdout:

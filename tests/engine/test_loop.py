@@ -70,8 +70,7 @@ def test_every_cohort_gets_its_turn(name: str) -> None:
     norm = "l0" if name == "sparse" else "l2"
     tasks = {kind: problem(name, norm, kind) for kind in ("multiclass", "binary", "multilabel")}
     jobs: list[Any] = [
-        (kind, guarded(task.attack()), 50, task.make_lanes, list(SAMPLES))
-        for kind, task in tasks.items()
+        (kind, guarded(task.attack()), 50, task.make_lanes, list(SAMPLES)) for kind, task in tasks.items()
     ]
 
     # Every kind has a model of its own; answer by the widest and let oracles read what they need.
@@ -81,15 +80,11 @@ def test_every_cohort_gets_its_turn(name: str) -> None:
     def narrow(kind: str) -> Any:
         width = {"multiclass": 3, "binary": 1, "multilabel": 4}[kind]
         attack = jobs[[j[0] for j in jobs].index(kind)][1]
-        return attack._replace(
-            tell=lambda s, q, a: attack.tell(s, q, np.ascontiguousarray(a[:, :width]))
-        )
+        return attack._replace(tell=lambda s, q, a: attack.tell(s, q, np.ascontiguousarray(a[:, :width])))
 
     jobs = [(kind, narrow(kind), *rest) for kind, _, *rest in jobs]
     found = run_inline(jobs, answer, 8, 4)
-    assert sorted((f.check, f.sample) for f in found) == sorted(
-        (kind, s) for kind in tasks for s in SAMPLES
-    )
+    assert sorted((f.check, f.sample) for f in found) == sorted((kind, s) for kind in tasks for s in SAMPLES)
 
 
 def test_an_attack_that_asks_nothing_ends() -> None:
@@ -129,6 +124,4 @@ def test_empty_cohort() -> None:
     cohort = Cohort("check", task.attack(), 40, task.make_lanes)
     assert tick([cohort], 8, Counter(task.model), 8) == []
     assert list(cohort.snapshots()) == []
-    assert (
-        run_inline([("check", task.attack(), 9, task.make_lanes, [])], Counter(task.model), 8) == []
-    )
+    assert run_inline([("check", task.attack(), 9, task.make_lanes, [])], Counter(task.model), 8) == []

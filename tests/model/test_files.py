@@ -96,9 +96,7 @@ def test_every_specimen_is_inspected(built: dict[str, Built]) -> None:
 
 def test_what_the_walk_finds(built: dict[str, Built]) -> None:
     """Random operators, odd opset imports, external data."""
-    findings = {
-        n: " ".join(f.text for f in files.inspect(b.model)[0].findings) for n, b in built.items()
-    }
+    findings = {n: " ".join(f.text for f in files.inspect(b.model)[0].findings) for n, b in built.items()}
     assert "RandomNormalLike draws random numbers" in findings["random-output"]
     assert "listed twice" in findings["duplicate-opset-domain"]
     assert "not listed in opset_import" in findings["missing-default-opset"]

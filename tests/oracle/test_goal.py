@@ -20,13 +20,9 @@ THREE = ("fine", "sick", "dying")
 MULTI = Output("multiclass", ("y",), "logits", THREE, disease=THREE[1:])
 LABEL = Output("label", ("y",), "labels", THREE, labels=(0, 1, 2), disease=THREE[1:])
 BINARY = Output("binary", ("y",), "logits", ("no", "yes"), thresholds=(0.0,), disease=("yes",))
-FINDINGS = Output(
-    "multilabel", ("y",), "logits", ("p", "q", "r"), thresholds=(0.0, 0.5, -1.0), disease=("q", "r")
-)
+FINDINGS = Output("multilabel", ("y",), "logits", ("p", "q", "r"), thresholds=(0.0, 0.5, -1.0), disease=("q", "r"))
 VALUES = Output("regression", ("y",), "values", units=("", ""))
-MASK = Output(
-    "segmentation", ("y",), "logits", ("no", "yes"), thresholds=(0.0,), class_axis=0, positions=4
-)
+MASK = Output("segmentation", ("y",), "logits", ("no", "yes"), thresholds=(0.0,), class_axis=0, positions=4)
 STACK = Output("segmentation", ("y",), "logits", ("no", "yes"), positions=2)
 OUTPUTS = [MULTI, LABEL, BINARY, FINDINGS, VALUES, MASK, STACK]
 
@@ -207,9 +203,7 @@ def test_a_margin_equal_to_the_noise_is_no_success() -> None:
 
 def test_goals_of_every_task() -> None:
     """Every task has goals, all of them known, and refuses the others in one sentence."""
-    outputs = {o.task: o for o in OUTPUTS} | {
-        "reconstruction": Output("reconstruction", ("y",), "values")
-    }
+    outputs = {o.task: o for o in OUTPUTS} | {"reconstruction": Output("reconstruction", ("y",), "values")}
     assert set(outputs) == set(TASKS)
     for task, output in outputs.items():
         assert goals_of(task)
@@ -239,7 +233,5 @@ def test_nan_is_no_hit(output: Output) -> None:
     goals = {"regression": Goal("moved", amount=0.5)}
     ref = table(output, np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32))
     with np.errstate(invalid="ignore"):
-        _, hit = score(
-            oracle(output, goals.get(output.task, Goal()), "scores"), output, ref, ref * np.nan
-        )
+        _, hit = score(oracle(output, goals.get(output.task, Goal()), "scores"), output, ref, ref * np.nan)
     assert not hit.any()

@@ -18,9 +18,7 @@ tricky = st.sampled_from(
      "+1", "", "?", ":", "80%", "0.05 mV", "a, b", "{a}", "[a]", "\x1b[31m", "\u202e", "\u2028",
      "\x85", "\x7f", "\ufeff", "\U0001f600", "5 mV", "1/min", "8-bit gray level", "|", ">"]
 )  # fmt: skip
-numbers = st.one_of(
-    st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False)
-)
+numbers = st.one_of(st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False))
 values = st.one_of(texts, tricky, numbers, st.booleans(), st.none())
 lists = st.lists(values, max_size=4)
 small = st.dictionaries(st.one_of(tricky, st.text(min_size=1, max_size=20)), values, max_size=4)

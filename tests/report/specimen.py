@@ -28,9 +28,7 @@ from medaudit.audit.results import (
     Verdict,
 )
 
-HOSTILE = (
-    "<script>alert(1)</script>\x1b[31m red\u202e desrever \u2066 {{ 7 * 7 }} [bold]x[/bold] $\\frac"
-)
+HOSTILE = "<script>alert(1)</script>\x1b[31m red\u202e desrever \u2066 {{ 7 * 7 }} [bold]x[/bold] $\\frac"
 PAGE = """Square noise
 
 What it asks
@@ -59,9 +57,7 @@ def share(value: float, low: float, high: float, n: int = 400) -> Value:
     return Value(value=value, low=low, high=high, confidence=0.95, n=n, method="Clopper-Pearson")
 
 
-def threat(
-    norm: str = "linf", eps: float = 0.05, unit: str = "mV", access: str = "scores"
-) -> Threat:
+def threat(norm: str = "linf", eps: float = 0.05, unit: str = "mV", access: str = "scores") -> Threat:
     text = f"Noise on every lead, no sample more than {eps:g} {unit} from the recording."
     why = "Muscle noise of a resting patient measures 0.05 to 0.1 mV at the skin."
     return Threat(
@@ -82,9 +78,7 @@ def rising(top: float, budget: int, n: int = 120) -> Curve:
     return Curve(queries=queries, success=success, low=low, high=high)
 
 
-def cases(
-    check: str, count: int, norm: str, evidence: list[str | None], spread: bool = True
-) -> list[Case]:
+def cases(check: str, count: int, norm: str, evidence: list[str | None], spread: bool = True) -> list[Case]:
     rng = np.random.default_rng(len(check))
     out = []
     for i in range(count):
@@ -124,18 +118,14 @@ def ecg(leads: int, samples: int, rate: float) -> np.ndarray:
     return np.stack([g * beat + drift for g in gains])
 
 
-def save(
-    path: Path, inputs: list[dict[str, Any]], clean: np.ndarray, perturbed: np.ndarray
-) -> None:
+def save(path: Path, inputs: list[dict[str, Any]], clean: np.ndarray, perturbed: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     flat, other = clean.reshape(-1).astype(np.float64), perturbed.reshape(-1).astype(np.float64)
     layout = json.dumps({"inputs": inputs})
     np.savez_compressed(path, delta=other - flat, clean=flat, perturbed=other, layout=layout)
 
 
-def layer(
-    domain: str, planes: int, rows: int, columns: int, channels: list[dict[str, Any]], **more: Any
-) -> Any:
+def layer(domain: str, planes: int, rows: int, columns: int, channels: list[dict[str, Any]], **more: Any) -> Any:
     base = {"name": "x", "rate": 0.0, "unit_size": 1.0}
     facts = {
         "domain": domain,
@@ -147,9 +137,7 @@ def layer(
     return {**base, **facts, **more}
 
 
-def signal_file(
-    path: Path, leads: int, name: str = "", samples: int = 2500, unit: str = "mV"
-) -> None:
+def signal_file(path: Path, leads: int, name: str = "", samples: int = 2500, unit: str = "mV") -> None:
     rng = np.random.default_rng(leads)
     clean = ecg(leads, samples, 250.0)
     noise = np.zeros_like(clean)
@@ -158,10 +146,7 @@ def signal_file(
         noise[lead, start : start + 120] = 0.08 * rng.choice([-1, 1])
     noise[:, 1200:1300] += 0.05
     names = [name or LEADS[i % 12] for i in range(leads)]
-    channels = [
-        {"name": n, "unit": unit, "lo": -5, "hi": 5, "kind": "number", "categories": []}
-        for n in names
-    ]
+    channels = [{"name": n, "unit": unit, "lo": -5, "hi": 5, "kind": "number", "categories": []} for n in names]
     save(path, [layer("signal", 1, leads, samples, channels, rate=250.0)], clean, clean + noise)
 
 
@@ -182,9 +167,7 @@ def image_file(path: Path, planes: int, side: int = 64) -> None:
     for _ in range(12):
         r, c, size = (int(v) for v in (*rng.integers(0, side - 12, 2), rng.integers(3, 12)))
         noise[:, r : r + size, c : c + size] = 8.0 * rng.choice([-1, 1], (planes, 1, 1))
-    channels = [
-        {"name": "", "unit": "grey", "lo": 0, "hi": 255, "kind": "number", "categories": []}
-    ] * planes
+    channels = [{"name": "", "unit": "grey", "lo": 0, "hi": 255, "kind": "number", "categories": []}] * planes
     save(path, [layer("image", planes, side, side, channels)], base, np.clip(base + noise, 0, 255))
 
 
@@ -228,10 +211,7 @@ def table_file(path: Path) -> None:
         ("diabetes", "", "binary", 1, 1, []),
         ("white cells", "10^9/L", "number", 12.4, 10.95, []),
     ]
-    channels = [
-        {"name": n, "unit": u, "lo": None, "hi": None, "kind": k, "categories": c}
-        for n, u, k, _, _, c in rows
-    ]
+    channels = [{"name": n, "unit": u, "lo": None, "hi": None, "kind": k, "categories": c} for n, u, k, _, _, c in rows]
     clean, perturbed = np.array([[r[3] for r in rows], [r[4] for r in rows]], dtype=float)
     save(path, [layer("table", 1, 1, len(rows), channels)], clean, perturbed)
 
@@ -275,9 +255,7 @@ def attack(
         "severity": "high",
         "metrics": {need.metric: value},
         "required": [need],
-        "queries": Queries(
-            rows=1_204_331, budget_per_sample=5000, median_to_success=812, verification=800
-        ),
+        "queries": Queries(rows=1_204_331, budget_per_sample=5000, median_to_success=812, verification=800),
         "cases": cases(id_, 36, limit.norm, evidence, spread=need.metric != "robust_accuracy"),
         "curve": rising(0.21, 5000),
         "maps_to": ["atlas:AML.T0043.001", "eu-ai-act:15.5"],
@@ -285,9 +263,7 @@ def attack(
         "page": PAGE,
         "seconds": 412.0,
     }
-    return Check(
-        id=id_, title=title, verdict=verdict, reason=reason, threat=limit, **{**facts, **more}
-    )
+    return Check(id=id_, title=title, verdict=verdict, reason=reason, threat=limit, **{**facts, **more})
 
 
 def evasion() -> list[Check]:
@@ -369,9 +345,7 @@ def evasion() -> list[Check]:
             "pass",
             "Fewer than half could be broken at any distance tried.",
             unreached,
-            Required(
-                metric="median_distance", op="at_least", threshold=0.3, unit="sd", verdict="pass"
-            ),
+            Required(metric="median_distance", op="at_least", threshold=0.3, unit="sd", verdict="pass"),
             threat("l0", 3, "features"),
             rule="few-features",
             rule_id="EV301",
@@ -396,9 +370,7 @@ def others() -> list[Check]:
         page=PAGE,
         metrics={
             "accuracy": share(0.933, 0.909, 0.951),
-            "auroc": Value(
-                value=0.971, low=0.962, high=0.98, confidence=0.95, n=400, method="DeLong"
-            ),
+            "auroc": Value(value=0.971, low=0.962, high=0.98, confidence=0.95, n=400, method="DeLong"),
         },
         required=[
             Required(metric="accuracy", op="at_least", threshold=0.85, verdict="pass"),
@@ -440,9 +412,7 @@ def others() -> list[Check]:
         },
         verdict="not-run",
         reason="deselected by --skip",
-        required=[
-            Required(metric="trigger_success", op="at_most", threshold=0.2, verdict="not-run")
-        ],
+        required=[Required(metric="trigger_success", op="at_most", threshold=0.2, verdict="not-run")],
     )
     return [good, same, broke, left]
 

@@ -19,9 +19,7 @@ from medaudit.report.evidence import draw_case
 
 
 def texts(svg: bytes) -> str:
-    return " ".join(
-        node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text")
-    )
+    return " ".join(node.text or "" for node in ET.fromstring(svg).iter() if node.tag.endswith("text"))
 
 
 @pytest.mark.parametrize("leads", [1, 3, 12, 15])
@@ -95,9 +93,7 @@ def test_wide_tables_list_only_what_changed(tmp_path: Path) -> None:
     clean = np.zeros(300)
     perturbed = clean.copy()
     perturbed[[3, 200]] = 1.0
-    specimen.save(
-        tmp_path / "a.npz", [specimen.layer("table", 1, 1, 300, channels)], clean, perturbed
-    )
+    specimen.save(tmp_path / "a.npz", [specimen.layer("table", 1, 1, 300, channels)], clean, perturbed)
     (table,) = draw_case(tmp_path / "a.npz")
     assert [row[0] for row in table.rows] == ["f3", "f200"]
     assert "the others are not listed" in table.text
@@ -126,9 +122,7 @@ def test_odd_values_are_drawn_all_the_same(tmp_path: Path, domain: str, values: 
         clean[:], perturbed[:] = np.nan, np.nan
         clean[0, 0, 3] = perturbed[0, 0, 3] = 1.0
     perturbed[0, 1, 7] = 6.0
-    specimen.save(
-        tmp_path / "a.npz", [specimen.layer(domain, *shape, [], rate=10.0)], clean, perturbed
-    )
+    specimen.save(tmp_path / "a.npz", [specimen.layer(domain, *shape, [], rate=10.0)], clean, perturbed)
     items = draw_case(tmp_path / "a.npz")
     assert items[0].kind in ("figure", "table")
     for item in items:
@@ -189,9 +183,7 @@ def _bad(path: Path, kind: str) -> None:
         _npz(path, clean=x, perturbed=x, layout=_layout(**changes[kind]))
 
 
-@pytest.mark.parametrize(
-    "kind", ["text", "cut", "pickle", "size", "words", "domain", "negative", "huge"]
-)
+@pytest.mark.parametrize("kind", ["text", "cut", "pickle", "size", "words", "domain", "negative", "huge"])
 def test_damaged_or_hostile_files_are_a_note(tmp_path: Path, kind: str) -> None:
     _bad(tmp_path / "a.npz", kind)
     (note,) = draw_case(tmp_path / "a.npz")
@@ -199,9 +191,7 @@ def test_damaged_or_hostile_files_are_a_note(tmp_path: Path, kind: str) -> None:
     assert "cannot be read" in note.text or "does not fit" in note.text
 
 
-def test_archives_that_unpack_to_much_are_not_unpacked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_archives_that_unpack_to_much_are_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evidence, "LARGEST", 1000)
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("clean.npy", b"0" * 100_000)

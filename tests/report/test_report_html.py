@@ -97,8 +97,7 @@ def test_the_policy_of_the_page_comes_first_and_matches_its_style(source: str, p
     content = page.all("meta")[0]["content"]
     digest = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
     assert content == (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     )
     assert len(page.all("style")) == 1
 
@@ -106,9 +105,7 @@ def test_the_policy_of_the_page_comes_first_and_matches_its_style(source: str, p
 def _check_closed(page: Page) -> None:
     """Nothing runs, nothing loads, nothing is styled in place."""
     assert not page.open
-    assert not {"script", "link", "iframe", "object", "embed", "form", "base", "svg"} & {
-        tag for tag, _ in page.tags
-    }
+    assert not {"script", "link", "iframe", "object", "embed", "form", "base", "svg"} & {tag for tag, _ in page.tags}
     for tag, attrs in page.tags:
         assert "style" not in attrs
         assert not [name for name in attrs if name.startswith("on")]
@@ -133,9 +130,7 @@ def test_hostile_text_stays_text(run_folder: Path) -> None:
     assert "<script" not in source
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in source
     assert "{{ 7 * 7 }}" in source
-    assert not re.search(
-        "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", source
-    )
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]", source)
 
 
 def test_long_text_is_cut(run_folder: Path) -> None:
@@ -159,9 +154,7 @@ def test_links_leave_the_run_folder_in_no_way(run_folder: Path) -> None:
     outside = run_folder.parent / "outside.npz"
     specimen.signal_file(outside, 1)
     (run_folder / "evidence" / "link.npz").symlink_to(outside)
-    items = view.draw(
-        checks[0].cases[0].model_copy(update={"evidence": "evidence/link.npz"}), run_folder
-    )
+    items = view.draw(checks[0].cases[0].model_copy(update={"evidence": "evidence/link.npz"}), run_folder)
     assert "not inside the run folder" in items[0].text
 
 
@@ -185,9 +178,7 @@ def test_a_pass_claims_no_more_than_it_may(run_folder: Path) -> None:
     report = specimen.report(checks, verdict="pass", exit_code=0)
     assert words.headline(report) == "All 2 checks passed."
     assert any("not broken by these attacks within this budget" in s for s in words.meaning(report))
-    none = specimen.report(
-        [c for c in specimen.others() if c.verdict == "not-run"], verdict="not-run"
-    )
+    none = specimen.report([c for c in specimen.others() if c.verdict == "not-run"], verdict="not-run")
     assert words.headline(none).startswith("Nothing was tested")
 
 
@@ -254,9 +245,7 @@ def test_runs_without_samples_or_evidence_say_so(tmp_path: Path) -> None:
 
 
 def test_a_report_of_almost_nothing_renders(tmp_path: Path) -> None:
-    report = specimen.report(
-        [], baseline={}, flags=[], compliance=[], limits=[], environment={}, verdict="not-run"
-    )
+    report = specimen.report([], baseline={}, flags=[], compliance=[], limits=[], environment={}, verdict="not-run")
     report.model.files, report.model.inputs, report.model.findings = [], [], []
     page = Page(html.render(report, tmp_path))
     assert "No baseline was measured" in page.text

@@ -73,9 +73,7 @@ def _edit(**changes: Any) -> bytes:
         (b"[" * 200_000, "not a report"),
     ],
 )
-def test_what_is_no_report_is_refused_in_one_sentence(
-    tmp_path: Path, data: bytes, said: str
-) -> None:
+def test_what_is_no_report_is_refused_in_one_sentence(tmp_path: Path, data: bytes, said: str) -> None:
     path = tmp_path / "report.json"
     path.write_bytes(data)
     with pytest.raises(RunError, match=said):

@@ -72,9 +72,7 @@ def test_share_never_rounds_to_all_or_nothing(value: float | None, shown: str) -
     ],
 )
 def test_measured_shows_the_bound_that_decides(op: str, verdict: str, shown: str) -> None:
-    need = Required.model_validate(
-        {"metric": "robust_accuracy", "op": op, "threshold": 0.8, "verdict": verdict}
-    )
+    need = Required.model_validate({"metric": "robust_accuracy", "op": op, "threshold": 0.8, "verdict": verdict})
     assert text.measured(share(0.843, 0.809, 0.872), need) == shown
 
 

@@ -86,9 +86,7 @@ def run(
     def make_lanes(samples: list[int]) -> Lanes:
         return lanes_of(one, reach, samples)
 
-    attack: Attack = compose(
-        search, oracle(OUTPUT, Goal(), access), area, stop=stop, smallest=smallest
-    )
+    attack: Attack = compose(search, oracle(OUTPUT, Goal(), access), area, stop=stop, smallest=smallest)
     jobs = [("known", attack, budget, make_lanes, list(range(LANES)))]
     return run_inline(jobs, lambda p: answers(one, p), 64)
 

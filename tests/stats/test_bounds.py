@@ -95,9 +95,7 @@ def test_pass_from_is_where_judging_turns(n: int, threshold: float) -> None:
     """The first count that passes, from the good end; None where even that end does not."""
     for op, good in (("at_least", n), ("at_most", 0)):
         found = bounds.pass_from(n, op, threshold, 0.95)
-        passes = [
-            k for k in range(n + 1) if judge(bounds.share(k, n, 0.95), op, threshold) == "pass"
-        ]
+        passes = [k for k in range(n + 1) if judge(bounds.share(k, n, 0.95), op, threshold) == "pass"]
         if not passes:
             assert found is None
             continue
@@ -283,9 +281,7 @@ NAN, INF = math.nan, math.inf
         (1.0, 1.0, 1.0, "at_most", 0.0, "fail"),
     ],
 )
-def test_judge(
-    value: float, low: float, high: float, op: str, threshold: float, verdict: str
-) -> None:
+def test_judge(value: float, low: float, high: float, op: str, threshold: float, verdict: str) -> None:
     """Pass needs the bound on the good side, fail the other on the bad side; NaN never passes."""
     assert judge(Estimate(value, low, high, 10, "test"), op, threshold) == verdict
 

@@ -1,0 +1,52 @@
+"""Where a walk from labels alone may begin: clean records of another decision, or noise."""
+
+from __future__ import annotations
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, namespace
+from medaudit.core.protocol import Lanes
+from medaudit.core.region import Region, clip, free, snap
+
+UNIFORM = 1
+DONORS = 8  # clean records tried before noise
+
+
+def nearest(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes) -> Array:
+    """Donors of another decision from near to far (of the target's, if there is one), [L, S]."""
+    xp = namespace(lanes.x)
+    n = lanes.x.shape[0]
+    if donors is None or kinds is None or donors.shape[0] == 0:
+        return xp.full((n, 1), -1, dtype=xp.int64, device=lanes.x.device)
+    columns = []
+    for s in range(donors.shape[0]):
+        delta = xp.where(free(lanes), donors[s, :][None, :] - lanes.x, xp.zeros_like(lanes.x)) / region.scale
+        delta = xp.where(xp.isnan(delta), xp.zeros_like(delta), delta)
+        columns.append(xp.sum(delta * delta, axis=1))
+    distance = xp.stack(columns, axis=1)
+    kind = kinds[None, :]
+    wrong = (kind == lanes.label[:, None]) & (lanes.label[:, None] >= 0)
+    wrong = wrong | ((lanes.target[:, None] >= 0) & (kind >= 0) & (kind != lanes.target[:, None]))
+    distance = xp.where(wrong | (distance == 0), xp.full_like(distance, xp.inf), distance)
+    order = xp.argsort(distance, axis=1, stable=True)
+    sorted_distance = xp.sort(distance, axis=1, stable=True)
+    return xp.where(xp.isfinite(sorted_distance), xp.astype(order, xp.int64), xp.full_like(order, -1))
+
+
+def start(donors: Array | None, region: Region, lanes: Lanes, order: Array, tried: Array, who: Array) -> Array:
+    """The next donor, or uniform noise in the box, blended in more strongly with every try."""
+    xp = namespace(lanes.x)
+    x, lo, hi = (xp.take(a, who, axis=0) for a in (lanes.x, lanes.lo, lanes.hi))
+    asked = xp.take(tried, who)
+    draw = streams.uniform(xp.take(lanes.key, who), asked, UNIFORM, x.shape[1])
+    share = (xp.astype(asked % 8 + 1, xp.float32) / 8)[:, None]
+    noise = xp.astype(lo + (hi - lo) * draw, xp.float32)
+    points = x + share * (noise - x)
+    if donors is not None and donors.shape[0]:
+        order = xp.take(order, who, axis=0)
+        slots = xp.minimum(asked, xp.full_like(asked, order.shape[1] - 1))
+        pick = xp.take_along_axis(order, slots[:, None], axis=1)[:, 0]
+        use = (pick >= 0) & (asked < min(order.shape[1], DONORS))
+        donor = xp.take(donors, xp.maximum(pick, xp.zeros_like(pick)), axis=0)
+        donor = xp.where(xp.isnan(donor), x, donor)
+        points = xp.where(use[:, None], donor, points)
+    return clip(lanes, who, snap(region, clip(lanes, who, points)))
