@@ -142,7 +142,7 @@ def _numbers(
     inside = bool(np.all((array >= -1e-6) & (array <= 1 + 1e-6)))
     if task in ("segmentation", "reconstruction") or len(tail) >= 1 and array.ndim > 2:
         return _dense(name, array, y, classes, task, fed, inside)
-    if len(tail) == 1 and (task in (None, "multiclass")) and (labels in (None, ())) and whole:
+    if len(tail) == 1 and task in (None, "multiclass") and labels in (None, ()):
         names = classes if len(classes) == tail[0] else tuple(f"class {k}" for k in range(tail[0]))
         return Output("multiclass", (name,), _meaning(array.reshape(rows, -1)), names)
     if len(tail) == 1 and labels == tail and y is not None:
