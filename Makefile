@@ -37,7 +37,11 @@ clean:
 	rm -rf .venv dist .pytest_cache .mypy_cache .ruff_cache
 
 bench-limit: .venv/dev
-	$(RUN)/python -m benchmarks.limit --shared "$(MEDAUDIT_REAL_DATA)"
+	$(RUN)/python -m benchmarks.limit $(if $(MEDAUDIT_REAL_DATA),--shared "$(MEDAUDIT_REAL_DATA)")
+
+bench-peers: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	$(RUN)/python -m benchmarks.peers $(if $(MEDAUDIT_REAL_DATA),--shared "$(MEDAUDIT_REAL_DATA)")
 
 prove-resume: .venv/dev
 	$(RUN)/python -m benchmarks.prove_resume --kills 20

@@ -35,7 +35,7 @@ from medaudit.oracle.goal import Goal, oracle
 from medaudit.search import hopskipjump, nes, square
 
 BLOCKS = (1, 8, 32, 128)
-LANES = 32
+LANES = 128  # patients of a usual scan; fewer for rows of 24 KB and more, to keep the run short
 
 
 def interface_of(row: tuple[int, ...], domain: str, classes: int) -> Interface:
@@ -113,12 +113,13 @@ def measure(
     )
     block = block_size(4 * interface.size, Batching("free"), "cpu")
     pipeline = Pipeline(model, interface, block)
-    x = np.random.default_rng(0).standard_normal((LANES, interface.size)).astype(np.float32)
+    lanes = LANES if 4 * interface.size < 24 << 10 else 32
+    x = np.random.default_rng(0).standard_normal((lanes, interface.size)).astype(np.float32)
     answers = pipeline.answer_all(x)
     label = np.asarray(decide(interface.output, answers))
     goal = Goal(stop="budget")
     quick = bare(model, x, row, seconds / 20)
-    budget = int(np.clip(seconds / quick / LANES, 60, 1500))
+    budget = int(np.clip(seconds / quick / lanes, 60, 1500))
     for attack_name, (attack, area) in attacks(interface.parts[0], goal, interface.output).items():
         if only and attack_name not in only:
             continue
@@ -127,7 +128,7 @@ def measure(
             base = bare(model, x, row, seconds / 20)
             make = lane_maker(x, area, answers, label)
             start = time.perf_counter()
-            done = run_inline([("bench", attack, budget, make, list(range(LANES)))], pipeline.answer, block)
+            done = run_inline([("bench", attack, budget, make, list(range(lanes)))], pipeline.answer, block)
             wall = time.perf_counter() - start
             base = min(base, bare(model, x, row, seconds / 20))
             ratios.append(wall / (sum(f.rows for f in done) * base))
