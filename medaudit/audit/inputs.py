@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterator
@@ -80,13 +81,7 @@ def _readings(
         base = Input(tensor.name, tensor.dtype, domain, axes, shape, stored_axes)
         base = with_channels(base, data, key, place, count, section)
         for minus, over in _scalings(base, stored, section):
-            yield _replace(base, minus=minus, over=over)
-
-
-def _replace(item: Input, **changes: Any) -> Input:
-    import dataclasses
-
-    return dataclasses.replace(item, **changes)
+            yield dataclasses.replace(base, minus=minus, over=over)
 
 
 def _fits(declared: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
@@ -259,7 +254,7 @@ def with_channels(item: Input, data: Dataset, key: str, place: int, count: int, 
             raise DataError(f"lo {given['lo']:g} of {given['name']!r} is above its hi {given['hi']:g}")
         channels.append(_channel(given, item, values[i], clean[i]))
     rate = re.search(r"([0-9.]+) *Hz", " ".join((*data.names.get(key, ()), *data.units.get(key, ()))))
-    item = _replace(item, channels=tuple(channels), rate=float(rate[1]) if rate else 0.0)
+    item = dataclasses.replace(item, channels=tuple(channels), rate=float(rate[1]) if rate else 0.0)
     return item if section is None else _overridden(item, section)
 
 
@@ -339,8 +334,6 @@ def _channel(given: dict[str, Any], item: Input, values: np.ndarray, clean: np.n
 
 def _overridden(item: Input, section: Any) -> Input:
     """What the policy says about an input, over what was found."""
-    import dataclasses
-
     channels = list(item.channels)
     if section.unit is not None:
         channels = [dataclasses.replace(c, unit=section.unit) for c in channels]

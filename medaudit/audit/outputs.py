@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -252,8 +253,6 @@ def _label(sample: Sample, classes: tuple[str, ...], task: str | None) -> Output
 
 def _with_policy(found: Output, section: Any) -> Output:
     """What the policy says about the output, over what was found."""
-    import dataclasses
-
     if section is None:
         return found
     changes: dict[str, Any] = {}

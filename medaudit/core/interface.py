@@ -94,7 +94,6 @@ class Output:
     units: tuple[str, ...] = ()  # regression: one per value
     class_axis: int = 1  # segmentation: axis of the classes in the tensor; 0: a sigmoid mask
     positions: int = 0  # segmentation: positions per row
-    rows_scale: float = 1.0  # reconstruction: unused by other tasks
 
     @property
     def width(self) -> int:

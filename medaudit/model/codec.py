@@ -6,6 +6,7 @@ import numpy as np
 
 from medaudit.core.arrays import Array, array_module
 from medaudit.core.interface import Input, Interface, side_of
+from medaudit.domain.threat import spread
 
 SIDES = ("planes", "rows", "columns")
 
@@ -120,17 +121,8 @@ def _order(item: Input) -> list[int]:
 def _scaling(item: Input) -> tuple[np.ndarray, np.ndarray] | None:
     if all(v == 0 for v in item.minus) and all(v == 1 for v in item.over):
         return None
-    return spread(item, np.array(item.minus)), spread(item, np.array(item.over))
-
-
-def spread(item: Input, values: np.ndarray) -> np.ndarray:
-    """One value per channel (or one for all) -> one per number of the part, float32 [size]."""
-    part = item.part
-    if values.size == 1:
-        return np.full(part.size, values.ravel()[0], dtype=np.float32)
-    shape = {"image": (-1, 1, 1), "table": (1, 1, -1)}.get(item.domain, (1, -1, 1))
-    grid = np.broadcast_to(values.reshape(shape), (part.planes, part.rows, part.columns))
-    return grid.reshape(part.size).astype(np.float32)
+    minus, over = (spread(item, np.array(values)) for values in (item.minus, item.over))
+    return minus.astype(np.float32), over.astype(np.float32)
 
 
 def _cast(tensor: np.ndarray, dtype: str) -> np.ndarray:
