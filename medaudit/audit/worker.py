@@ -47,7 +47,7 @@ from medaudit.rule import RULES, Context
 
 BEAT = 0.5  # seconds between signs of life
 SNAPSHOT = 60.0  # seconds of model time between snapshots of open lanes
-BLOCKS_PER_TICK = 8
+BLOCKS_PER_TICK = 16
 
 
 def main(pipe: Connection) -> None:

@@ -45,6 +45,29 @@ def select(mask: Array, a: Array, b: Array) -> Array:
     return out.view(np.float32)
 
 
+def overlay(base: Array, *changes: tuple[Array, Array]) -> Array:
+    """A copy of `base` with each change (mask, values), all of base's shape, written over it in turn.
+
+    For masks of long runs, such as windows: only what they cover is moved.
+    """
+    out = namespace(base).asarray(base, copy=True)
+    for mask, values in changes:
+        if isinstance(out, np.ndarray):
+            np.copyto(out, values, where=mask)
+        else:
+            out = namespace(base).where(mask, values, out)
+    return out
+
+
+def popcount(octets: Array) -> Array:
+    """Set bits of each byte of a uint8 array."""
+    if isinstance(octets, np.ndarray):
+        return np.bitwise_count(octets)
+    xp = namespace(octets)
+    table = xp.asarray([bin(byte).count("1") for byte in range(256)], dtype=xp.uint8, device=octets.device)
+    return xp.reshape(xp.take(table, xp.astype(xp.reshape(octets, (-1,)), xp.int64)), octets.shape)
+
+
 def is_cuda(array: Array) -> bool:
     """True for CuPy arrays."""
     return bool(array_api_compat.is_cupy_array(array))

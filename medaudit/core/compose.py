@@ -92,6 +92,8 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
         hits = to_numpy(hit)
         if query.claims is not None:
             hits = hits & to_numpy(query.claims)
+        if not smallest:  # the first claim stays
+            hits = hits & (to_numpy(state.found) == 0)[lane]
         where = np.flatnonzero(hits)
         if where.size:
             changes |= _take_claims(state, query, where, lane, before + 1, order)

@@ -48,8 +48,6 @@ def _mix(xp: ModuleType, z: Array) -> Array:
 
 _N30, _N27, _N31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _N_MIX1, _N_MIX2 = np.uint64(MIX1), np.uint64(MIX2)
-# The eight signs of a byte, lowest bit first.
-_SIGNS = ((np.arange(256)[:, None] >> np.arange(8)) & 1).astype(np.float32) * 2 - 1
 
 
 def _u64(xp: ModuleType, value: int, like: Array) -> Array:
@@ -97,11 +95,13 @@ def word_count(n: int) -> int:
     return math.ceil(n / 64)
 
 
-def signs(keys: Array, step: Array, tag: int, n: int) -> Array:
-    """Independent signs -1 or +1, float32 [L, n]: one bit each."""
-    words = bits(keys, step, tag, word_count(n))
-    if isinstance(words, np.ndarray):
-        wide = np.take(_SIGNS, _bytes(words), axis=0)
-        return wide.reshape(words.shape[0], -1)[:, :n]
+def octets(keys: Array, step: Array, tag: int, n: int) -> Array:
+    """n independent bytes for each lane, uint8 [L, n]: lowest byte of a word first."""
+    words = bits(keys, step, tag, math.ceil(n / 8))
+    if native(words):
+        return words.astype("<u8", copy=False).view("uint8")[:, :n]
     xp = namespace(words)
-    return xp.astype(coins(words, n), xp.float32) * 2 - 1
+    place = xp.arange(0, 64, 8, dtype=xp.uint64, device=words.device)
+    parts = xp.bitwise_right_shift(words[:, :, None], place[None, None, :])
+    parts = xp.bitwise_and(parts, _u64(xp, 255, words))
+    return xp.astype(xp.reshape(parts, (words.shape[0], -1))[:, :n], xp.uint8)

@@ -17,10 +17,11 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
+from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import LINF, Region, clip, size, snap
-from medaudit.search.noise import cell_of, in_cells, plain
+from medaudit.core.region import LINF, Region, clip, free, size, snap
+from medaudit.search.noise import ROWS, agreement, balance, cell_of, either, in_cells
 from medaudit.search.starts import nearest, start
 
 START, BISECT, GRAD, STEP, STOP = 0, 1, 2, 3, 4
@@ -28,10 +29,9 @@ NOISE = 2
 
 
 class Settings(NamedTuple):
-    """first: probes of the first gradient, growing with sqrt(iteration); rows: probes per tick."""
+    """first: probes of the first gradient, growing with sqrt(iteration)."""
 
     first: int = 20
-    rows: int = 8
     tolerance: float = 1e-3  # of bisection, relative to the distance
     probe: float = 0.02  # size of a probe relative to the distance
     tries: int = 40  # starts tried before giving up
@@ -44,6 +44,8 @@ class State(NamedTuple):
     phase: Array  # [L] int64
     round: Array  # [L] int64, iteration of the walk, from 1
     far: Array  # [L, D] float32, a point that reaches the goal
+    length: Array  # [L] float32, size of the boundary's point
+    spread: Array  # [L] float32, square root of the count of numbers that may change
     low: Array  # [L] float32, bisection: share that failed
     high: Array  # [L] float32, share that reached the goal
     step: Array  # [L] float32, length of the jump, in units of scale
@@ -58,7 +60,7 @@ def search(settings: Settings = Settings(), donors: Array | None = None, kinds: 
     """donors [S, D]: clean points to start from, with their decisions kinds [S] (-1 unknown)."""
     return Search(
         "hopskipjump",
-        settings.rows,
+        ROWS,
         partial(init, donors, kinds),
         partial(ask, settings, donors),
         partial(tell, settings),
@@ -77,6 +79,8 @@ def init(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes
         phase=zero + START,
         round=zero,
         far=lanes.x,
+        length=flat,
+        spread=xp.sqrt(xp.maximum(xp.sum(xp.astype(free(lanes), xp.float32), axis=1), flat + 1)),
         low=flat,
         high=flat + 1,
         step=flat,
@@ -95,16 +99,21 @@ def ask(settings: Settings, donors: Array | None, region: Region, lanes: Lanes, 
         who = xp.nonzero(state.phase == phase)[0]
         if who.shape[0] == 0:
             continue
-        if phase == GRAD:
-            block, rows = _probes(settings, region, lanes, state, who), settings.rows
+        if phase == START:
+            block = start(donors, region, lanes, state.order, state.asked, who)
+        elif phase == BISECT:
+            block = _toward(region, lanes, who, xp.take(state.far, who, axis=0), xp.take(_middle(state), who))
+        elif phase == STEP:
+            block = _jump(region, lanes, state, who)
         else:
-            one = {BISECT: _between, STEP: _jump}.get(phase, partial(_start, donors))
-            block, rows = one(region, lanes, state, who), 1
+            block = _probes(settings, region, lanes, state, who)
         points.append(block)
-        owners.append(xp.repeat(who, rows))
-        claims.append(xp.full(who.shape[0] * rows, phase != GRAD, dtype=xp.bool, device=lanes.x.device))
+        owners.append(who if phase != GRAD else xp.repeat(who, ROWS))
+        claims.append(xp.full(block.shape[0], phase != GRAD, dtype=xp.bool, device=block.device))
     if not points:
         return Query(lanes.x[:0, :], xp.zeros(0, dtype=xp.int64, device=lanes.x.device))
+    if len(points) == 1:
+        return Query(points[0], owners[0], claims[0])
     return Query(xp.concat(points, axis=0), xp.concat(owners), xp.concat(claims))
 
 
@@ -117,63 +126,63 @@ def tell(
     score: Array,
     hit: Array,
 ) -> State:
+    """Every lane moves by the outcome of its one row, or adds its eight probes to its sums."""
     xp = namespace(score)
-    phases = xp.take(state.phase, query.lane)
-    for phase, step in ((START, _after_start), (BISECT, _after_bisect), (STEP, _after_step)):
-        rows = xp.nonzero(phases == phase)[0]
-        if rows.shape[0]:
-            who = xp.take(query.lane, rows)
-            state = step(settings, region, lanes, state, who, xp.take(query.points, rows, axis=0), hit[rows])
-    rows = xp.nonzero(phases == GRAD)[0]
-    if rows.shape[0]:
-        who = xp.take(query.lane, rows)[:: settings.rows]
-        state = _after_probes(settings, region, lanes, state, who, xp.take(hit, rows))
-    seen = xp.zeros_like(state.t)
-    seen = put(seen, query.lane, xp.ones_like(query.lane))
-    return state._replace(t=state.t + seen)
+    none = xp.zeros_like(state.phase)
+    told = put(none, query.lane, xp.ones_like(query.lane)) > 0
+    rows = xp.nonzero(query.claims)[0]
+    owner = xp.take(query.lane, rows)
+    won = put(none, owner, xp.astype(xp.take(hit, rows), xp.int64)) > 0
+
+    starts, bisects, steps = (told & (state.phase == phase) for phase in (START, BISECT, STEP))
+    asked = state.asked + xp.astype(starts | steps, xp.int64)
+    middle = _middle(state)
+    low, high = xp.where(bisects & ~won, middle, state.low), xp.where(bisects & won, middle, state.high)
+    begins = (starts | steps) & won  # a bisection, from the point that was asked
+    at_boundary = bisects & (high - low <= settings.tolerance * high)
+    stuck = steps & ~won & (asked >= settings.halvings)
+    fresh = at_boundary | stuck  # the next round's estimate
+    phase = xp.where(starts & ~won & (asked >= settings.tries), xp.full_like(none, STOP), state.phase)
+    phase = xp.where(begins, xp.full_like(none, BISECT), xp.where(fresh, xp.full_like(none, GRAD), phase))
+
+    far, length = state.far, state.length
+    if xp.any(begins):
+        place = xp.nonzero(xp.take(begins, owner))[0]
+        who = xp.take(owner, place)
+        points = xp.take(query.points, xp.take(rows, place), axis=0)
+        far = put(far, who, points)
+        top = size(region, lanes, who, points) if region.norm == LINF else xp.ones_like(length[: who.shape[0]])
+        low, high = put(low, who, xp.zeros_like(top)), put(high, who, top)
+    if xp.any(at_boundary):
+        who = xp.nonzero(at_boundary)[0]
+        points = _toward(region, lanes, who, xp.take(far, who, axis=0), xp.take(high, who))
+        far = put(far, who, points)
+        length = put(length, who, size(region, lanes, who, points))
+    probing = told & (state.phase == GRAD)
+    after = state._replace(
+        t=state.t + xp.astype(told, xp.int64),
+        phase=phase,
+        round=state.round + xp.astype(fresh, xp.int64),
+        far=far,
+        length=length,
+        low=low,
+        high=high,
+        step=xp.where(steps, 0.5 * state.step, state.step),
+        asked=xp.where(fresh, none, asked),
+    )
+    who = xp.nonzero(probing)[0]
+    if who.shape[0] == 0:
+        return after
+    noise = _noise(settings, region, lanes, state, who)
+    probes = xp.reshape(xp.take(hit, xp.nonzero(~query.claims)[0]), (-1, ROWS))
+    return _after_probes(settings, region, lanes, after, who, noise, probes)
 
 
-def _start(donors: Array | None, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
-    return start(donors, region, lanes, state.order, state.asked, who)
+def _middle(state: State) -> Array:
+    return 0.5 * (state.low + state.high)
 
 
-def _after_start(
-    settings: Settings,
-    region: Region,
-    lanes: Lanes,
-    state: State,
-    who: Array,
-    points: Array,
-    hit: Array,
-) -> State:
-    xp = namespace(points)
-    asked = xp.take(state.asked, who) + 1
-    failed = xp.where(asked >= settings.tries, xp.full_like(asked, STOP), xp.full_like(asked, START))
-    state = state._replace(asked=put(state.asked, who, asked))
-    return _to_bisect(region, lanes, state, who, points, hit, failed)
-
-
-def _to_bisect(
-    region: Region, lanes: Lanes, state: State, who: Array, points: Array, hit: Array, failed: Array
-) -> State:
-    """Lanes that hit start a bisection from their point; the others go to phase `failed`."""
-    xp = namespace(points)
-    phase = xp.where(hit, xp.full_like(failed, BISECT), failed)
-    won = xp.nonzero(hit)[0]
-    if won.shape[0]:
-        lucky = xp.take(who, won)
-        far = xp.take(points, won, axis=0)
-        delta = (far - xp.take(lanes.x, lucky, axis=0)) / region.scale
-        top = xp.max(xp.abs(delta), axis=1) if region.norm == LINF else xp.ones_like(delta[:, 0])
-        state = state._replace(
-            far=put(state.far, lucky, far),
-            low=put(state.low, lucky, xp.zeros_like(top)),
-            high=put(state.high, lucky, top),
-        )
-    return state._replace(phase=put(state.phase, who, phase))
-
-
-def _at(region: Region, lanes: Lanes, who: Array, far: Array, share: Array) -> Array:
+def _toward(region: Region, lanes: Lanes, who: Array, far: Array, share: Array) -> Array:
     """L2: the point at `share` of the way from clean to far; Linf: far, clipped to radius `share`."""
     xp = namespace(far)
     x = xp.take(lanes.x, who, axis=0)
@@ -185,50 +194,8 @@ def _at(region: Region, lanes: Lanes, who: Array, far: Array, share: Array) -> A
     return points if region.step is None else clip(lanes, who, snap(region, points))
 
 
-def _between(region: Region, lanes: Lanes, state: State, who: Array) -> Array:
-    xp = namespace(lanes.x)
-    middle = 0.5 * (xp.take(state.low, who) + xp.take(state.high, who))
-    return _at(region, lanes, who, xp.take(state.far, who, axis=0), middle)
-
-
-def _after_bisect(
-    settings: Settings,
-    region: Region,
-    lanes: Lanes,
-    state: State,
-    who: Array,
-    points: Array,
-    hit: Array,
-) -> State:
-    xp = namespace(points)
-    low, high = xp.take(state.low, who), xp.take(state.high, who)
-    middle = 0.5 * (low + high)
-    low, high = xp.where(hit, low, middle), xp.where(hit, middle, high)
-    state = state._replace(low=put(state.low, who, low), high=put(state.high, who, high))
-    ready = xp.nonzero(high - low <= settings.tolerance * high)[0]
-    if ready.shape[0] == 0:
-        return state
-    who = xp.take(who, ready)
-    far = _at(region, lanes, who, xp.take(state.far, who, axis=0), xp.take(high, ready))
-    return _to_grad(state._replace(far=put(state.far, who, far)), who)
-
-
-def _to_grad(state: State, who: Array) -> State:
-    """Begin the next round's estimate with empty sums."""
-    xp = namespace(state.far)
-    blank = xp.zeros_like(xp.take(state.far, who, axis=0))
-    return state._replace(
-        round=put(state.round, who, xp.take(state.round, who) + 1),
-        phase=put(state.phase, who, xp.full_like(who, GRAD)),
-        asked=put(state.asked, who, xp.zeros_like(who)),
-        hits=put(state.hits, who, blank[:, 0]),
-        noise=put(state.noise, who, blank),
-        product=put(state.product, who, blank),
-    )
-
-
-def _signs(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
-    """Noise of one tick, [P, rows, D] of signs; derived again by `_after_probes`.
+def _noise(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
+    """Noise of one tick, a byte a number [P, D]; derived again by `_after_probes`.
 
     The first rounds, and every other one later, share one sign per cell of neighbouring numbers:
     what moves a decision is mostly smooth, and there are far fewer directions to try.
@@ -237,7 +204,7 @@ def _signs(settings: Settings, region: Region, lanes: Lanes, state: State, who: 
     key, t = xp.take(lanes.key, who), xp.take(state.t, who)
     cells = [cell_of(part) for part in region.parts]
     if all(cell == (1, 1) for cell in cells):
-        return plain(settings.rows, key, t, NOISE, lanes.x.shape[1])
+        return streams.octets(key, t, NOISE, lanes.x.shape[1])
     turn = xp.take(state.round, who)
     # Signals gain from cells for longer: three times as many rounds (measured up to 2,500 rows).
     late = settings.coarse * (1 if region.parts[0].domain == "image" else 3)
@@ -245,15 +212,14 @@ def _signs(settings: Settings, region: Region, lanes: Lanes, state: State, who: 
     fine, coarse = xp.nonzero(single)[0], xp.nonzero(xp.logical_not(single))[0]
     pieces = []
     if fine.shape[0]:
-        own, now = xp.take(key, fine), xp.take(t, fine)
-        pieces.append(plain(settings.rows, own, now, NOISE, lanes.x.shape[1]))
+        pieces.append(streams.octets(xp.take(key, fine), xp.take(t, fine), NOISE, lanes.x.shape[1]))
     if coarse.shape[0]:
         own, now = xp.take(key, coarse), xp.take(t, coarse)
         parts = [
-            in_cells(settings.rows, own, now, NOISE + 1 + i, part, cell)
+            in_cells(own, now, NOISE + 1 + i, part, cell)
             for i, (part, cell) in enumerate(zip(region.parts, cells, strict=True))
         ]
-        pieces.append(parts[0] if len(parts) == 1 else xp.concat(parts, axis=2))
+        pieces.append(parts[0] if len(parts) == 1 else xp.concat(parts, axis=1))
     if len(pieces) == 1:
         return pieces[0]
     back = xp.argsort(xp.concat((fine, coarse)), stable=True)
@@ -262,48 +228,56 @@ def _signs(settings: Settings, region: Region, lanes: Lanes, state: State, who: 
 
 def _probes(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
     xp = namespace(lanes.x)
-    far = xp.take(state.far, who, axis=0)
-    lo, hi = xp.take(lanes.lo, who, axis=0), xp.take(lanes.hi, who, axis=0)
-    movable = hi > lo
-    length = settings.probe * size(region, lanes, who, far)
+    far, lo, hi = (xp.take(a, who, axis=0) for a in (state.far, lanes.lo, lanes.hi))
+    length = settings.probe * xp.take(state.length, who)
     if region.norm != LINF:
-        count = xp.sum(xp.astype(movable, xp.float32), axis=1)
-        length = length / xp.sqrt(xp.maximum(count, xp.ones_like(count)))
+        length = length / xp.take(state.spread, who)
     amplitude = length[:, None] * region.scale
     if region.step is not None:
         # A probe below one step of the grid would be rounded away.
         amplitude = xp.maximum(amplitude, region.step)
-    points = _signs(settings, region, lanes, state, who)
-    points = points * amplitude[:, None, :] + far[:, None, :]
-    points = xp.minimum(xp.maximum(points, lo[:, None, :]), hi[:, None, :])
-    if region.step is not None:  # a number of the grid may round to just outside the box
-        points = xp.minimum(xp.maximum(snap(region, points), lo[:, None, :]), hi[:, None, :])
+    ends = []
+    for end in (far + amplitude, far - amplitude):
+        end = xp.minimum(xp.maximum(end, lo), hi)
+        if region.step is not None:  # a number of the grid may round to just outside the box
+            end = xp.minimum(xp.maximum(snap(region, end), lo), hi)
+        ends.append(end)
+    points = either(_noise(settings, region, lanes, state, who), *ends)
     return xp.reshape(points, (-1, far.shape[1]))
 
 
-def _after_probes(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, hit: Array) -> State:
+def _after_probes(
+    settings: Settings,
+    region: Region,
+    lanes: Lanes,
+    state: State,
+    who: Array,
+    signs: Array,
+    hit: Array,
+) -> State:
+    """Add the outcomes `hit` [P, 8] to the sums; with enough of them, turn these into a direction."""
     xp = namespace(lanes.x)
-    outcome = xp.reshape(2 * xp.astype(hit, xp.float32) - 1, (who.shape[0], settings.rows))
-    both = xp.stack((outcome, xp.ones_like(outcome)), axis=1)
-    sums = xp.matmul(both, _signs(settings, region, lanes, state, who))  # small integers: exact
-    product = xp.take(state.product, who, axis=0) + sums[:, 0, :]
-    noise = xp.take(state.noise, who, axis=0) + sums[:, 1, :]
-    hits = xp.take(state.hits, who) + xp.sum(outcome, axis=1)
-    asked = xp.take(state.asked, who) + settings.rows
-    wanted = settings.first * xp.sqrt(xp.astype(xp.take(state.round, who), xp.float32))
-    ready = xp.nonzero(xp.astype(asked, xp.float32) >= wanted)[0]
+    asked, turn = xp.take(state.asked, who), xp.astype(xp.take(state.round, who), xp.float32)
+    old = xp.astype(asked > 0, xp.float32)  # sums of an earlier round are dropped
+    product = xp.take(state.product, who, axis=0) * old[:, None] + agreement(signs, hit)  # integers: exact
+    noise = xp.take(state.noise, who, axis=0) * old[:, None] + balance(signs)
+    hits = xp.take(state.hits, who) * old + xp.sum(2 * xp.astype(hit, xp.float32) - 1, axis=1)
+    asked = asked + ROWS
+    phase, step = xp.take(state.phase, who), xp.take(state.step, who)
+    done = xp.astype(asked, xp.float32) >= settings.first * xp.sqrt(turn)
+    ready = xp.nonzero(done)[0]
     if ready.shape[0]:
-        won = xp.take(who, ready)
         mean = (xp.take(hits, ready) / xp.astype(xp.take(asked, ready), xp.float32))[:, None]
         # eq. 16, with the baseline taken out; all outcomes alike: follow (or leave) their mean.
         level = xp.where(xp.abs(mean) < 1, mean, xp.zeros_like(mean))
         raw = xp.take(product, ready, axis=0) - level * xp.take(noise, ready, axis=0)
-        length = size(region, lanes, won, xp.take(state.far, won, axis=0))
-        jump = length / xp.sqrt(xp.astype(xp.take(state.round, won), xp.float32))
-        product = put(product, ready, _unit(region, lanes, won, raw))
-        asked = put(asked, ready, xp.zeros_like(won))
-        state = state._replace(step=put(state.step, won, jump), phase=put(state.phase, won, xp.full_like(won, STEP)))
+        product = put(product, ready, _unit(region, lanes, xp.take(who, ready), raw))
+        phase = xp.where(done, xp.full_like(phase, STEP), phase)
+        step = xp.where(done, xp.take(state.length, who) / xp.sqrt(turn), step)
+        asked = xp.where(done, xp.zeros_like(asked), asked)
     return state._replace(
+        phase=put(state.phase, who, phase),
+        step=put(state.step, who, step),
         product=put(state.product, who, product),
         noise=put(state.noise, who, noise),
         hits=put(state.hits, who, hits),
@@ -314,7 +288,7 @@ def _after_probes(settings: Settings, region: Region, lanes: Lanes, state: State
 def _unit(region: Region, lanes: Lanes, who: Array, direction: Array) -> Array:
     xp = namespace(direction)
     lo, hi = xp.take(lanes.lo, who, axis=0), xp.take(lanes.hi, who, axis=0)
-    direction = xp.where(hi > lo, direction, xp.zeros_like(direction))
+    direction = direction * xp.astype(hi > lo, xp.float32)
     if region.norm == LINF:
         return xp.sign(direction)
     length = xp.sqrt(xp.sum(direction * direction, axis=1))[:, None]
@@ -324,27 +298,5 @@ def _unit(region: Region, lanes: Lanes, who: Array, direction: Array) -> Array:
 def _jump(region: Region, lanes: Lanes, state: State, who: Array) -> Array:
     xp = namespace(lanes.x)
     step = xp.take(state.step, who)[:, None] * region.scale
-    points = xp.take(state.far, who, axis=0) + step * xp.take(state.product, who, axis=0)
-    return clip(lanes, who, snap(region, clip(lanes, who, points)))
-
-
-def _after_step(
-    settings: Settings,
-    region: Region,
-    lanes: Lanes,
-    state: State,
-    who: Array,
-    points: Array,
-    hit: Array,
-) -> State:
-    """Halve the jump until the goal is still reached; after too many halvings, estimate anew."""
-    xp = namespace(points)
-    asked = xp.take(state.asked, who) + 1
-    give_up = asked >= settings.halvings
-    state = state._replace(
-        step=put(state.step, who, 0.5 * xp.take(state.step, who)),
-        asked=put(state.asked, who, asked),
-    )
-    state = _to_bisect(region, lanes, state, who, points, hit, xp.full_like(asked, STEP))
-    stuck = xp.nonzero(give_up & xp.logical_not(hit))[0]
-    return state if stuck.shape[0] == 0 else _to_grad(state, xp.take(who, stuck))
+    points = clip(lanes, who, xp.take(state.far, who, axis=0) + step * xp.take(state.product, who, axis=0))
+    return points if region.step is None else clip(lanes, who, snap(region, points))

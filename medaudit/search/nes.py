@@ -16,15 +16,15 @@ from typing import NamedTuple
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import L2, Region, clip, free, shrink, snap, snap_inward
+from medaudit.core.region import L2, Region, free, shrink, snap, snap_inward
+from medaudit.search.noise import ROWS, either, weighted
 
 NOISE = 1
 
 
 class Settings(NamedTuple):
-    """pairs: antithetic pairs per step; probe, rate: shares of the region; momentum: mu."""
+    """probe, rate: shares of the region; momentum: mu."""
 
-    pairs: int = 10
     probe: float = 0.3
     rate: float = 0.3
     momentum: float = 0.7
@@ -38,8 +38,7 @@ class State(NamedTuple):
 
 
 def search(settings: Settings = Settings()) -> Search:
-    quantum = 2 * settings.pairs + 1
-    return Search("nes", quantum, init, partial(ask, settings), partial(tell, settings))
+    return Search("nes", 2 * ROWS + 1, init, partial(ask, settings), partial(tell, settings))
 
 
 def init(region: Region, lanes: Lanes) -> State:
@@ -52,16 +51,16 @@ def init(region: Region, lanes: Lanes) -> State:
 
 
 def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
-    """Rows of a lane: the iterate, then iterate + probe, iterate - probe, and so on."""
+    """Rows of a lane: the iterate, the iterate plus each probe, then minus each probe."""
     xp = namespace(lanes.x)
     n, d = lanes.x.shape
-    pairs = settings.pairs
-    noise = _noise(settings, region, lanes, state.t)
-    both = xp.reshape(xp.stack((noise, -noise), axis=2), (n, 2 * pairs, d))
-    base = state.x[:, None, :]
-    points = xp.reshape(xp.concat((base, base + both), axis=1), (n * (2 * pairs + 1), d))
-    lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), 2 * pairs + 1)
-    points = clip(lanes, lane, snap(region, clip(lanes, lane, points)))
+    amplitude = _amplitude(settings, region, lanes)
+    up, down = (_inside(region, lanes, state.x + way * amplitude) for way in (1, -1))
+    noise = streams.octets(lanes.key, state.t, NOISE, d)
+    base = _inside(region, lanes, state.x)[:, None, :]
+    points = xp.concat((base, either(noise, up, down), either(noise, down, up)), axis=1)
+    points = xp.reshape(points, (n * (2 * ROWS + 1), d))
+    lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), 2 * ROWS + 1)
     if region.norm == L2:
         points = _into_ball(region, lanes, lane, points)
     return Query(points, lane)
@@ -77,18 +76,14 @@ def tell(
     hit: Array,
 ) -> State:
     xp = namespace(score)
-    rows = 2 * settings.pairs + 1
+    rows = 2 * ROWS + 1
     who = query.lane[::rows]
     score = xp.reshape(score, (-1, rows))
-    difference = score[:, 1::2] - score[:, 2::2]
+    difference = score[:, 1 : ROWS + 1] - score[:, ROWS + 1 :]
     # A pair with a non-finite answer tells nothing.
     difference = xp.where(xp.isfinite(difference), difference, xp.zeros_like(difference))
-    sub = lanes._replace(key=xp.take(lanes.key, who))
-    sign = xp.reshape(
-        streams.signs(sub.key, xp.take(state.t, who), NOISE, settings.pairs * lanes.x.shape[1]),
-        (who.shape[0], settings.pairs, -1),
-    )
-    gradient = xp.sum(sign * difference[:, :, None], axis=1)
+    noise = streams.octets(xp.take(lanes.key, who), xp.take(state.t, who), NOISE, lanes.x.shape[1])
+    gradient = weighted(noise, difference)
     gradient = gradient * xp.astype(xp.take(free(lanes), who, axis=0), xp.float32)
     mean = xp.mean(xp.abs(gradient), axis=1)[:, None]
     gradient = gradient / xp.maximum(mean, xp.full_like(mean, 1e-30))
@@ -110,11 +105,9 @@ def tell(
     )
 
 
-def _noise(settings: Settings, region: Region, lanes: Lanes, t: Array) -> Array:
-    """[L, pairs, D]: signs times the probe's size per number."""
+def _amplitude(settings: Settings, region: Region, lanes: Lanes) -> Array:
+    """[L, D]: the probe's size per number."""
     xp = namespace(lanes.x)
-    n, d = lanes.x.shape
-    sign = xp.reshape(streams.signs(lanes.key, t, NOISE, settings.pairs * d), (n, settings.pairs, d))
     if region.norm == L2:
         movable = xp.astype(free(lanes), xp.float32)
         count = xp.maximum(xp.sum(movable, axis=1), xp.ones_like(movable[:, 0]))
@@ -124,7 +117,16 @@ def _noise(settings: Settings, region: Region, lanes: Lanes, t: Array) -> Array:
     if region.step is not None:
         # A probe below one step of the grid would be rounded away.
         amplitude = xp.where(free(lanes), xp.maximum(amplitude, region.step[None, :]), amplitude)
-    return sign * amplitude[:, None, :]
+    return amplitude
+
+
+def _inside(region: Region, lanes: Lanes, points: Array) -> Array:
+    """One point per lane brought to the grid and into the box."""
+    xp = namespace(points)
+    points = xp.minimum(xp.maximum(points, lanes.lo), lanes.hi)
+    if region.step is None:
+        return points
+    return xp.minimum(xp.maximum(snap(region, points), lanes.lo), lanes.hi)
 
 
 def _into_ball(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, namespace, put_where, select
+from medaudit.core.arrays import Array, namespace, overlay, put_where
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import L2, Part, Region, free, shrink, snap_inward
 
@@ -78,7 +78,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
             points = snap_inward(region, lanes.x, points)
             points = xp.minimum(xp.maximum(points, lanes.lo), lanes.hi)
     else:
-        points = select(window, select(up, lanes.hi, lanes.lo), state.best)
+        points = overlay(state.best, (window & up, lanes.hi), (window & ~up, lanes.lo))
     return Query(points, xp.arange(points.shape[0], dtype=xp.int64, device=points.device))
 
 
