@@ -26,13 +26,12 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import numpy as np
 
 from benchmarks.models import MODELS
-from medaudit.audit.worker import BLOCKS_PER_TICK
 from medaudit.core import streams
 from medaudit.core.compose import compose
 from medaudit.core.interface import Channel, Input, Interface, Output
 from medaudit.core.protocol import Attack, Lanes
 from medaudit.core.region import Part, Region
-from medaudit.engine.loop import Cohort, tick
+from medaudit.engine.loop import Cohort, room_for, tick
 from medaudit.engine.memory import keep_heap
 from medaudit.model.facts import Batching, block_size
 from medaudit.model.pipeline import Model, Pipeline
@@ -137,7 +136,7 @@ def measure(
     )
     block = block_size(4 * interface.size, Batching("free"), "cpu")
     pipeline = Pipeline(model, interface, block)
-    lanes = LANES if 4 * interface.size < 24 << 10 else 32
+    lanes = LANES if 4 * interface.size < 24 << 10 else 64
     if data is None:
         x = np.random.default_rng(0).standard_normal((lanes, interface.size)).astype(np.float32)
     else:
@@ -164,7 +163,7 @@ def measure(
                 slice_ = 0.0
                 while slice_ < SLICE and (cohort.waiting or cohort.open):
                     start = time.perf_counter()
-                    rows += sum(f.rows for f in tick([cohort], block, pipeline.answer, BLOCKS_PER_TICK * block))
+                    rows += sum(f.rows for f in tick([cohort], block, pipeline.answer, room_for(block, interface.size)))
                     slice_ += time.perf_counter() - start
                 wall += slice_
                 bare.run(slice_)

@@ -33,7 +33,7 @@ from medaudit.core.region import L0, LINF, Region
 from medaudit.data import Dataset
 from medaudit.domain import threat as threats
 from medaudit.engine import protocol_checks
-from medaudit.engine.loop import Cohort, Finished, tick
+from medaudit.engine.loop import Cohort, Finished, room_for, tick
 from medaudit.engine.memory import keep_heap
 from medaudit.engine.pool import Case
 from medaudit.model import file as files
@@ -47,7 +47,6 @@ from medaudit.rule import RULES, Context
 
 BEAT = 0.5  # seconds between signs of life
 SNAPSHOT = 60.0  # seconds of model time between snapshots of open lanes
-BLOCKS_PER_TICK = 16
 
 
 def main(pipe: Connection) -> None:
@@ -286,7 +285,7 @@ class Bench:
             [c for c in self.cohorts.values() if c.waiting or c.open],
             self.spec.block,
             self._answer,
-            self.spec.room or BLOCKS_PER_TICK * self.spec.block,
+            self.spec.room or room_for(self.spec.block, self.spec.interface.size),
         )
         if finished:
             # Statistics first: when the last case arrives, the parent stops listening.

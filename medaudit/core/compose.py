@@ -116,14 +116,15 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
         found, best = to_numpy(state.found).copy(), to_numpy(state.size).copy()
         curve = to_numpy(state.curve).copy()
         chosen: dict[int, int] = {}
-        for i in range(where.size):
-            own = int(owners[i])
-            if found[own] == 0 and sizes[i] <= region.eps * (1 + 1e-6):
-                found[own] = first[own] + order[where[i]]
+        spent = first[owners] + order[where]
+        steps = np.searchsorted(CHECKPOINTS, spent)
+        for i, (own, near) in enumerate(zip(owners.tolist(), (sizes <= region.eps * (1 + 1e-6)).tolist(), strict=True)):
+            if near and found[own] == 0:
+                found[own] = spent[i]
             if sizes[i] < best[own] and (smallest or best[own] == np.inf):
                 best[own] = sizes[i]
                 chosen[own] = i
-                curve[own, np.searchsorted(CHECKPOINTS, first[own] + order[where[i]]) :] = sizes[i]
+                curve[own, steps[i] :] = sizes[i]
         if not chosen:
             return {"found": xp.asarray(found, **on)}
         at = xp.asarray(np.fromiter(chosen, dtype=np.int64), **on)

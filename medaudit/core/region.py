@@ -47,10 +47,11 @@ def size(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
     delta = points - xp.take(lanes.x, lane, axis=0)
     if region.norm == L0:
         return xp.astype(xp.count_nonzero(delta, axis=1), xp.float32)
-    delta = delta / region.scale
+    delta /= region.scale
     if region.norm == LINF:
         return xp.max(xp.abs(delta), axis=1)
-    return xp.sqrt(xp.sum(delta * delta, axis=1))
+    delta *= delta
+    return xp.sqrt(xp.sum(delta, axis=1))
 
 
 def snap(region: Region, points: Array) -> Array:

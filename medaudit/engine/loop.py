@@ -79,7 +79,7 @@ class Cohort:
         return take(self.state, xp.asarray(kept))
 
     def ask(self) -> tuple[Query | None, list[Finished]]:
-        """The rows of this tick after the budget has been applied, and the lanes it ended."""
+        """The rows that lanes want after the budget has been applied, and the lanes it ended."""
         if self.state is None or self.over.all():
             return None, []
         query = self.attack.ask(self.state)
@@ -92,12 +92,24 @@ class Cohort:
         keep = ~self.over[lane]
         if not keep.all():
             query = _rows(query, np.flatnonzero(keep))
-        if query.lane.shape[0] == 0:
-            return None, finished
-        self.spent = self.spent + np.where(self.over, 0, rows)
-        return query, finished
+        return (query if query.lane.shape[0] else None), finished
+
+    def hold(self, query: Query, spare: int) -> tuple[Query, int]:
+        """Leave lanes with at least `spare` rows together, or all but one, for the next tick.
+
+        The furthest lanes wait, so that all come to their end together. Returns what is left of
+        `spare` too. Nothing is lost: `ask` gives the same rows again for a lane that was not told.
+        """
+        lane = to_numpy(query.lane)
+        rows = np.bincount(lane, minlength=self.over.size)
+        order = np.argsort(-self.spent, kind="stable")
+        order = order[rows[order] > 0][:-1]
+        held = order[: np.searchsorted(np.cumsum(rows[order]), spare) + 1]
+        stay = ~np.isin(lane, held)
+        return _rows(query, np.flatnonzero(stay)), spare - int(rows[held].sum())
 
     def tell(self, query: Query, answers: np.ndarray) -> list[Finished]:
+        self.spent = self.spent + np.bincount(to_numpy(query.lane), minlength=self.over.size)
         xp = namespace(query.points)
         self.state = self.attack.tell(self.state, query, xp.asarray(answers, device=query.points.device))
         done = to_numpy(self.attack.done(self.state))
@@ -172,6 +184,11 @@ def ask_model(queries: list[Array], block: int, answer: Answer) -> list[np.ndarr
     return [a[0] if len(a) == 1 else np.concatenate(a) for a in answers]
 
 
+def room_for(block: int, numbers: int) -> int:
+    """Rows worth asking per tick, for points of so many numbers: a tick's own cost is shared by all of them."""
+    return max(16 * block, min(256, (64 << 20) // (4 * numbers)))
+
+
 def tick(cohorts: list[Cohort], block: int, answer: Answer, room: int) -> list[Finished]:
     """One round over all cohorts. `room`: rows wanted per tick, which bounds the open lanes."""
     weight = [max(1, cohort.attack.quantum // 2) for cohort in cohorts]
@@ -187,6 +204,12 @@ def tick(cohorts: list[Cohort], block: int, answer: Answer, room: int) -> list[F
         finished += ended
         if query is not None:
             told.append((cohort, query))
+    spare = sum(q.lane.shape[0] for _, q in told)
+    spare = spare % block if spare > block else 0  # rows of a last block that would be padded
+    for i, (cohort, query) in enumerate(told):
+        if spare > 0:
+            query, spare = cohort.hold(query, spare)
+            told[i] = (cohort, query)
     replies = ask_model([q.points for _, q in told], block, answer)
     for (cohort, query), reply in zip(told, replies, strict=True):
         finished += cohort.tell(query, reply)

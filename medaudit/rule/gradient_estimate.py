@@ -23,13 +23,13 @@ attack; compare `square-noise` and `label-walk`, which do not need them.
 
 Settings
 --------
-pairs: opposite pairs per step. probe (sensitive): size of the noise, as a share of the threat's.
+probe (sensitive): size of the noise, as a share of the threat's.
 rate (sensitive): size of a step, as a share of the threat's. momentum: how much of the last
 direction is kept. knee: steps after which steps begin to shrink.
 
 Cost
 ----
-2 * pairs + 1 rows a step; at most the budget per sample.
+17 rows a step (the current point and eight opposite pairs); at most the budget per sample.
 
 References
 ----------

@@ -93,28 +93,30 @@ def init(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes
 
 
 def ask(settings: Settings, donors: Array | None, region: Region, lanes: Lanes, state: State) -> Query:
+    """Rows of all lanes, phase after phase; probes may not become a lane's claim."""
     xp = namespace(lanes.x)
-    points, owners, claims = [], [], []
-    for phase in (START, BISECT, GRAD, STEP):
-        who = xp.nonzero(state.phase == phase)[0]
-        if who.shape[0] == 0:
+    on = {"device": lanes.x.device}
+    asking = [(phase, xp.nonzero(state.phase == phase)[0]) for phase in (START, BISECT, STEP, GRAD)]
+    sizes = [who.shape[0] * (ROWS if phase == GRAD else 1) for phase, who in asking]
+    points = xp.empty((sum(sizes), lanes.x.shape[1]), dtype=xp.float32, **on)
+    end = 0
+    for (phase, who), rows in zip(asking, sizes, strict=True):
+        begin, end = end, end + rows
+        if not rows:
             continue
-        if phase == START:
-            block = start(donors, region, lanes, state.order, state.asked, who)
+        if phase == GRAD:
+            _probes(settings, region, lanes, state, who, points[begin:end, :])
         elif phase == BISECT:
-            block = _toward(region, lanes, who, xp.take(state.far, who, axis=0), xp.take(_middle(state), who))
+            points[begin:end, :] = _toward(
+                region, lanes, who, xp.take(state.far, who, axis=0), xp.take(_middle(state), who)
+            )
         elif phase == STEP:
-            block = _jump(region, lanes, state, who)
+            points[begin:end, :] = _jump(region, lanes, state, who)
         else:
-            block = _probes(settings, region, lanes, state, who)
-        points.append(block)
-        owners.append(who if phase != GRAD else xp.repeat(who, ROWS))
-        claims.append(xp.full(block.shape[0], phase != GRAD, dtype=xp.bool, device=block.device))
-    if not points:
-        return Query(lanes.x[:0, :], xp.zeros(0, dtype=xp.int64, device=lanes.x.device))
-    if len(points) == 1:
-        return Query(points[0], owners[0], claims[0])
-    return Query(xp.concat(points, axis=0), xp.concat(owners), xp.concat(claims))
+            points[begin:end, :] = start(donors, region, lanes, state.order, state.asked, who)
+    owners = [who if phase != GRAD else xp.repeat(who, ROWS) for phase, who in asking]
+    claims = xp.arange(end, dtype=xp.int64, **on) < end - sizes[-1]
+    return Query(points, xp.concat(owners), claims)
 
 
 def tell(
@@ -174,7 +176,7 @@ def tell(
     if who.shape[0] == 0:
         return after
     noise = _noise(settings, region, lanes, state, who)
-    probes = xp.reshape(xp.take(hit, xp.nonzero(~query.claims)[0]), (-1, ROWS))
+    probes = xp.reshape(xp.take(hit, xp.nonzero(xp.logical_not(query.claims))[0]), (-1, ROWS))
     return _after_probes(settings, region, lanes, after, who, noise, probes)
 
 
@@ -190,7 +192,9 @@ def _toward(region: Region, lanes: Lanes, who: Array, far: Array, share: Array) 
         reach = share[:, None] * region.scale
         points = xp.minimum(xp.maximum(far, x - reach), x + reach)
     else:
-        points = x + share[:, None] * (far - x)
+        points = far - x
+        points *= share[:, None]
+        points += x
     return points if region.step is None else clip(lanes, who, snap(region, points))
 
 
@@ -226,7 +230,7 @@ def _noise(settings: Settings, region: Region, lanes: Lanes, state: State, who: 
     return xp.take(xp.concat(pieces, axis=0), back, axis=0)
 
 
-def _probes(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
+def _probes(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array, out: Array) -> None:
     xp = namespace(lanes.x)
     far, lo, hi = (xp.take(a, who, axis=0) for a in (state.far, lanes.lo, lanes.hi))
     length = settings.probe * xp.take(state.length, who)
@@ -242,8 +246,7 @@ def _probes(settings: Settings, region: Region, lanes: Lanes, state: State, who:
         if region.step is not None:  # a number of the grid may round to just outside the box
             end = xp.minimum(xp.maximum(snap(region, end), lo), hi)
         ends.append(end)
-    points = either(_noise(settings, region, lanes, state, who), *ends)
-    return xp.reshape(points, (-1, far.shape[1]))
+    either(_noise(settings, region, lanes, state, who), ends[0], ends[1], out)
 
 
 def _after_probes(

@@ -58,8 +58,11 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     up, down = (_inside(region, lanes, state.x + way * amplitude) for way in (1, -1))
     noise = streams.octets(lanes.key, state.t, NOISE, d)
     base = _inside(region, lanes, state.x)[:, None, :]
-    points = xp.concat((base, either(noise, up, down), either(noise, down, up)), axis=1)
-    points = xp.reshape(points, (n * (2 * ROWS + 1), d))
+    probes = xp.empty((2, n * ROWS, d), dtype=xp.float32, device=lanes.x.device)
+    either(noise, up, down, probes[0, :, :])
+    either(noise, down, up, probes[1, :, :])
+    sides = [xp.reshape(probes[i, :, :], (n, ROWS, d)) for i in (0, 1)]
+    points = xp.reshape(xp.concat((base, *sides), axis=1), (n * (2 * ROWS + 1), d))
     lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), 2 * ROWS + 1)
     if region.norm == L2:
         points = _into_ball(region, lanes, lane, points)

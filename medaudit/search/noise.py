@@ -41,26 +41,26 @@ def in_cells(key: Array, t: Array, tag: int, part: Part, cell: tuple[int, int]) 
     return xp.reshape(grid, (key.shape[0], part.size))
 
 
-def either(noise: Array, heads: Array, tails: Array) -> Array:
-    """Rows that take each number from `heads` [P, D] where its bit is set, else from `tails`, [P, 8, D]."""
+def either(noise: Array, heads: Array, tails: Array, out: Array) -> None:
+    """Fill rows `out` [P * 8, D]: each number from `heads` [P, D] where its bit is set, else from `tails`."""
     xp = namespace(heads)
+    lanes, d = heads.shape
     if not isinstance(heads, np.ndarray):
         place = xp.arange(ROWS, dtype=xp.uint8, device=heads.device)
         on = xp.bitwise_and(xp.bitwise_right_shift(noise[:, None, :], place[None, :, None]), xp.ones_like(place[0])) > 0
-        return xp.where(on, heads[:, None, :], tails[:, None, :])
+        out[:, :] = xp.reshape(xp.where(on, heads[:, None, :], tails[:, None, :]), (lanes * ROWS, d))
+        return
     # `where` costs several ns a number on random masks; shifting the bit over a word and masking, under one.
-    lanes, d = heads.shape
-    low = tails.view(np.int32)
-    flip = heads.view(np.int32) ^ low
-    out = np.empty((lanes, ROWS, d), dtype=np.int32)
+    low = np.asarray(tails, dtype=np.float32).view(np.int32)
+    flip = np.asarray(heads, dtype=np.float32).view(np.int32) ^ low
+    words = out.view(np.int32).reshape(lanes, ROWS, d)
     for begin in range(0, lanes, step := max(1, CHUNK // (ROWS * d))):
         here = slice(begin, begin + step)
-        rows = out[here]
+        rows = words[here]
         np.left_shift(noise[here, None, :], _TO_SIGN_BIT, out=rows, dtype=np.int32)
         rows >>= 31
         rows &= flip[here, None, :]
         rows ^= low[here, None, :]
-    return out.view(np.float32)
 
 
 _TO_SIGN_BIT = (31 - np.arange(ROWS, dtype=np.int32))[:, None]

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, namespace, overlay, put_where
+from medaudit.core.arrays import Array, namespace, overlay, put, put_where
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import L2, Part, Region, free, shrink, snap_inward
 
@@ -91,7 +91,7 @@ def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array,
     before = xp.take(state.score, query.lane)
     better = score < before
     return State(
-        t=state.t + 1,
+        t=put(state.t, query.lane, xp.take(state.t, query.lane) + 1),
         best=put_where(state.best, query.lane, query.points, better),
         score=put_where(state.score, query.lane, score, better),
         free=state.free,

@@ -163,10 +163,10 @@ def test_masks_and_dice() -> None:
 
 
 def test_streams() -> None:
-    """The same words, numbers and signs."""
+    """The same words, numbers and bytes."""
     keys = np.array([1, 2**63, 2**64 - 1], dtype=np.uint64)
     step = np.array([0, 7, 10**9], dtype=np.int64)
-    for draw, n in ((streams.bits, 5), (streams.uniform, 5), (streams.signs, 130)):
+    for draw, n in ((streams.bits, 5), (streams.uniform, 5), (streams.octets, 130)):
         expected = draw(keys, step, 3, n)
         found = draw(strict(keys), strict(step), 3, n)
         assert bits_of(to_numpy(found)) == bits_of(expected)

@@ -71,6 +71,27 @@ def test_killed_and_resumed(name: str, norm: str, kind: str, stop: str) -> None:
 
 
 @combos
+def test_a_lane_that_was_not_told_asks_again(name: str, norm: str, kind: str) -> None:
+    """The engine may leave lanes for the next tick: they ask the same rows, the others go on."""
+    task = problem(name, norm, kind)
+    attack = task.attack("budget")
+    held = attack.init(task.make_lanes(list(SAMPLES)))
+    for turn in range(12):
+        query = attack.ask(held)
+        odd = np.flatnonzero(query.lane % 2 == turn % 2)
+        part = query._replace(
+            points=query.points[odd],
+            lane=query.lane[odd],
+            claims=None if query.claims is None else query.claims[odd],
+        )
+        after = attack.tell(held, part, task.model(part.points)) if odd.size else held
+        again = attack.ask(after)
+        rest = query.points[query.lane % 2 != turn % 2]
+        assert np.array_equal(again.points[again.lane % 2 != turn % 2], rest, equal_nan=True)
+        held = after
+
+
+@combos
 def test_shared_with_another_cohort(name: str, norm: str, kind: str) -> None:
     """Checks that share blocks do not feel each other."""
     task = problem(name, norm, kind)

@@ -62,7 +62,7 @@ def test_finaliser_in_both_arithmetics(z: int) -> None:
 def test_prefix_and_address(key: int, step: int, tag: int, n: int) -> None:
     """Drawing more, or for more lanes, changes nothing of what was drawn before."""
     steps = np.array([step, 5], dtype=np.int64)
-    for draw in (streams.bits, streams.uniform, streams.signs):
+    for draw in (streams.bits, streams.uniform, streams.octets):
         few = draw(u64(key, 7), steps, tag, n)
         assert few.shape == (2, n)
         many = draw(u64(key, 7), steps, tag, n + 67)
@@ -75,7 +75,7 @@ def test_inputs_are_not_written_to() -> None:
     """The finaliser may overwrite its argument, but not what was passed to `bits`."""
     keys, step = u64(1, 2), np.array([3, 4], dtype=np.int64)
     keys.flags.writeable = step.flags.writeable = False
-    for draw in (streams.bits, streams.uniform, streams.signs):
+    for draw in (streams.bits, streams.uniform, streams.octets):
         draw(keys, step, 1, 9)
     words = streams.bits(keys, step, 1, 3)
     words.flags.writeable = False
@@ -113,25 +113,25 @@ def test_uniform_moments() -> None:
     assert 20 < chi2 < 130  # 63 degrees of freedom
 
 
-def test_signs_are_balanced() -> None:
-    """Signs are -1 or +1, fair in every place of the word, and independent of the next."""
-    signs = streams.signs(np.arange(512, dtype=np.uint64), np.arange(512), 1, 640)
-    assert signs.dtype == np.float32
-    assert set(np.unique(signs)) == {-1.0, 1.0}
+def test_octets_are_balanced() -> None:
+    """Fair in every bit of the byte and every byte of the word, and independent of the next."""
+    octets = streams.octets(np.arange(512, dtype=np.uint64), np.arange(512), 1, 80)
+    assert octets.dtype == np.uint8
+    signs = 2.0 * np.unpackbits(octets, axis=1) - 1
     assert abs(signs.mean()) < 5 / np.sqrt(signs.size)
     by_place = signs.reshape(512, 10, 64).mean(axis=(0, 1))
     assert np.abs(by_place).max() < 5 / np.sqrt(5120)
     assert abs((signs[:, :-1] * signs[:, 1:]).mean()) < 5 / np.sqrt(signs.size)
 
 
-def test_signs_are_the_bits() -> None:
-    """One bit each, the lowest bit of a word first; coins are the same bits."""
+def test_coins_and_octets_are_the_bits() -> None:
+    """The lowest bit, and the lowest byte, of a word first."""
     keys, step = u64(5), np.array([1])
     words = [int(w) for w in streams.bits(keys, step, 1, 3)[0]]
-    expected = [2 * ((words[i // 64] >> (i % 64)) & 1) - 1 for i in range(150)]
-    assert streams.signs(keys, step, 1, 150)[0].tolist() == expected
-    coins = streams.coins(streams.bits(keys, step, 1, 3), 150)
-    assert (2 * coins[0].astype(int) - 1).tolist() == expected
+    expected = [(words[i // 64] >> (i % 64)) & 1 for i in range(150)]
+    assert streams.coins(streams.bits(keys, step, 1, 3), 150)[0].tolist() == expected
+    octets = [(words[i // 8] >> (8 * (i % 8))) & 255 for i in range(19)]
+    assert streams.octets(keys, step, 1, 19)[0].tolist() == octets
 
 
 def test_unit_never_reaches_one() -> None:
