@@ -22,8 +22,8 @@ upper bounds.
 
 Settings
 --------
-first: probes of the first direction estimate; eight are asked at a time. tolerance: of the
-bisection, relative. probe (sensitive): size of a probe relative to the distance. tries: starts
+first: probes of the first direction estimate; eight are asked at a time. tolerance: relative, of a
+bisection. probe (sensitive): size of a probe relative to the distance. tries: starts
 tried. halvings: of a jump before a new estimate. coarse: round from which every other estimate uses
 noise of single numbers instead of small cells.
 
