@@ -77,6 +77,8 @@ class Worker:
             return False
         if name == "lanes":
             return self._guarded(lambda: self._ready().take(payload), reply=False)
+        if name == "share":
+            return self._guarded(lambda: self.pipe.send(("shared", self._ready().share())), reply=False)
         return self._guarded(lambda: getattr(self, f"do_{name}")(payload), reply=True)
 
     def _guarded(self, work: Any, *, reply: bool) -> bool:
@@ -274,6 +276,15 @@ class Bench:
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
         for check, sample, saved in lanes:
             self.cohorts[check].waiting.append((sample, saved))
+
+    def share(self) -> list[tuple[str, int, bytes | None]]:
+        """Half of the lanes of every check, to be continued by another worker."""
+        given: list[tuple[str, int, bytes | None]] = []
+        odd = 0
+        for check, cohort in self.cohorts.items():
+            half, odd = divmod(len(cohort.waiting) + cohort.open + odd, 2)
+            given += [(check, sample, state) for sample, state in cohort.give(half)]
+        return given
 
     @property
     def busy(self) -> bool:

@@ -134,10 +134,21 @@ class Cohort:
 
     def snapshots(self) -> Iterable[tuple[int, bytes]]:
         """(sample, state) of every open lane, for a resume in mid-search."""
-        xp = namespace(leaves(self.state)[0]) if self.state is not None else None
-        for i in np.flatnonzero(~self.over):
-            one = take(self.state, xp.asarray([i])) if xp is not None else None
-            yield int(self.samples[i]), snapshot(int(self.spent[i]), one)
+        return (self._saved(i) for i in np.flatnonzero(~self.over))
+
+    def give(self, count: int) -> list[tuple[int, bytes | None]]:
+        """Part with `count` lanes, or all: those that wait first, then open ones with their state."""
+        given: list[tuple[int, bytes | None]] = []
+        while self.waiting and len(given) < count:
+            given.append(self.waiting.pop())
+        for i in np.flatnonzero(~self.over)[: count - len(given)]:
+            given.append(self._saved(i))
+            self.over[i] = True
+        return given
+
+    def _saved(self, i: np.intp) -> tuple[int, bytes]:
+        xp = namespace(leaves(self.state)[0])
+        return int(self.samples[i]), snapshot(int(self.spent[i]), take(self.state, xp.asarray([i])))
 
 
 def _rows(query: Query, index: np.ndarray) -> Query:

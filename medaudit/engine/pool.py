@@ -94,65 +94,80 @@ class Pool:
     def run(self, lanes: list[Lane], saved: dict[Lane, bytes]) -> Iterator[tuple[str, Any]]:
         """Yield ("cases", [Case]), ("snapshots", [...]), ("stats", {...}) and ("fault", (lanes, why))."""
         queue = deque(lanes)
-        workers = [self._start() for _ in range(min(self._count, max(1, len(lanes))))]
-        held: dict[int, set[Lane]] = {i: set() for i in range(len(workers))}
+        workers: list[Worker] = []
+        held: dict[int, set[Lane]] = {}
+        sharing: set[int] = set()  # workers that were asked for half of their lanes
         try:
-            for i in range(len(workers)):
-                self._feed(workers[i], held[i], queue, saved, share=len(workers))
+            count = min(self._count, max(1, len(lanes)))
+            for i in range(count):
+                workers.append(self._start())
+                held[i] = set()
+                self._feed(workers[i], held[i], queue, saved, share=count - i)
             while queue or any(held.values()):
                 busy = [i for i in held if held[i]]
                 ready = wait([workers[i].pipe for i in busy], timeout=1.0)
                 for i in busy:
                     worker = workers[i]
+                    why = ""
                     if worker.pipe in ready:
                         try:
                             kind, value = worker.pipe.recv()
                         except (EOFError, ConnectionError):
-                            yield from self._crash(workers, held, i, f"the worker died ({worker.how_it_ended()})")
-                            self._feed(workers[i], held[i], queue, saved)
-                            continue
+                            kind, value, why = "died", None, f"the worker died ({worker.how_it_ended()})"
                         worker.heard = time.monotonic()
                         if isinstance(value, ModelFault):
-                            worker.kill()
-                            yield from self._crash(workers, held, i, f"the model failed: {value.message}")
-                            self._feed(workers[i], held[i], queue, saved)
-                            continue
-                        if kind == "error":
-                            raise value
+                            why = f"the model failed: {value.message}"
+                    elif time.monotonic() - worker.heard > self._silence:
+                        why = f"the model gave no answer for {self._silence:.0f} s"
+                    else:
+                        continue
+                    if why:
+                        worker.kill()
+                        sharing.discard(i)
+                        yield from self._crash(workers, held, i, why)
+                    elif kind == "error":
+                        raise value
+                    elif kind == "shared":
+                        sharing.discard(i)
+                        for check, sample, state in value:
+                            held[i].discard((check, sample))
+                            queue.append((check, sample))
+                            if state is not None:
+                                saved[check, sample] = state
+                    else:
                         if kind == "cases":
                             held[i] -= {(case.check, case.sample) for case in value}
-                            self._feed(worker, held[i], queue, saved)
                         yield kind, value
-                    elif time.monotonic() - worker.heard > self._silence:
-                        worker.kill()
-                        why = f"the model gave no answer for {self._silence:.0f} s"
-                        yield from self._crash(workers, held, i, why)
-                        self._feed(workers[i], held[i], queue, saved)
+                for i in sorted(held, key=lambda i: len(held[i])):
+                    self._feed(workers[i], held[i], queue, saved, share=sum(not h for h in held.values()))
+                if not queue and not all(held.values()):
+                    self._ask_to_share(workers, held, sharing)
         finally:
             for worker in workers:
                 worker.close()
 
-    def _feed(
-        self,
-        worker: Worker,
-        held: set[Lane],
-        queue: deque[Lane],
-        saved: dict[Lane, bytes],
-        share: int = 1,
-    ) -> None:
-        # Near the end, lanes are dealt out evenly, so that no worker idles while another is full.
-        room = min(self._capacity - len(held), max(1, len(queue) // max(1, self._count)))
-        batch = []
-        while room > 0 and queue:
-            lane = queue.popleft()
-            batch.append((*lane, saved.get(lane)))
-            held.add(lane)
-            room -= 1
-        if batch:
-            worker.heard = time.monotonic()
-            # A worker that has just died is noticed, with these lanes, where its pipe is read.
+    def _feed(self, worker: Worker, held: set[Lane], queue: deque[Lane], saved: dict[Lane, bytes], share: int) -> None:
+        """Fill a worker up with every `share`-th waiting lane: of each check its part."""
+        room = self._capacity - len(held)
+        if room <= 0 or not queue:
+            return
+        chosen = list(queue)[:: max(1, share)][:room]
+        for lane in chosen:
+            queue.remove(lane)
+        held.update(chosen)
+        worker.heard = time.monotonic()
+        # A worker that has just died is noticed, with these lanes, where its pipe is read.
+        with contextlib.suppress(ConnectionError):
+            worker.pipe.send(("lanes", [(*lane, saved.get(lane)) for lane in chosen]))
+
+    @staticmethod
+    def _ask_to_share(workers: list[Worker], held: dict[int, set[Lane]], sharing: set[int]) -> None:
+        """When a worker has nothing left, the fullest gives half of its lanes, with their state."""
+        fullest = max(held, key=lambda i: len(held[i]))
+        if not sharing and len(held[fullest]) > 1:
+            sharing.add(fullest)
             with contextlib.suppress(ConnectionError):
-                worker.pipe.send(("lanes", batch))
+                workers[fullest].pipe.send(("share", None))
 
     def _crash(self, workers: list[Worker], held: dict[int, set[Lane]], i: int, why: str) -> Iterator[tuple[str, Any]]:
         self.crashes += 1

@@ -71,6 +71,29 @@ def test_killed_and_resumed(name: str, norm: str, kind: str, stop: str) -> None:
 
 
 @combos
+def test_half_of_the_lanes_go_on_elsewhere(name: str, norm: str, kind: str) -> None:
+    """Lanes given away in mid-search, open and waiting ones, end with the same bits in another worker."""
+    task = problem(name, norm, kind)
+    answer = Counter(task.model)
+    here, there = (Cohort("check", guarded(task.attack()), 40, task.make_lanes) for _ in range(2))
+    here.waiting.extend((sample, None) for sample in SAMPLES)
+    finished: dict[int, Finished] = {}
+    for turn in range(60):
+        if turn in (1, 4):
+            left = len(here.waiting) + here.open
+            given = here.give(3)
+            assert len(given) == min(3, left)
+            assert len(here.waiting) + here.open == left - len(given)
+            there.waiting.extend(given)
+        for cohort in (here, there):
+            for one in tick([cohort], 8, answer, 16):
+                assert one.sample not in finished
+                finished[one.sample] = one
+    assert differences(finished, solve(task, budget=40)) == []
+    assert here.give(1) == []
+
+
+@combos
 def test_a_lane_that_was_not_told_asks_again(name: str, norm: str, kind: str) -> None:
     """The engine may leave lanes for the next tick: they ask the same rows, the others go on."""
     task = problem(name, norm, kind)

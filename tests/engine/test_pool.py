@@ -31,6 +31,25 @@ def fragile(pipe: Connection) -> None:
             pipe.send(("cases", [Case(check, sample, {"rows": 1}, {})]))
 
 
+def uneven(pipe: Connection) -> None:
+    """Holds lanes; even samples are done at once, odd ones take a while unless they come with a state."""
+    lanes: list[tuple[str, int, bytes | None]] = []
+    while True:
+        while not lanes or pipe.poll():
+            name, payload = pipe.recv()
+            if name == "stop":
+                return
+            if name == "lanes":
+                lanes += payload
+            if name == "share":
+                half = len(lanes) // 2
+                pipe.send(("shared", [(c, s, b"moved") for c, s, _ in lanes[:half]]))
+                lanes = lanes[half:]
+        check, sample, state = lanes.pop()
+        time.sleep(0.2 * (sample % 2))
+        pipe.send(("cases", [Case(check, sample, {"state": state, "by": os.getpid()}, {})]))
+
+
 def run(samples: list[int], silence: float = 30.0) -> tuple[set[int], dict[int, str]]:
     pool = Pool(lambda: Worker(fragile), 2, 1, silence)
     done: set[int] = set()
@@ -55,6 +74,17 @@ def test_a_silent_worker_is_replaced() -> None:
     done, lost = run([0, SILENT, 6], silence=2.0)
     assert done == {0, 6}
     assert "no answer" in lost[SILENT]
+
+
+def test_a_worker_with_nothing_left_takes_half_of_anothers_lanes() -> None:
+    """Dealt one by one, the odd samples all go to one worker; the other ends up with a part of them."""
+    pool = Pool(lambda: Worker(uneven), 2, 100, 30.0)
+    cases = [c for kind, value in pool.run([("c", s) for s in range(24)], {}) if kind == "cases" for c in value]
+    assert sorted(c.sample for c in cases) == list(range(24))
+    moved = {c.sample for c in cases if c.record["state"] == b"moved"}
+    assert moved
+    assert all(s % 2 for s in moved)
+    assert len({c.record["by"] for c in cases if c.sample % 2}) == 2
 
 
 def test_errors_of_a_worker_are_raised_here() -> None:
