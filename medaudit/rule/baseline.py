@@ -31,7 +31,7 @@ One row per sample.
 
 References
 ----------
-Clopper, Pearson 1934; DeLong, DeLong, Clarke-Pearson 1988.
+Clopper, Pearson 1934; DeLong, DeLong, Clarke-Pearson 1988; Korn, Graubard 1998.
 """
 
 import sys

@@ -22,8 +22,8 @@ class Estimate(NamedTuple):
     method: str
 
 
-def share(k: float, n: int, confidence: float) -> Estimate:
-    """Clopper-Pearson (1934) bounds of k out of n; k may be a mean over groups and so not whole."""
+def share(k: float, n: float, confidence: float) -> Estimate:
+    """Clopper-Pearson (1934) bounds of k out of n; k and n need not be whole."""
     from scipy.special import betaincinv
 
     if n == 0:
@@ -31,7 +31,7 @@ def share(k: float, n: int, confidence: float) -> Estimate:
     alpha = 1 - confidence
     low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, alpha))
     high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - alpha))
-    return Estimate(k / n, low, high, n, "Clopper-Pearson")
+    return Estimate(k / n, low, high, int(n), "Clopper-Pearson")
 
 
 def median(values: np.ndarray, confidence: float) -> Estimate:
@@ -73,32 +73,31 @@ def mean(values: np.ndarray, confidence: float) -> Estimate:
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float) -> Estimate:
-    """Area under the ROC curve with DeLong's variance (DeLong, DeLong, Clarke-Pearson 1988)."""
-    from scipy.special import ndtri
+    """Area under the ROC curve, with the bounds of a share of as many patients as its variance is worth.
+
+    DeLong's variance (DeLong, DeLong, Clarke-Pearson 1988) gives an effective number of patients
+    for Clopper-Pearson bounds (Korn and Graubard 1998). It is at most twice the smaller class: near
+    an area of 1 a few well-ranked cases show hardly any spread, and the bound would not cover.
+    """
+    from scipy.special import ndtri, stdtrit
     from scipy.stats import rankdata
 
     positive = np.asarray(positive, dtype=bool)
     a, b = np.asarray(scores)[positive], np.asarray(scores)[~positive]
-    m, n = a.size, b.size
+    m, n, method = a.size, b.size, "DeLong, Clopper-Pearson"
     if m == 0 or n == 0:
-        return Estimate(math.nan, 0.0, 1.0, m + n, "DeLong")
+        return Estimate(math.nan, 0.0, 1.0, m + n, method)
     ranks = rankdata(np.concatenate([a, b]))
     # Placement values: share of the other class below each score.
     va = (ranks[:m] - rankdata(a)) / n
     vb = 1 - (ranks[m:] - rankdata(b)) / m
-    area = float(va.mean())
-    if min(m, n) < 2:
-        return Estimate(area, 0.0, 1.0, m + n, "DeLong")
-    if area in (0.0, 1.0):
-        # No misplaced pair: the bound of that many successes in the smaller class.
-        edge = (1 - confidence) ** (1 / min(m, n))
-        low, high = (edge, 1.0) if area == 1.0 else (0.0, 1 - edge)
-        return Estimate(area, low, high, m + n, "DeLong")
-    # On the logit scale, where the distribution is nearer to normal (Pepe 2003, section 5.2).
-    deviation = math.sqrt(va.var(ddof=1) / m + vb.var(ddof=1) / n) / (area * (1 - area))
-    half, centre = float(ndtri(confidence)) * deviation, math.log(area / (1 - area))
-    low, high = (1 / (1 + math.exp(-(centre + sign * half))) for sign in (-1, 1))
-    return Estimate(area, low, high, m + n, "DeLong")
+    area, small = float(va.mean()), float(min(m, n))
+    worth = small  # with one of a class, or all pairs in order, no variance can be had
+    if small > 1 and area not in (0.0, 1.0):
+        variance = float(va.var(ddof=1)) / m + float(vb.var(ddof=1)) / n
+        few = float(ndtri(confidence) / stdtrit(small - 1, confidence))
+        worth = min(2 * small, area * (1 - area) * few**2 / max(variance, 1e-12))
+    return share(area * worth, worth, confidence)._replace(value=area, n=m + n, method=method)
 
 
 def count(k: int, n: int) -> Estimate:

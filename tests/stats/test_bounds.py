@@ -223,7 +223,9 @@ def test_auroc(seed: int, m: int, n: int, ties: bool) -> None:
     assert looser.low >= found.low
 
 
-@pytest.mark.parametrize(("shift", "m", "n"), [(1.0, 20, 20), (2.0, 50, 50)])
+@pytest.mark.parametrize(
+    ("shift", "m", "n"), [(1.0, 20, 20), (2.0, 50, 50), (2.0, 10, 300), (1.0, 3, 50), (3.0, 30, 300), (0.0, 8, 100)]
+)
 def test_auroc_covers(shift: float, m: int, n: int) -> None:
     """Simulated on normal scores: each bound is on the right side about as often as it says."""
     rng = np.random.default_rng(5)
@@ -245,12 +247,12 @@ def test_auroc_of_perfect_separation_stays_open(size: int) -> None:
 
 
 def test_auroc_of_one_class() -> None:
-    """Without both classes there is no area, and with one patient of a class no bound."""
+    """Without both classes there is no area, and with one patient of a class hardly a bound."""
     none = bounds.auroc(np.arange(5.0), np.ones(5, dtype=bool), 0.95)
     assert math.isnan(none.value)
     assert judge(none, "at_least", 0.0) == "inconclusive"
     one = bounds.auroc(np.arange(5.0), np.arange(5) == 4, 0.95)
-    assert (one.value, one.low, one.high) == (1, 0, 1)
+    assert (one.value, one.low, one.high) == (1, pytest.approx(0.05), 1)
 
 
 NAN, INF = math.nan, math.inf
