@@ -94,12 +94,13 @@ def main() -> None:
                     # Clean pass and protocol checks ask whole blocks of their rows, and rows alone.
                     ledger += own_rows(check.rule, report.data.rows, block)
                 print(
-                    f"{example:12} budget {budget:3}: {len(attacks)} attack checks, {searched} rows searched, "
+                    f"{example:12} budget {budget:3}: {len(attacks)} attack checks, {searched} rows searched "
+                    f"({sum(c.queries.starts for c in attacks)} for starts), "
+                    f"{sum(c.queries.verification for c in attacks)} verified, "
                     f"{report.cost.padding} padding; wrapper {counted}, ledger {ledger}",
                     flush=True,
                 )
                 assert counted == ledger, (counted, ledger)
-                assert report.cost.rows == searched
     COUNT.unlink()
     print("the ledger equals the wrapper's count for every rule; budgets of 1, 2 and 7 were never exceeded")
 

@@ -163,6 +163,8 @@ def _judge(
     faults = [str(r["fault"]) for rs in records.values() for r in rs.values() if r.get("fault")]
     if kind == "finite-answers" and faults:
         verdict, reason = "fail", f"the model gave no answer in {len(faults)} cases: {faults[0]}"
+    elif kind == "finite-answers" and plan.clean_fault:
+        reason += f"; on some clean rows the model failed: {printable(plan.clean_fault)}"
     if kind == "baseline":
         why = verdicts.gate(plan.found.interface.output, measured, plan.data)
         if why:
@@ -208,6 +210,7 @@ def _check(
             rows=rows,
             budget_per_sample=check.spec.budget if check.rule.kind == "attack" else None,
             median_to_success=float(np.median(found)) if found else None,
+            starts=sum(r["starts"] for r in records.values()),
             verification=sum(r["verification"] for r in records.values()),
         ),
         cases=cases,
@@ -477,14 +480,19 @@ def _compliance(checks: list[results.Check]) -> list[results.Compliance]:
 
 
 def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> results.Cost:
-    rows, seconds = cost["rows"], cost["model_s"]
+    """What the run cost; sets each attack's seconds, its part of the model's time by rows."""
+    attacks = [c for c in checks if c.threat is not None]
+    per_row = cost["model_s"] / cost["rows"] if cost["rows"] else 0.0
+    for check in attacks:
+        check.seconds = round(per_row * check.queries.rows, 3)
+    model_s = cost["model_s"]
     return results.Cost(
         wall_s=round(cost["wall_s"], 3),
-        model_s=round(seconds, 3),
-        rows=rows,
+        model_s=round(model_s, 3),
+        rows=sum(c.queries.rows for c in attacks),
         padding=cost["padding"],
         calls=cost["calls"],
         block=plan.spec.block,
-        overhead=None,
+        overhead=round(cost["workers"] * cost["attack_s"] / model_s, 3) if model_s else None,
         verification_rows=sum(c.queries.verification for c in checks),
     )

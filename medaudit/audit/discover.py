@@ -105,7 +105,14 @@ def _try(
     y: np.ndarray | None, classes: tuple[str, ...], section: Any,
 ) -> Trial:  # fmt: skip
     rows = len(next(iter(arrays.values())))
-    raw = _in_blocks(model, feeds, rows)
+    try:
+        raw = _in_blocks(model, feeds, rows)
+    except ModelFault:
+        good = [i for i in range(rows) if _answers(model, {k: v[i : i + 1] for k, v in feeds.items()})]
+        if 2 * len(good) < rows or len(good) == rows:
+            raise  # not a few rows that the model cannot take, but a wrong reading
+        arrays, feeds = ({k: v[good] for k, v in d.items()} for d in (arrays, feeds))
+        return _try(model, option, arrays, feeds, None if y is None else y[good], classes, section)
     sample = answers.Sample(model.outputs, raw, rows)
     output = answers.read_output(sample, y, classes, section, option)
     picked = [raw[model.outputs.index(name)] for name in output.tensors]
@@ -135,6 +142,14 @@ def _surer(a: Trial, b: Trial) -> bool:
         return False
     gain = a.belief - b.belief
     return bool(gain.mean() > 3 * gain.std() / np.sqrt(gain.size) and a.quality >= b.quality)
+
+
+def _answers(model: Model, feeds: dict[str, np.ndarray]) -> bool:
+    try:
+        model.call(feeds)
+    except ModelFault:
+        return False
+    return True
 
 
 def _in_blocks(model: Model, feeds: dict[str, np.ndarray], rows: int, block: int = 32) -> list[Any]:

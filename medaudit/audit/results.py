@@ -123,7 +123,7 @@ class Check(Part):
     waiver: dict[str, str] | None = None
     proves: str = Field("", description="what this check can show with this many groups")
     page: str = Field("", description="the rule's page, so that the report can be read alone")
-    seconds: float = 0.0
+    seconds: float = Field(0.0, description="the model's own time for this check's rows")
 
 
 class TensorFacts(Part):
@@ -187,13 +187,15 @@ class Compliance(Part):
 
 
 class Cost(Part):
+    """Rows are of the whole run; times, calls and padding of the session that finished it."""
+
     wall_s: float = 0.0
-    model_s: float = 0.0
-    rows: int = 0
+    model_s: float = Field(0.0, description="the model's own time under attack, all workers together")
+    rows: int = Field(0, description="rows that the attacks asked")
     padding: int = 0
     calls: int = 0
     block: int = 0
-    overhead: float | None = None
+    overhead: float | None = Field(None, description="wall of the attacks x workers / model_s; 1 is the limit")
     verification_rows: int = 0
 
 

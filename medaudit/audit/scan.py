@@ -63,7 +63,7 @@ class Options:
     block: int | None = None
     include_samples: bool = False
     # For tests of law 3 (lanes never meet); no option of the command line sets them.
-    room: int = 0  # rows a worker wants per tick; 0: eight blocks
+    room: int = 0  # rows a worker wants per tick; 0: see `room_for`
     shuffle: int = 0  # seed of another order of the lanes; 0: data order
 
 
@@ -82,6 +82,7 @@ class Plan:
     checks: list[Resolved]
     seed: int
     rows_clean: int = 0
+    clean_fault: str = ""  # what the model said when it failed on a clean row
     stages: dict[str, Any] = field(default_factory=dict)
 
 
@@ -169,7 +170,7 @@ def prepare(
     saved = journal.stage("clean") if journal else None
     if saved is None:
         got = worker.ask("clean", np.arange(data.rows), timeout=3600)
-        record = {"floor": got["floor"], "rows": got["rows"]}
+        record = {"floor": got["floor"], "rows": got["rows"], "fault": got["fault"]}
         arrays = {"answers": got["answers"], "single": got["single"]}
         if journal:
             journal.set_stage("clean", record, arrays)
@@ -192,6 +193,7 @@ def prepare(
         checks,
         spec.seed,
         record["rows"],
+        record["fault"],
     )
     for check in checks:
         if check.rule.kind in ("repeatability", "row-purity", "batch-isolation") and not check.deselected:
@@ -237,7 +239,10 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
     if plan.options.shuffle:
         random.Random(plan.options.shuffle).shuffle(lanes)
     total = sum(len(c.samples) for c in runnable)
-    cost: dict[str, Any] = {"rows": 0, "padding": 0, "calls": 0, "model_s": 0.0, "faults": []}
+    began, workers = time.monotonic(), worker_count(plan.options)
+    cost: dict[str, Any] = {
+        "rows": 0, "padding": 0, "calls": 0, "model_s": 0.0, "attack_s": 0.0, "workers": workers, "faults": [],
+    }  # fmt: skip
     listen(
         "attack",
         {"lanes": total, "done": total - len(lanes), "checks": [c.spec.id for c in runnable]},
@@ -254,7 +259,7 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
         worker.ask("prepare", (specs, plan.clean))
         return worker
 
-    pool = Pool(ready, worker_count(plan.options), LANES_HELD, SILENCE)
+    pool = Pool(ready, workers, LANES_HELD, SILENCE)
     latest: dict[int, dict[str, float]] = {}
     for kind, value in pool.run(lanes, journal.snapshots()):
         if kind == "cases":
@@ -286,12 +291,13 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
         cost["padding"] += int(value["padding"])
         cost["calls"] += int(value["calls"])
         cost["model_s"] += float(value["seconds"])
+    cost["attack_s"] = time.monotonic() - began
     return cost
 
 
 def _fault(why: str) -> dict[str, Any]:
     return {
-        "rows": 0, "counted": 0, "found": 0, "exhausted": False, "size": None, "invalid": 0, "curve": [],
+        "rows": 0, "counted": 0, "found": 0, "exhausted": False, "size": None, "invalid": 0, "curve": [], "starts": 0,
         "verification": 0, "success": False, "note": "", "fault": why,
     }  # fmt: skip
 

@@ -274,11 +274,8 @@ def attack_flags(check: Resolved, records: Records) -> list[str]:
         stuck = sum(r["size"] is None for r in alive)
         if stuck > 0.05 * max(1, len(alive)):
             flags.append("no-start")
-    claims = sum(r["size"] is not None for r in alive)
-    refused = sum(bool(r["note"]) for r in alive)
-    if refused:
+    if any(r["note"] for r in alive):
         flags.append("recheck-failed")
-    del claims
     if any(r["invalid"] for r in alive):
         flags.append("invalid-answers")
     return flags

@@ -26,7 +26,7 @@ from medaudit.audit.discover import discover
 from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec
 from medaudit.core import streams
 from medaudit.core.arrays import Array, array_module, map_tree
-from medaudit.core.errors import EngineError, MedauditError
+from medaudit.core.errors import EngineError, MedauditError, ModelFault
 from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes
 from medaudit.core.region import L0, LINF, Region
@@ -167,6 +167,7 @@ class Bench:
         self.rows = self.padded = 0
         self.beat = time.monotonic()
         self.saved_at = 0.0
+        self.faults: list[str] = []  # what the model said when it failed
 
     def environment(self) -> dict[str, str]:
         """What answers may depend on; goes into the fingerprint and the report."""
@@ -188,6 +189,8 @@ class Bench:
         points = self.points[index]
         answers = self._ask(points)
         single = self._alone(points)
+        if self.faults and np.isnan(answers).all():
+            raise ModelFault(f"the model fails on every row of the data: {self.faults[0]}")
         a, b = (scores(self.spec.interface.output, v) for v in (answers, single))
         gap = np.abs(a.astype(np.float64) - b)
         return {
@@ -195,6 +198,7 @@ class Bench:
             "single": single,
             "floor": float(np.max(gap[np.isfinite(gap)], initial=0.0)),
             "rows": 2 * len(index),
+            "fault": self.faults[0] if self.faults else "",
         }
 
     def protocol(self, kind: str, index: np.ndarray, key: int) -> protocol_checks.Comparison:
@@ -233,17 +237,25 @@ class Bench:
         return float(best)
 
     def _ask(self, points: np.ndarray) -> np.ndarray:
-        xp = array_module(self.spec.device)
-        block = self.spec.block
-        parts = []
-        for start in range(0, len(points), block):
-            parts.append(self.pipeline.answer(xp.asarray(points[start : start + block])))
-        return np.concatenate(parts)
+        return self._in_blocks(self.pipeline, points, array_module(self.spec.device))
 
     def _alone(self, points: np.ndarray) -> np.ndarray:
-        parts = []
-        for i in range(len(points)):
-            parts.append(self.reference.answer(points[i : i + 1]))
+        parts = [self._in_blocks(self.reference, points[i : i + 1], np) for i in range(len(points))]
+        return np.concatenate(parts)
+
+    def _in_blocks(self, pipeline: Pipeline, points: Array, xp: Any) -> np.ndarray:
+        """Answers block after block; a row on which the model fails answers NaN, like any other nonsense."""
+        block, parts = self.spec.block, []
+        for start in range(0, len(points), block):
+            rows = xp.asarray(points[start : start + block])
+            try:
+                parts.append(pipeline.answer(rows))
+            except ModelFault as fault:
+                self.faults.append(fault.message)
+                if len(rows) > 1:  # which of them?
+                    parts += [self._in_blocks(pipeline, rows[i : i + 1], xp) for i in range(len(rows))]
+                else:
+                    parts.append(np.full((1, self.spec.interface.output.width), np.nan, dtype=np.float32))
         return np.concatenate(parts)
 
     # --- lanes
@@ -255,7 +267,7 @@ class Bench:
         donors = np.ascontiguousarray(self.points[clean.donors])
         for check in checks:
             rule = RULES[check.rule]
-            if rule.build is None or check.threat is None:
+            if rule.search is None or check.threat is None:
                 continue
             area = threats.region(self.spec.interface, check.threat)
             here = map_tree_region(area, xp)
@@ -270,7 +282,7 @@ class Bench:
                 kinds=xp.asarray(clean.kinds),
             )
             lanes = LaneMaker(self, check, area, clean, bool(wide))
-            self.cohorts[check.id] = Cohort(check.id, rule.build(context), check.budget, lanes.on(xp))
+            self.cohorts[check.id] = Cohort(check.id, rule.attack(context), check.budget, lanes.on(xp))
             self.verifiers[check.id] = Verifier(self, check, area, clean, lanes)
 
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
@@ -313,7 +325,7 @@ class Bench:
 
     def _answer(self, points: Array) -> np.ndarray:
         start = time.perf_counter()
-        answers = self.pipeline.answer(points)
+        answers = self._ask(points)
         self.pipeline.seconds += time.perf_counter() - start
         self.rows += len(answers)
         self.padded += self.spec.block - len(answers)
@@ -428,6 +440,7 @@ class Verifier:
             "size": size if np.isfinite(size) else None,
             "invalid": int(got["invalid"]),
             "curve": [float(v) if np.isfinite(v) else None for v in got["curve"]],
+            "starts": int(got["starts"]),
             "verification": 0,
             "success": False,
             "note": "",
@@ -448,7 +461,7 @@ class Verifier:
         # float32 rounding of x, of a bound and of their difference
         slack = slack + 4e-7 * np.maximum(np.abs(lanes.x[0]), np.abs(tripped))
         inside = np.all(tripped >= lanes.lo[0] - slack) and np.all(tripped <= lanes.hi[0] + slack)
-        answer = bench.reference.answer(point[None])
+        answer = bench._alone(point[None])
         record["verification"] = 1
         _, hit = self.judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
         record["distance"] = distance

@@ -144,7 +144,8 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
 
     def result(state: State) -> dict[str, Array]:
         names = ("rows", "found", "size", "claim", "curve", "invalid")
-        return {name: to_numpy(getattr(state, name)) for name in names}
+        starts = state.rows * 0 if search.starts is None else search.starts(state.search)
+        return {name: to_numpy(getattr(state, name)) for name in names} | {"starts": to_numpy(starts)}
 
     return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result)
 

@@ -42,6 +42,7 @@ class Search(NamedTuple):
     ask: Callable[[Any, Lanes, Any], Query]  # region, lanes, state -> query
     tell: Callable[[Any, Lanes, Any, Query, Array, Array], Any]  # ..., query, score, hit -> state
     stopped: Callable[[Any], Array] | None = None  # state -> [L] bool, nothing left to try
+    starts: Callable[[Any], Array] | None = None  # state -> [L] int64, rows asked to find a start point
 
 
 class Oracle(NamedTuple):

@@ -78,6 +78,8 @@ def unit_scale(interface: Interface, eps: Quantity) -> np.ndarray:
 
 def region(interface: Interface, threat: Threat) -> Region:
     """The pure-number region of a threat."""
+    if threat.norm != L0 and not threat.eps.unit:
+        _one_unit(interface, threat)
     scale = np.ones(interface.size) if threat.norm == L0 else unit_scale(interface, threat.eps)
     step = per_number(interface, lambda c, _: c.step if c.kind != "category" else 1.0)
     choices = per_number(interface, lambda c, _: len(c.categories) if c.kind == "category" else 0)
@@ -89,6 +91,21 @@ def region(interface: Interface, threat: Threat) -> Region:
         parts=interface.parts,
         choices=choices.astype(np.int64) if choices.any() else None,
     )
+
+
+def _one_unit(interface: Interface, threat: Threat) -> None:
+    """A bare number means stored units: raises MedauditError where what may move is stored in several."""
+    units = {
+        f"{c.unit!r}" if c.unit else "no unit"
+        for item in interface.inputs
+        for c in item.channels
+        if not c.fixed and c.kind != "category" and (not threat.inputs or item.name in threat.inputs)
+    }
+    if len(units) > 1:
+        raise MedauditError(
+            f"eps is {threat.eps}, a number without a unit, but what it moves is stored in {', '.join(sorted(units))}",
+            "write eps in 'sd' or 'range', or name inputs of one unit",
+        )
 
 
 def boxes(

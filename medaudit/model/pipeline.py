@@ -108,7 +108,7 @@ class Pipeline:
         fed = {k: to_numpy(v) for k, v in feeds.items()} if output.task == "reconstruction" else feeds
         answers = decode(output, raw, fed)
         if len(answers) != self.block:
-            raise ModelError(
+            raise ModelFault(
                 f"the model answered {len(answers)} rows when it was asked {self.block}",
                 "declare a fixed batch, or export with a dynamic batch axis",
             )

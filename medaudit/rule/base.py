@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from medaudit.core.compose import compose
 from medaudit.core.interface import Interface
-from medaudit.core.protocol import Attack
+from medaudit.core.protocol import Attack, Search
 from medaudit.core.region import Region
-from medaudit.oracle.goal import Goal
+from medaudit.oracle.goal import Goal, oracle
 
 FAMILIES = {
     "SA": "sanity of model and protocol",
@@ -76,13 +77,21 @@ class Rule:
     norms: tuple[str, ...] = ()
     domains: tuple[str, ...] = ("signal", "image", "table", "sequence")
     settings: Any = None  # a NamedTuple type; None: no settings
-    build: Callable[[Context], Attack] | None = None
+    search: Callable[[Context], Search] | None = None  # attacks: how they propose
     smallest: bool = False  # the attack minimises distance
     strength: int = 0  # among attacks of one norm: labels < scores
 
     @property
     def family(self) -> str:
         return self.id[:2]
+
+    def attack(self, context: Context) -> Attack:
+        """The rule's search, guided by what the policy wants, inside the threat's region."""
+        if self.search is None:
+            raise ValueError(f"rule {self.name} is no attack")
+        guide = oracle(context.interface.output, context.goal, context.access, context.clearance)
+        search, stop = self.search(context), context.goal.stop
+        return compose(search, guide, context.region, stop=stop, smallest=self.smallest)
 
     def applies(self, interface: Interface) -> str:
         """Why the rule cannot run on this model; "" when it can."""

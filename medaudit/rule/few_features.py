@@ -34,17 +34,8 @@ Croce, Andriushchenko, Singh, Flammarion, Hein 2022, "Sparse-RS", AAAI.
 
 import sys
 
-from medaudit.core.compose import compose
-from medaudit.core.protocol import Attack
-from medaudit.oracle.goal import oracle
-from medaudit.rule.base import Context, Rule, page_of
+from medaudit.rule.base import Rule, page_of
 from medaudit.search import sparse
-
-
-def build(context: Context) -> Attack:
-    guide = oracle(context.interface.output, context.goal, context.access, context.clearance)
-    return compose(sparse.search(context.settings), guide, context.region, stop=context.goal.stop)
-
 
 RULE = Rule(
     id="EV111",
@@ -57,6 +48,6 @@ RULE = Rule(
     norms=("l0",),
     domains=("table", "sequence"),
     settings=sparse.Settings,
-    build=build,
+    search=lambda context: sparse.search(context.settings),
     strength=2,
 )

@@ -39,17 +39,8 @@ information", ICML; Spall 1992 (SPSA); Dong et al. 2018 (MI-FGSM), CVPR.
 
 import sys
 
-from medaudit.core.compose import compose
-from medaudit.core.protocol import Attack
-from medaudit.oracle.goal import oracle
-from medaudit.rule.base import Context, Rule, page_of
+from medaudit.rule.base import Rule, page_of
 from medaudit.search import nes
-
-
-def build(context: Context) -> Attack:
-    guide = oracle(context.interface.output, context.goal, context.access, context.clearance)
-    return compose(nes.search(context.settings), guide, context.region, stop=context.goal.stop)
-
 
 RULE = Rule(
     id="EV102",
@@ -61,6 +52,6 @@ RULE = Rule(
     access="scores",
     norms=("linf", "l2"),
     settings=nes.Settings,
-    build=build,
+    search=lambda context: nes.search(context.settings),
     strength=2,
 )

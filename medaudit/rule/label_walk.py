@@ -39,18 +39,8 @@ S&P.
 
 import sys
 
-from medaudit.core.compose import compose
-from medaudit.core.protocol import Attack
-from medaudit.oracle.goal import oracle
-from medaudit.rule.base import Context, Rule, page_of
+from medaudit.rule.base import Rule, page_of
 from medaudit.search import hopskipjump
-
-
-def build(context: Context) -> Attack:
-    guide = oracle(context.interface.output, context.goal, "labels", context.clearance)
-    search = hopskipjump.search(context.settings, context.donors, context.kinds)
-    return compose(search, guide, context.region, stop=context.goal.stop, smallest=True)
-
 
 RULE = Rule(
     id="EV201",
@@ -62,7 +52,7 @@ RULE = Rule(
     access="labels",
     norms=("linf", "l2"),
     settings=hopskipjump.Settings,
-    build=build,
+    search=lambda context: hopskipjump.search(context.settings, context.donors, context.kinds),
     smallest=True,
     strength=1,
 )

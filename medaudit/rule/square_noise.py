@@ -38,17 +38,8 @@ adversarial attack via random search", ECCV.
 
 import sys
 
-from medaudit.core.compose import compose
-from medaudit.core.protocol import Attack
-from medaudit.oracle.goal import oracle
-from medaudit.rule.base import Context, Rule, page_of
+from medaudit.rule.base import Rule, page_of
 from medaudit.search import square
-
-
-def build(context: Context) -> Attack:
-    guide = oracle(context.interface.output, context.goal, context.access, context.clearance)
-    return compose(square.search(context.settings), guide, context.region, stop=context.goal.stop)
-
 
 RULE = Rule(
     id="EV101",
@@ -60,6 +51,6 @@ RULE = Rule(
     access="scores",
     norms=("linf", "l2"),
     settings=square.Settings,
-    build=build,
+    search=lambda context: square.search(context.settings),
     strength=2,
 )

@@ -53,6 +53,7 @@ class State(NamedTuple):
     hits: Array  # [L] float32, sum of +-1 outcomes
     noise: Array  # [L, D] float32, sum of noise
     product: Array  # [L, D] float32, sum of outcome * noise; in STEP: the direction
+    starts: Array  # [L] int64, rows asked to find a start
     order: Array  # [L, S] int64, donors from near to far; -1: none
 
 
@@ -65,6 +66,7 @@ def search(settings: Settings = Settings(), donors: Array | None = None, kinds: 
         partial(ask, settings, donors),
         partial(tell, settings),
         lambda state: state.phase == STOP,
+        lambda state: state.starts,
     )
 
 
@@ -88,6 +90,7 @@ def init(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes
         hits=flat,
         noise=xp.zeros_like(lanes.x),
         product=xp.zeros_like(lanes.x),
+        starts=zero,
         order=nearest(donors, kinds, region, lanes),
     )
 
@@ -171,6 +174,7 @@ def tell(
         high=high,
         step=xp.where(steps, 0.5 * state.step, state.step),
         asked=xp.where(fresh, none, asked),
+        starts=state.starts + xp.astype(starts, xp.int64),
     )
     who = xp.nonzero(probing)[0]
     if who.shape[0] == 0:

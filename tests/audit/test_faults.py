@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from medaudit.audit.scan import Options, scan
-from medaudit.core.errors import DataError, PolicyErrors
+from medaudit.core.errors import DataError, MedauditError, PolicyErrors
 
 POLICY = """
 medaudit: 1
@@ -57,9 +57,39 @@ def setting(folder: Path, y: np.ndarray | None = None) -> Options:
 def test_a_model_that_raises_is_a_finding(tmp_path: Path) -> None:
     report, _ = scan(setting(tmp_path))
     checks = {c.id: c for c in report.checks}
-    assert checks["noise"].verdict == "error"
+    assert checks["noise"].verdict in ("fail", "inconclusive")
+    assert "invalid-answers" in checks["noise"].flags
+    assert not any("nan" in case.after.lower() for case in checks["noise"].cases if case.success)
     assert checks["finite"].verdict == "fail"
     assert report.exit_code == 1
+
+
+def test_a_model_that_raises_on_clean_rows_is_a_finding_too(tmp_path: Path) -> None:
+    """Two of thirty clean rows cannot be answered: they are nonsense, the others are attacked."""
+    options = setting(tmp_path)
+    with np.load(tmp_path / "d.npz") as held:
+        arrays = dict(held)
+    arrays["x"][[4, 17], 0] = 9.0
+    np.savez(tmp_path / "d.npz", **arrays)
+    report, _ = scan(options)
+    checks = {c.id: c for c in report.checks}
+    assert checks["finite"].verdict == "fail"
+    assert "clean rows" in checks["finite"].reason
+    assert checks["finite"].metrics["invalid_answers"].value >= 2
+    assert len(checks["noise"].cases) <= 28
+    assert checks["noise"].verdict in ("fail", "inconclusive")
+    assert report.baseline["accuracy"].value <= 28 / 30
+
+
+def test_a_model_that_answers_no_row_is_refused(tmp_path: Path) -> None:
+    options = setting(tmp_path)
+    with np.load(tmp_path / "d.npz") as held:
+        arrays = dict(held)
+    arrays["x"][:, 0] = 9.0
+    np.savez(tmp_path / "d.npz", **arrays)
+    with pytest.raises(MedauditError, match="indices"):
+        scan(options)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("bad", [7.0, -3.0, 0.5, np.nan])

@@ -25,6 +25,8 @@ def test_never_overspends(name: str, norm: str, kind: str, stop: str, budget: in
         asked = counter.rows.get(sample, 0)
         assert asked == one.rows == int(one.arrays["rows"]) <= budget
         assert int(one.arrays["found"]) <= one.rows
+        # A walk's first rows look for a start; other searches have none.
+        assert (0 < one.arrays["starts"] <= one.rows) if name == "hopskipjump" else one.arrays["starts"] == 0
         if stop == "budget" and name != "hopskipjump":
             assert one.exhausted
             assert budget - one.rows < task.search.quantum

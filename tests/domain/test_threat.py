@@ -239,3 +239,15 @@ def test_a_region_is_pure_numbers() -> None:
     assert area.step is None
     assert area.choices is None
     assert regions.Part("table", 1, 1, 1) == area.parts[0]
+
+
+def test_a_bare_number_needs_one_unit() -> None:
+    """0.1 of what? Refused where mmHg and mmol/L would move; fixed columns and categories do not count."""
+    pressure, salt = Channel("p", unit="mmHg"), Channel("na", unit="mmol/L")
+    threat = Threat("scores", "linf", Quantity(0.1))
+    with pytest.raises(MedauditError, match=r"'mmHg', 'mmol/L'"):
+        region(table(pressure, salt), threat)
+    with pytest.raises(MedauditError, match="no unit"):
+        region(table(pressure, Channel("score")), threat)
+    for other in (Channel("p2", unit="mmHg"), dataclasses.replace(salt, fixed=True)):
+        assert region(table(pressure, other), threat).eps == pytest.approx(0.1)

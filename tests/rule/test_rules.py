@@ -77,7 +77,7 @@ def test_metrics(rule: Rule) -> None:
 @ALL
 def test_attacks_are_whole(rule: Rule) -> None:
     """An attack has norms and a builder; a protocol check has neither."""
-    assert (rule.kind == "attack") == (rule.build is not None) == bool(rule.norms)
+    assert (rule.kind == "attack") == (rule.search is not None) == bool(rule.norms)
     assert set(rule.norms) <= {LINF, L2, L0}
     assert rule.access in ("", "scores", "labels")
     if rule.kind == "attack":
@@ -180,7 +180,7 @@ def test_applies_and_builds(rule: Rule, domain: str, task: str) -> None:
     expected = domain in rule.domains and not (rule.access == "scores" and task == "label")
     assert (why == "") == expected
     assert "\n" not in why
-    if why or rule.build is None:
+    if why or rule.search is None:
         return
     for norm in rule.norms:
         eps = parse("2 features" if norm == L0 else "0.3 sd")
@@ -195,7 +195,7 @@ def test_applies_and_builds(rule: Rule, domain: str, task: str) -> None:
             donors=np.zeros((1, one.size), dtype=np.float32),
             kinds=np.zeros(1, dtype=np.int64),
         )
-        attack = rule.build(context)
+        attack = rule.attack(context)
         assert isinstance(attack, Attack)
         assert attack.quantum >= 1
 
