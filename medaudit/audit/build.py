@@ -189,10 +189,11 @@ def _check(
         cases = _protocol_cases(plan, check)
     if check.rule.kind == "baseline":
         rows = plan.rows_clean
-    waiver = next(
-        (w for w in plan.policy.waivers if w.check == check.spec.id and w.live(dt.date.today())),
-        None,
-    )
+    waiver = next((w for w in plan.policy.waivers if w.check == check.spec.id), None)
+    reason = judged.reason
+    if waiver is not None and not waiver.live(dt.date.today()):
+        reason += f"; a waiver of {printable(waiver.owner, 80)} expired on {waiver.expires} and no longer counts"
+        waiver = None
     return results.Check(
         id=check.spec.id,
         rule=check.rule.name,
@@ -202,7 +203,7 @@ def _check(
         severity=check.section.severity,
         verdict=judged.verdict,
         outcome="deselected" if check.deselected else "",
-        reason=judged.reason,
+        reason=reason,
         threat=_threat(plan, check),
         metrics=judged.metrics,
         required=judged.required,

@@ -17,7 +17,13 @@ def verify(run: Path) -> list[str]:
     manifest = run / "manifest.json"
     if not manifest.is_file() or not (run / "report.json").is_file():
         raise RunError(f"{run} holds no finished run", "give a run folder with report.json and manifest.json")
-    wanted = json.loads(manifest.read_text(encoding="utf-8"))["files"]
+    try:
+        wanted = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+        report = Report.model_validate_json((run / "report.json").read_text(encoding="utf-8"))
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise RunError(
+            f"{run}: manifest.json or report.json is damaged", "scan again, or restore the folder"
+        ) from error
     faults = []
     for name, digest in wanted.items():
         path = run / name
@@ -29,7 +35,6 @@ def verify(run: Path) -> list[str]:
         name = str(path.relative_to(run))
         if path.is_file() and name not in wanted and name != "manifest.json":
             faults.append(f"{name}: the file is not in the manifest")
-    report = Report.model_validate_json((run / "report.json").read_text(encoding="utf-8"))
     return faults + invariants(report)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import sys
 from pathlib import Path
@@ -86,6 +87,9 @@ def scan(
         device=chosen_device(device), workers=workers, only=tuple(only or ()), skip=tuple(skip or ()),
         limit=limit, seed=seed, block=block, include_samples=include_samples,
     )  # fmt: skip
+    for name in ("SIGTERM", "SIGHUP"):  # ended from outside: say how to go on, as for Ctrl-C
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         with Progress(quiet=quiet) as progress:
             report, folder = run_scan(options, progress.listen)
@@ -159,6 +163,8 @@ def policy_init(
 
     if data is None:
         raise MedauditError("policy init needs records to look at", "give --data FILE.npz")
+    if out is not None and out.exists():
+        raise MedauditError(f"{out} is there already", "remove it, or choose another -o")
     text = starter_policy(model, data, domain or "", effort)
     if out is None:
         typer.echo(text, nl=False)
@@ -218,10 +224,14 @@ def report(
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
     """Render a run's report again."""
+    from medaudit.audit.verify import invariants
     from medaudit.report import read_json
     from medaudit.report.bundle import publish
 
-    publish(read_json(run / "report.json"), run)
+    held = read_json(run / "report.json")
+    for fault in invariants(held):
+        typer.echo(f"medaudit: {fault}; 'medaudit verify' shows more", err=True)
+    publish(held, run)
     typer.echo(f"{run / 'report.html'}")
 
 

@@ -11,6 +11,8 @@ MedauditError            exit 2    one sentence: place, fault, remedy
 
 from __future__ import annotations
 
+WIDEST = 160  # characters of a source line that are shown
+
 
 class MedauditError(Exception):
     """Base of all errors shown to users; `message` is one sentence, `hint` the remedy."""
@@ -58,8 +60,9 @@ class PolicyError(MedauditError):
         text = (place if self.file else "") + self.message
         if self.source:
             pad = " " * len(str(self.line))
-            caret = " " * (self.column - 1) + "^" + (f" {self.path}" if self.path else "")
-            text += f"\n{pad} |\n{self.line} | {self.source}\n{pad} | {caret}"
+            first = max(0, self.column - WIDEST // 2)  # of a very long line, the part around the place
+            caret = " " * (self.column - 1 - first) + "^" + (f" {self.path}" if self.path else "")
+            text += f"\n{pad} |\n{self.line} | {self.source[first : first + WIDEST]}\n{pad} | {caret}"
         return text
 
 

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +73,10 @@ class Journal:
 
     def append(self, cases: list[tuple[str, int, dict[str, Any], dict[str, np.ndarray]]]) -> None:
         """Commit finished cases at once; their snapshots go with it. A case is written only once."""
-        self._db.execute("BEGIN")
-        for check, sample, record, arrays in cases:
-            self._db.execute(
-                "INSERT INTO cases VALUES (?, ?, ?, ?)",
-                (check, sample, json.dumps(record), pack(arrays)),
-            )
-            self._db.execute("DELETE FROM snapshots WHERE check_id = ? AND sample = ?", (check, sample))
-        self._db.execute("COMMIT")
+        rows = [(check, sample, json.dumps(record), pack(arrays)) for check, sample, record, arrays in cases]
+        with self._whole():
+            self._db.executemany("INSERT INTO cases VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany("DELETE FROM snapshots WHERE check_id = ? AND sample = ?", [row[:2] for row in rows])
 
     def snapshots(self) -> dict[tuple[str, int], bytes]:
         rows = self._db.execute("SELECT check_id, sample, state FROM snapshots")
@@ -89,9 +86,19 @@ class Journal:
         self._write("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", states)
 
     def _write(self, statement: str, rows: list[Any]) -> None:
+        with self._whole():
+            self._db.executemany(statement, rows)
+
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """All of it or nothing: a full disk leaves the journal as it was."""
         self._db.execute("BEGIN")
-        self._db.executemany(statement, rows)
-        self._db.execute("COMMIT")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""

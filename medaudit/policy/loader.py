@@ -14,6 +14,28 @@ from medaudit.policy.crosswalk import Crosswalk, load_crosswalk
 from medaudit.policy.schema import Policy
 from medaudit.policy.strict import Document, read
 
+# Pydantic's kinds of error, in words for people who have never heard of it.
+MUST_BE = {
+    "model_type": "a block of 'key: value' lines",
+    "dict_type": "a block of 'key: value' lines",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "string_type": "text (put it in quotes)",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+LIMITS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
 
 def shipped_folder() -> Path:
     """Where the policies that come with the package are."""
@@ -103,6 +125,11 @@ def _message(document: Document, issue: Any, path: tuple[Any, ...]) -> str:
         near = difflib.get_close_matches(str(issue["input"]), options, 1, 0.5)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{name} is {issue['input']!r}, but must be {expected}{hint}"
+    if kind in MUST_BE:
+        return f"{name} must be {MUST_BE[kind]}"
+    if kind in LIMITS:
+        word, key = LIMITS[kind]
+        return f"{name} is {issue['input']!r}, but must be {word} {issue['ctx'][key]}"
     return f"{name}: {issue['msg'][0].lower()}{issue['msg'][1:]}"
 
 
@@ -132,7 +159,9 @@ def _is_model(annotation: Any) -> bool:
 
 def _references(policy: Policy, document: Document, crosswalk: Crosswalk) -> list[PolicyError]:
     """Names that must exist elsewhere in the file or in the crosswalk."""
-    problems, ids = [], set()
+    problems: list[PolicyError] = []
+    ids: set[str] = set()
+    waived: set[str] = set()
     for i, check in enumerate(policy.checks):
         at = ("checks", i)
         if check.id in ids:
@@ -155,4 +184,7 @@ def _references(policy: Policy, document: Document, crosswalk: Crosswalk) -> lis
         if waiver.check not in ids:
             place = ("waivers", i, "check")
             problems.append(document.error(place, f"waiver for a check {waiver.check!r} that does not exist"))
+        elif waiver.check in waived:
+            problems.append(document.error(("waivers", i, "check"), f"check {waiver.check!r} is waived twice"))
+        waived.add(waiver.check)
     return problems

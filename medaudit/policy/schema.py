@@ -35,6 +35,11 @@ def _share(value: Any) -> Any:
     return value
 
 
+def _number(value: Any) -> Any:
+    """True is 1 in Python, not in a policy."""
+    return str(value) if isinstance(value, bool) else value
+
+
 def _amount(value: Any) -> Any:
     return value if isinstance(value, Quantity) else parse(value)
 
@@ -226,7 +231,7 @@ class WaiverSection(Strict):
 class Policy(Strict):
     """A whole policy file."""
 
-    medaudit: Literal[VERSION]  # type: ignore[valid-type]
+    medaudit: Annotated[Literal[VERSION], BeforeValidator(_number)]  # type: ignore[valid-type]
     policy: About
     model: ModelSection = ModelSection()
     data: DataSection = DataSection()

@@ -105,7 +105,8 @@ def why(check: Check, report: Report) -> list[str]:
     parts = [text.clean(check.reason).rstrip(".")] if check.verdict != "pass" else []
     parts += [f"flag: {text.clean(flag)}" for flag in check.flags]
     if check.waiver is not None:
-        parts.append("waived" if words.waived(check, report.run.started) else "waiver expired")
+        owner, until = (text.clean(check.waiver.get(k, ""), 80) for k in ("owner", "expires"))
+        parts.append(f"waived by {owner} until {until}: {text.clean(check.waiver.get('reason', ''), 200)}")
     return [part for part in parts if part]
 
 
