@@ -14,6 +14,7 @@ import numpy as np
 import medaudit
 from medaudit.audit import results, verdicts
 from medaudit.audit.document import resolved_policy
+from medaudit.audit.inputs import outside
 from medaudit.audit.resolve import Resolved, threshold_of
 from medaudit.core.files import write_atomic
 from medaudit.core.interface import Interface
@@ -458,8 +459,17 @@ def _data(plan: Plan) -> results.DataFacts:
         used_groups=len({plan.data.groups[s] for s in used}),
         limited="; ".join(limits),
         classes=classes,
-        notes=[printable(n) for n in plan.data.notes],
+        notes=[printable(n, 300) for n in (*plan.data.notes, *_about_data(plan, classes))],
     )
+
+
+def _about_data(plan: Plan, classes: dict[str, int]) -> list[str]:
+    """What a reader of the figures should know about the records."""
+    notes = [note for item in plan.found.interface.inputs for note in outside(item, plan.data)]
+    present = [name for name, count in classes.items() if count]
+    if len(present) == 1:
+        notes.append(f"all labels are {present[0]!r}: clean performance says nothing of the other classes")
+    return notes
 
 
 def _compliance(checks: list[results.Check]) -> list[results.Compliance]:

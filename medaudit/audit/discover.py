@@ -17,8 +17,9 @@ from medaudit.audit import inputs as reading
 from medaudit.audit import outputs as answers
 from medaudit.audit.spec import Found
 from medaudit.audit.truth import truth_of
-from medaudit.core.errors import MedauditError, ModelError, ModelFault
+from medaudit.core.errors import DataError, MedauditError, ModelError, ModelFault
 from medaudit.core.interface import Input, Interface, Output
+from medaudit.core.text import printable
 from medaudit.data import Dataset
 from medaudit.model.codec import Codec, stored_to_points
 from medaudit.model.decode import decode
@@ -73,6 +74,13 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
     output = best.output
     if not output.disease and output.task in ("multiclass", "label"):
         output = dataclasses.replace(output, disease=_sick(output.classes))
+    named = section.output.classes is None and bool(data.classes)
+    if named and output.classes and len(data.classes) != len(output.classes):
+        raise DataError(
+            f"the data file names {len(data.classes)} classes ({printable(', '.join(data.classes), 200)}), "
+            f"but the model has {len(output.classes)}",
+            "give one name per class in the model's order, or model.output.classes in the policy",
+        )
     notes = [] if batching is None or not batching.reason else [batching.reason]
     if len(trials) > 1:
         notes.append(f"the reading of the inputs was chosen from {len(trials)} on {len(index)} labelled rows")

@@ -70,6 +70,8 @@ def _readings(
     names = data.names.get(key, ())
     hint = (section.domain if section and section.domain else None) or hint
     for domain, axes, stored_axes in _layouts(tensor, stored.shape, names, stored.dtype, hint, count):
+        if section and section.domain and section.domain != domain:
+            continue
         if section and section.axes and tuple(section.axes) != axes:
             continue
         if section and section.stored_axes and tuple(section.stored_axes) != stored_axes:
@@ -256,6 +258,23 @@ def with_channels(item: Input, data: Dataset, key: str, place: int, count: int, 
     rate = re.search(r"([0-9.]+) *Hz", " ".join((*data.names.get(key, ()), *data.units.get(key, ()))))
     item = dataclasses.replace(item, channels=tuple(channels), rate=float(rate[1]) if rate else 0.0)
     return item if section is None else _overridden(item, section)
+
+
+def outside(item: Input, data: Dataset) -> list[str]:
+    """Notes on channels whose records leave the range that data file or policy call legal."""
+    notes = []
+    stored = data.x[item.name if item.name in data.x else ""]
+    for channel, values in zip(item.channels, _by_channel(item, stored, data, len(item.channels)), strict=True):
+        if values.dtype.kind in "USO" or channel.lo is None or channel.hi is None:
+            continue
+        wide = values.astype(np.float64)
+        count = int(((wide < channel.lo) | (wide > channel.hi)).sum())
+        if count:
+            notes.append(
+                f"{count} values of {channel.name!r} lie outside its range {channel.lo:g} to {channel.hi:g}; "
+                "attacks may bring them back, not further out"
+            )
+    return notes
 
 
 def _channel_count(item: Input) -> int:

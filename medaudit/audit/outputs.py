@@ -264,6 +264,12 @@ def _with_policy(found: Output, section: Any) -> Output:
         many = len(found.thresholds) if found.task == "multilabel" else 1
         changes["thresholds"] = cut * many if len(cut) == 1 else cut
     classes = changes.get("classes", found.classes)
+    if len(classes) != len(found.classes) or len(set(classes)) != len(classes):
+        raise ModelError(
+            f"model.output.classes must be {len(found.classes)} different names, not: {', '.join(classes)}"
+        )
+    if len(changes.get("thresholds", found.thresholds)) != len(found.thresholds):
+        raise ModelError(f"model.output.at_least must be one number, or {len(found.thresholds)}, one per finding")
     for name in changes.get("disease", ()):
         if name not in classes:
             raise ModelError(f"model.output.disease names {name!r}, which is not one of: {', '.join(classes)}")

@@ -46,7 +46,7 @@ def read(path: Path) -> Dataset:
                 f"{path}: {name} has type {values.dtype}, which medaudit does not read",
                 "use numbers or text",
             )
-    rows = len(next(iter(x.values())))
+    rows = max(len(np.atleast_1d(v)) for v in x.values())
     for name, values in x.items():
         key = f"x__{name}" if name else "x"
         if values.ndim == 0 or len(values) != rows:
@@ -70,6 +70,12 @@ def read(path: Path) -> Dataset:
         if key.split("__")[0] in ("lo", "hi") and arrays[key].dtype.kind not in "biuf":
             raise DataError(f"{path}: {key} has type {arrays[key].dtype}, numbers were expected")
     _same_rows(path, arrays, rows, ("y", "ids", "groups", "length"))
+    if "length" in arrays:
+        _lengths(path, arrays["length"], max(max(v.shape[1:], default=1) for v in x.values()))
+    classes = _texts(arrays, "classes")
+    twice = [name for i, name in enumerate(classes) if name in classes[:i]]
+    if twice:
+        raise DataError(f"{path}: classes names {twice[0]!r} twice")
     if ref:
         _same_rows(path, arrays, len(next(iter(ref.values()))), ("ref_y",))
     ids = _texts(arrays, "ids") or tuple(f"row {i}" for i in range(rows))
@@ -89,7 +95,7 @@ def read(path: Path) -> Dataset:
         groups=groups,
         ref=ref,
         ref_y=arrays.get("ref_y"),
-        classes=_texts(arrays, "classes"),
+        classes=classes,
         names=_per_input(arrays, "names", text=True),  # type: ignore[arg-type]
         units=_per_input(arrays, "units", text=True),  # type: ignore[arg-type]
         lo=_per_input(arrays, "lo"),  # type: ignore[arg-type]
@@ -124,6 +130,16 @@ def _same_rows(path: Path, arrays: dict[str, np.ndarray], rows: int, keys: tuple
     for key in keys:
         if key in arrays and (arrays[key].ndim == 0 or len(arrays[key]) != rows):
             raise DataError(f"{path}: {key} has shape {arrays[key].shape}, but there are {rows} rows")
+
+
+def _lengths(path: Path, length: np.ndarray, longest: int) -> None:
+    """Whole numbers from 1 to the longest axis of a row."""
+    if length.dtype.kind not in "iuf":
+        raise DataError(f"{path}: length has type {length.dtype}, whole numbers were expected")
+    wrong = ~((length >= 1) & (length <= longest) & (length == np.rint(length)))
+    if wrong.any():
+        row = int(wrong.ravel().argmax())
+        raise DataError(f"{path}: length of row {row} is {length.ravel()[row]}, not a whole number from 1 to {longest}")
 
 
 def _texts(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:

@@ -1,0 +1,81 @@
+"""What policy and data say about a model must fit it; what does not is said, not ignored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medaudit.audit.scan import Options, scan
+from medaudit.core.errors import MedauditError
+from tests.zoo import SPECIMENS, Built
+
+POLICY = """
+medaudit: 1
+policy: {id: fit}
+MODEL
+checks:
+  - {id: clean, rule: baseline, require: {metric: accuracy, at_least: 10%}}
+"""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Built:
+    """Three classes, logits, a table."""
+    return SPECIMENS["dynamic-logits-table"].build(tmp_path)
+
+
+def run(built: Built, folder: Path, model: str = "", **changes: Any) -> Any:
+    """Scan with a `model:` section and changed arrays of the data file."""
+    with np.load(built.data) as held:
+        arrays = dict(held)
+    for name, value in changes.items():
+        arrays[name] = value(arrays) if callable(value) else np.asarray(value)
+    np.savez(folder / "own.npz", **arrays)
+    (folder / "p.yaml").write_text(POLICY.replace("MODEL", model))
+    out = folder / "run"
+    report, _ = scan(Options(built.model, str(folder / "p.yaml"), folder / "own.npz", out=out, workers=1))
+    return report
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "words"),
+    [
+        ("", {"classes": ["a", "b"]}, "names 2 classes (a, b), but the model has 3"),
+        ("model: {output: {classes: [a, b]}}", {}, "must be 3 different names, not: a, b"),
+        ("model: {output: {classes: [a, b, b]}}", {}, "must be 3 different names, not: a, b, b"),
+        ("model: {output: {disease: [c9]}}", {}, "'c9', which is not one of"),
+        ("model: {output: {tensors: [nothing]}}", {}, "names output 'nothing'"),
+        ("model: {inputs: {nothing: {}}}", {}, "describes input 'nothing'"),
+        ("model: {inputs: {features: {domain: image}}}", {}, "give axes and stored_axes"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    model: str, changes: dict[str, Any], words: str, table: Built, tmp_path: Path
+) -> None:
+    with pytest.raises(MedauditError) as caught:
+        run(table, tmp_path, model, **changes)
+    assert words in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_names_of_the_policy_win(table: Built, tmp_path: Path) -> None:
+    report = run(table, tmp_path, "model: {output: {classes: [a, b, c]}}", classes=["p", "q"])
+    assert set(report.data.classes) == {"a", "b", "c"}
+
+
+def test_records_outside_their_range_are_noted(table: Built, tmp_path: Path) -> None:
+    def far(arrays: dict[str, Any]) -> Any:
+        x = arrays["x"].copy()
+        x[0, 0] = 1e4
+        return x
+
+    report = run(table, tmp_path, x=far, hi=lambda a: np.full(a["x"].shape[1], 1e3))
+    assert any("1 values of" in note and "outside its range" in note for note in report.data.notes)
+
+
+def test_one_class_is_noted(table: Built, tmp_path: Path) -> None:
+    report = run(table, tmp_path, y=lambda a: np.zeros_like(a["y"]))
+    assert any("all labels are" in note for note in report.data.notes)
