@@ -59,7 +59,7 @@ def interface_of(row: tuple[int, ...], domain: str, classes: int) -> Interface:
 def attacks(part: Part, output: Output, x: np.ndarray, label: np.ndarray) -> dict[str, tuple[Attack, Region]]:
     goal = Goal(stop="budget")
     scale = np.ones(part.size, dtype=np.float32)
-    linf = Region("linf", 0.02, scale, None, (part,))
+    linf = Region("linf", 0.0201, scale, None, (part,))
     l2 = Region("l2", 0.02 * part.size**0.5, scale, None, (part,))
     guide, blind = oracle(output, goal, "scores"), oracle(output, goal, "labels")
     return {

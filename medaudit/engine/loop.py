@@ -95,18 +95,19 @@ class Cohort:
         return (query if query.lane.shape[0] else None), finished
 
     def hold(self, query: Query, spare: int) -> tuple[Query, int]:
-        """Leave lanes with at least `spare` rows together, or all but one, for the next tick.
+        """Leave lanes with `spare` rows together, or as near as can be had, for the next tick.
 
         The furthest lanes wait, so that all come to their end together. Returns what is left of
         `spare` too. Nothing is lost: `ask` gives the same rows again for a lane that was not told.
         """
         lane = to_numpy(query.lane)
         rows = np.bincount(lane, minlength=self.over.size)
-        order = np.argsort(-self.spent, kind="stable")
-        order = order[rows[order] > 0][:-1]
-        held = order[: np.searchsorted(np.cumsum(rows[order]), spare) + 1]
-        stay = ~np.isin(lane, held)
-        return _rows(query, np.flatnonzero(stay)), spare - int(rows[held].sum())
+        held: list[int] = []
+        for i in np.argsort(-self.spent, kind="stable"):
+            if 0 < rows[i] <= spare and len(held) + 1 < np.count_nonzero(rows):
+                held.append(int(i))
+                spare -= int(rows[i])
+        return _rows(query, np.flatnonzero(~np.isin(lane, held))), spare
 
     def tell(self, query: Query, answers: np.ndarray) -> list[Finished]:
         self.spent = self.spent + np.bincount(to_numpy(query.lane), minlength=self.over.size)
@@ -197,12 +198,12 @@ def ask_model(queries: list[Array], block: int, answer: Answer) -> list[np.ndarr
 
 def room_for(block: int, numbers: int) -> int:
     """Rows worth asking per tick, for points of so many numbers: a tick's own cost is shared by all of them."""
-    return max(16 * block, min(256, (64 << 20) // (4 * numbers)))
+    return max(16 * block, min(256, (32 << 20) // (4 * numbers)))
 
 
 def tick(cohorts: list[Cohort], block: int, answer: Answer, room: int) -> list[Finished]:
     """One round over all cohorts. `room`: rows wanted per tick, which bounds the open lanes."""
-    weight = [max(1, cohort.attack.quantum // 2) for cohort in cohorts]
+    weight = [max(1, cohort.attack.quantum // 4) for cohort in cohorts]
     asked = sum(cohort.open * w for cohort, w in zip(cohorts, weight, strict=True))
     for cohort, w in zip(cohorts, weight, strict=True):
         before = cohort.open
@@ -216,7 +217,8 @@ def tick(cohorts: list[Cohort], block: int, answer: Answer, room: int) -> list[F
         if query is not None:
             told.append((cohort, query))
     spare = sum(q.lane.shape[0] for _, q in told)
-    spare = spare % block if spare > block else 0  # rows of a last block that would be padded
+    # Taking lanes out copies all rows, so a little padding in the last block is left as it is.
+    spare = spare % block if spare > block and -spare % block > spare // 16 else 0
     for i, (cohort, query) in enumerate(told):
         if spare > 0:
             query, spare = cohort.hold(query, spare)

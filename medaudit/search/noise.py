@@ -57,7 +57,7 @@ def either(noise: Array, heads: Array, tails: Array, out: Array) -> None:
     for begin in range(0, lanes, step := max(1, CHUNK // (ROWS * d))):
         here = slice(begin, begin + step)
         rows = words[here]
-        np.left_shift(noise[here, None, :], _TO_SIGN_BIT, out=rows, dtype=np.int32)
+        np.left_shift(noise[here].astype(np.int32)[:, None, :], _TO_SIGN_BIT, out=rows)
         rows >>= 31
         rows &= flip[here, None, :]
         rows ^= low[here, None, :]

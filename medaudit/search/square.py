@@ -64,22 +64,30 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     begin = bool(xp.any(first))
     plan = _Draw(xp, region.parts, lanes.key, state.t, WINDOW)
     other = _Draw(xp, region.parts, lanes.key, state.t, AWAY) if region.norm == L2 else None
-    masks, aways, ups = [], [], []
-    for i in range(len(region.parts)):
-        masks.append(plan.window(i, share, first if begin else None))
-        ups.append(plan.signs(i, first if begin else None))
+    raised, lowered, aways = [], [], []
+    for i, part in enumerate(region.parts):
+        window = plan.window(i, share, first if begin else None)
+        up = plan.signs(i, first if begin else None)
+        raised.append(_flat(xp, part, window & up))
+        lowered.append(_flat(xp, part, window & ~up))
         if other is not None:
-            aways.append(other.window(i, share, None))
-    window, up = _join(xp, masks), _join(xp, ups)
+            aways.append(_flat(xp, part, other.window(i, share, None)))
+    up, down = _join(xp, raised), _join(xp, lowered)
     if region.norm == L2:
-        sign = xp.astype(up, xp.float32) * 2 - 1
-        points = _move_mass(xp, region, lanes, state, window, _join(xp, aways), sign)
+        sign = xp.astype(up, xp.float32) - xp.astype(down, xp.float32)
+        points = _move_mass(xp, region, lanes, state, up | down, _join(xp, aways), sign)
         if region.step is not None:  # a number of the grid may round to just outside the box
             points = snap_inward(region, lanes.x, points)
             points = xp.minimum(xp.maximum(points, lanes.lo), lanes.hi)
     else:
-        points = overlay(state.best, (window & up, lanes.hi), (window & ~up, lanes.lo))
+        points = overlay(state.best, (up, lanes.hi), (down, lanes.lo))
     return Query(points, xp.arange(points.shape[0], dtype=xp.int64, device=points.device))
+
+
+def _flat(xp: ModuleType, part: Part, grid: Array) -> Array:
+    """[L, planes or 1, rows, columns] over the part's numbers, [L, part.size]."""
+    whole = xp.broadcast_to(grid, (grid.shape[0], part.planes, part.rows, part.columns))
+    return xp.reshape(whole, (grid.shape[0], part.size))
 
 
 def _join(xp: ModuleType, parts: list[Array]) -> Array:
@@ -112,7 +120,7 @@ class _Draw:
         self.total = sum(part.size for part in parts)
 
     def window(self, i: int, share: Array, first: Array | None) -> Array:
-        """The window's numbers in part i, [L, part.size] bool; images get squares, others stretches."""
+        """The window in part i, [L, 1, rows, columns] bool; images get squares, others stretches."""
         xp, part, draw = self.xp, self.parts[i], self.draw
         rows, columns = part.rows, part.columns
         share = xp.minimum(share * (self.total / part.size), 1.0)
@@ -121,22 +129,15 @@ class _Draw:
         # Both sides shrink alike until the shorter is one cell; then only the longer shrinks.
         tall = xp.maximum(xp.round(rows * xp.sqrt(share)), 1.0)
         wide = xp.minimum(xp.maximum(xp.round(share * (rows * columns) / tall), 1.0), columns)
-        in_columns = _run(xp, columns, draw[:, 2], wide)
-        if rows > 1:
-            window = _run(xp, rows, draw[:, 1], tall)[:, :, None] & in_columns[:, None, :]
-            window = xp.reshape(window, (draw.shape[0], rows * columns))
-        else:
-            window = in_columns
-        if part.planes > 1:
-            window = xp.tile(window, (1, part.planes))
+        in_rows = _run(xp, rows, draw[:, 1], tall)
         if len(self.parts) > 1:
             before = sum(p.size for p in self.parts[:i]) / self.total
             here = (draw[:, 0] >= before) & (draw[:, 0] < before + part.size / self.total)
-            window = window & (here if first is None else here | first)[:, None]
-        return window
+            in_rows = in_rows & (here if first is None else here | first)[:, None]
+        return in_rows[:, None, :, None] & _run(xp, columns, draw[:, 2], wide)[:, None, None, :]
 
     def signs(self, i: int, first: Array | None) -> Array:
-        """Up or down for each number of part i, [L, part.size] bool.
+        """Up or down in part i, bool of [L, planes, rows, columns] or with ones for what is alike.
 
         Alike where one change should look like one change. Images: per channel; signals and
         sequences: per row; tables: per number. The first step lays stripes over the whole input
@@ -145,11 +146,13 @@ class _Draw:
         xp, part = self.xp, self.parts[i]
         words = self.words[:, self.starts[i] : self.starts[i + 1]]
         shape, stripes = self.shapes[i]
-        up = _spread(xp, part, streams.coins(words, math.prod(shape)), shape)
+        lanes = words.shape[0]
+        up = xp.reshape(streams.coins(words, math.prod(shape)), (lanes, *shape))
         if first is None:
             return up
-        wide = _spread(xp, part, streams.coins(words, math.prod(stripes)), stripes)
-        return xp.where(first[:, None], wide, up)
+        wide = xp.reshape(streams.coins(words, math.prod(stripes)), (lanes, *stripes))
+        wide = xp.repeat(wide, -(-part.columns // stripes[2]), axis=3)[:, :, :, : part.columns]
+        return xp.where(first[:, None, None, None], wide, up)
 
 
 def _sign_shape(part: Part) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -158,16 +161,6 @@ def _sign_shape(part: Part) -> tuple[tuple[int, int, int], tuple[int, int, int]]
     stripe = max(1, part.columns // 64) if part.domain == "signal" else 1
     columns = part.columns if part.domain == "table" else 1
     return (part.planes, rows, columns), (part.planes, rows, -(-part.columns // stripe))
-
-
-def _spread(xp: ModuleType, part: Part, up: Array, shape: tuple[int, int, int]) -> Array:
-    """Signs [L, prod(shape)] over the part's numbers, [L, part.size]."""
-    if math.prod(shape) == part.size:
-        return up
-    lanes = up.shape[0]
-    wide = xp.repeat(xp.reshape(up, (lanes, *shape)), -(-part.columns // shape[2]), axis=3)
-    wide = wide[:, :, :, : part.columns]
-    return xp.reshape(xp.broadcast_to(wide, (lanes, part.planes, part.rows, part.columns)), (lanes, part.size))
 
 
 def _run(xp: ModuleType, length: int, place: Array, width: Array) -> Array:

@@ -15,7 +15,7 @@ from zoo import SPECIMENS, Built
 from medaudit.audit.discover import discover
 from medaudit.audit.spec import Found
 from medaudit.audit.truth import truth_of
-from medaudit.core.errors import ModelError, ModelFault
+from medaudit.core.errors import ModelFault
 from medaudit.data import Dataset, read
 from medaudit.model import file as files
 from medaudit.model.codec import stored_to_points
@@ -194,7 +194,7 @@ def test_a_short_answer_is_noticed(reading: Reader) -> None:
     pipeline = pipeline_of(one)
     whole = pipeline.model.call
     pipeline.model.call = lambda feeds, outputs=None: [v[:-1] for v in whole(feeds, outputs)]  # type: ignore[method-assign]
-    with pytest.raises(ModelError, match="answered 7 rows when it was asked 8"):
+    with pytest.raises(ModelFault, match="answered 7 rows when it was asked 8"):
         pipeline.answer(one.points[:8])
 
 
