@@ -267,8 +267,8 @@ def outside(item: Input, data: Dataset) -> list[str]:
     for channel, values in zip(item.channels, _by_channel(item, stored, data, len(item.channels)), strict=True):
         if values.dtype.kind in "USO" or channel.lo is None or channel.hi is None:
             continue
-        wide = values.astype(np.float64)
-        count = int(((wide < channel.lo) | (wide > channel.hi)).sum())
+        stored_as = values.astype(np.float32)  # as points are; 28.11 in a policy is the record's 28.110001
+        count = int(((stored_as < np.float32(channel.lo)) | (stored_as > np.float32(channel.hi))).sum())
         if count:
             notes.append(
                 f"{count} values of {channel.name!r} lie outside its range {channel.lo:g} to {channel.hi:g}; "

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = "1.0"
 METRICS = {
-    "robust_accuracy": "patients whose answer stays right under attack",
+    "robust_accuracy": "patients whose answer withstands the attack",
     "attack_success": "patients whose answer the attack turns",
     "median_distance": "median size of the smallest change found",
     "auroc": "area under the ROC curve",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from medaudit.audit.scan import Options, worker_count
 from medaudit.audit.spec import Found, WorkSpec
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import MedauditError
-from medaudit.core.interface import Interface
+from medaudit.core.interface import Input, Interface
 from medaudit.data import Dataset
 from medaudit.model.facts import block_size
 from medaudit.oracle.goal import Goal, goals_of
@@ -83,7 +84,7 @@ def compose_policy(
             "basis": "starter thresholds of medaudit, not clinical advice: replace them by your own",
         },
         "model": {
-            "inputs": {i.name: input_section(i) for i in interface.inputs},
+            "inputs": {i.name: input_section(readable(i)) for i in interface.inputs},
             "output": output_section(interface),
         },
         "data": {"use": {"at_most": groups, "only_correct": True}},
@@ -92,6 +93,16 @@ def compose_policy(
         "checks": checks,
     }
     return dump(policy, COMMENTS)
+
+
+def readable(item: Input) -> Input:
+    """The same input without the digits that nobody measured: 28.11, not 28.110000610351562."""
+
+    def short(value: float | None) -> float | None:
+        return None if value is None else float(str(np.float32(value)))
+
+    channels = [replace(c, lo=short(c.lo), hi=short(c.hi), sd=float(f"{c.sd:.6g}")) for c in item.channels]
+    return replace(item, channels=tuple(channels))
 
 
 COMMENTS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 
 from medaudit.audit.scan import Options, scan
+from medaudit.audit.starter import readable
 from medaudit.core.errors import MedauditError
+from medaudit.core.interface import Channel, Input
 from tests.zoo import SPECIMENS, Built
 
 POLICY = """
@@ -79,3 +82,12 @@ def test_records_outside_their_range_are_noted(table: Built, tmp_path: Path) -> 
 def test_one_class_is_noted(table: Built, tmp_path: Path) -> None:
     report = run(table, tmp_path, y=lambda a: np.zeros_like(a["y"]))
     assert any("all labels are" in note for note in report.data.notes)
+
+
+def test_a_starter_policy_is_readable() -> None:
+    """No digits that nobody measured; what is written is the same number again as float32."""
+    item = Input("x", "float32", "table", ("batch", "feature"), (1,), ("batch", "feature"))
+    channel = Channel("radius", lo=None, hi=float(np.float32(28.11)), sd=3.407444484380928)
+    short = readable(dataclasses.replace(item, channels=(channel,))).channels[0]
+    assert (short.lo, short.hi, short.sd) == (None, 28.11, 3.40744)
+    assert np.float32(short.hi) == np.float32(channel.hi)
