@@ -103,9 +103,9 @@ def judge(
     name = METRICS.get(require.metric, require.metric.replace("_", " "))
     limit = f"{threshold:.1%}" if estimate.method == "Clopper-Pearson" else f"{threshold:.4g} {own or unit}".strip()
     reason = {
-        "pass": f"{name} {shown}; {words} {limit} was required",
-        "fail": f"{name} {shown}, but {words} {limit} was required",
-        "inconclusive": f"{name} {shown}: {words} {limit} is undecided"
+        "pass": f"{name}: {shown}; {words} {limit} was required",
+        "fail": f"{name}: {shown}, but {words} {limit} was required",
+        "inconclusive": f"{name}: {shown}; {words} {limit} is undecided"
         + (f"; about {more} further patients would settle it at this rate" if more else ""),
     }[verdict]
     return verdict, reason, [row]
@@ -117,7 +117,7 @@ def _unit(estimate: Estimate, unit: str) -> str:
 
 def _show(estimate: Estimate, op: str, unit: str) -> str:
     if estimate.method == "count":
-        return f"{estimate.value:.0f} of {estimate.n} rows"
+        return f"{estimate.value:,.0f} of {estimate.n:,} rows"
     if estimate.method in SHARES:
         return f"{estimate.value:.1%} (bounds {estimate.low:.1%} to {estimate.high:.1%})"
     numbers = ["not reached" if math.isinf(v) else f"{v:.4g}" for v in (estimate.value, estimate.low, estimate.high)]
