@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +12,13 @@ import numpy as np
 
 import medaudit
 from medaudit.audit import results, verdicts
+from medaudit.audit.cases import attack_cases, changed_cases
 from medaudit.audit.document import resolved_policy
-from medaudit.audit.inputs import outside
+from medaudit.audit.facts import data_facts, model_facts
 from medaudit.audit.resolve import Resolved, threshold_of
-from medaudit.core.files import write_atomic
-from medaudit.core.interface import Interface
 from medaudit.core.text import printable
 from medaudit.domain import threat as threats
 from medaudit.engine.journal import Journal
-from medaudit.model.codec import stored_to_points
 from medaudit.policy.crosswalk import load_crosswalk
 from medaudit.stats import bounds
 
@@ -68,7 +65,7 @@ def build_report(
         ),
         verdict=verdict,
         exit_code=code,
-        model=_model(plan),
+        model=model_facts(plan),
         policy=results.PolicyFacts(
             id=plan.policy.policy.id,
             version=plan.policy.policy.version,
@@ -76,7 +73,7 @@ def build_report(
             sha256=hashlib.sha256(resolved_policy(plan).encode()).hexdigest(),
             basis=printable(plan.policy.policy.basis, 1000),
         ),
-        data=_data(plan),
+        data=data_facts(plan),
         baseline={k: verdicts.value_of(v, confidence) for k, v in measured.items()},
         seed=plan.seed,
         block=plan.spec.block,
@@ -182,12 +179,12 @@ def _check(
     journal: Journal,
     folder: Path,
 ) -> results.Check:
-    cases = _cases(plan, check, journal, folder)
+    listed = attack_cases(plan, check, journal, folder)
     found = sorted(r["found"] for r in records.values() if r["success"])
     rows = sum(r["rows"] for r in records.values())
     if check.spec.id in plan.stages:
         rows = plan.stages[check.spec.id]["rows"]
-        cases = _protocol_cases(plan, check)
+        listed = changed_cases(plan, check)
     if check.rule.kind == "baseline":
         rows = plan.rows_clean
     waiver = next((w for w in plan.policy.waivers if w.check == check.spec.id), None)
@@ -215,7 +212,7 @@ def _check(
             starts=sum(r["starts"] for r in records.values()),
             verification=sum(r["verification"] for r in records.values()),
         ),
-        cases=cases,
+        cases=listed,
         curve=judged.curve,
         flags=list(dict.fromkeys(judged.flags)),
         maps_to=list(check.section.maps_to),
@@ -269,207 +266,6 @@ def _threat(plan: Plan, check: Resolved) -> results.Threat | None:
         text=threats.describe(threat),
         rationale=printable(plan.policy.threats[name].rationale, 1000) if name in plan.policy.threats else "",
     )
-
-
-def sample_name(plan: Plan, sample: int) -> str:
-    """A record's id, or a salted hash of it where samples are not to be shown."""
-    name = plan.data.ids[sample]
-    if plan.options.include_samples:
-        return printable(name, 80)
-    return hashlib.sha256(f"{plan.data.sha256}\x1f{plan.seed}\x1f{name}".encode()).hexdigest()[:12]
-
-
-def group_name(plan: Plan, sample: int) -> str:
-    name = plan.data.groups[sample]
-    if plan.options.include_samples:
-        return printable(name, 80)
-    return hashlib.sha256(f"{plan.data.sha256}\x1f{plan.seed}\x1fgroup\x1f{name}".encode()).hexdigest()[:12]
-
-
-def _cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> list[results.Case]:
-    out = []
-    points = None
-    layout = json.dumps(layout_of(plan.found.interface))
-    for sample, (record, arrays) in sorted(journal.cases(check.spec.id).items()):
-        name = (
-            f"{check.spec.id}-{sample_name(plan, sample)}"
-            if not plan.options.include_samples
-            else f"{check.spec.id}-{sample:05d}"
-        )
-        evidence = None
-        if record["size"] is not None and (record["success"] or record.get("reached") or record["note"]):
-            held: dict[str, Any] = {"delta": arrays["delta"], "sample": np.int64(sample)}
-            if plan.options.include_samples:
-                if points is None:
-                    stored = {
-                        i.name: plan.data.x[i.name if i.name in plan.data.x else ""]
-                        for i in plan.found.interface.inputs
-                    }
-                    points = stored_to_points(plan.found.interface, stored)
-                clean = points[sample].astype(np.float64)
-                held |= {
-                    "clean": clean,
-                    "perturbed": clean + arrays["delta"],
-                    "layout": np.array(layout),
-                }
-            evidence = f"evidence/{check.spec.id}/{name}.npz"
-            _save(folder / evidence, held)
-        norm = check.spec.threat.norm if check.spec.threat else ""
-        out.append(
-            results.Case(
-                id=name,
-                sample=sample_name(plan, sample),
-                group=group_name(plan, sample),
-                success=record["success"],
-                queries=record["found"] if record["success"] else None,
-                rows=record["rows"],
-                distance={norm: record["distance"]} if record.get("distance") is not None else {},
-                before=printable(record.get("before", "")),
-                after=printable(record.get("after", "")),
-                note=record.get("fault") or record["note"],
-                evidence=evidence,
-            )
-        )
-    return out
-
-
-def _protocol_cases(plan: Plan, check: Resolved) -> list[results.Case]:
-    """The rows whose answers changed."""
-    stage = plan.stages[check.spec.id]
-    out = []
-    for i, sample in enumerate(stage["samples"]):
-        if not stage["changed"][i]:
-            continue
-        gap = stage["gap"][i]
-        out.append(
-            results.Case(
-                id=f"{check.spec.id}-{sample_name(plan, sample)}",
-                sample=sample_name(plan, sample),
-                group=group_name(plan, sample),
-                success=True,
-                rows=stage["rows"] // max(1, len(stage["samples"])),
-                distance={} if gap is None else {"largest difference": gap},
-                note="the decision changed" if stage["decision"][i] else "the answer changed",
-            )
-        )
-    return out
-
-
-def layout_of(interface: Interface) -> dict[str, Any]:
-    """How a point is laid out, for drawing it."""
-    inputs = []
-    for item in interface.inputs:
-        part = item.part
-        inputs.append(
-            {
-                "name": printable(item.name),
-                "domain": item.domain,
-                "planes": part.planes,
-                "rows": part.rows,
-                "columns": part.columns,
-                "rate": item.rate,
-                "unit_size": item.unit_size,
-                "channels": [
-                    {
-                        "name": printable(c.name), "unit": printable(c.unit), "lo": c.lo, "hi": c.hi, "kind": c.kind,
-                        "categories": [printable(v) for v in c.categories],
-                    }
-                    for c in item.channels
-                ],
-            }
-        )  # fmt: skip
-    return {"inputs": inputs}
-
-
-def _save(path: Path, arrays: dict[str, Any]) -> None:
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    write_atomic(path, stream.getvalue())
-
-
-def _model(plan: Plan) -> results.ModelFacts:
-    facts, interface = plan.found.facts, plan.found.interface
-
-    def tensor(t: Any) -> results.TensorFacts:
-        shape = None if t.shape is None else [printable(d) if isinstance(d, str) else d for d in t.shape]
-        return results.TensorFacts(name=printable(t.name), dtype=t.dtype, shape=shape)
-
-    return results.ModelFacts(
-        file=printable(Path(facts.path).name),
-        sha256=facts.sha256,
-        files=[results.FileFacts(path=printable(p), sha256=s, bytes=b) for p, s, b in facts.files],
-        inputs=[tensor(t) for t in facts.inputs],
-        outputs=[tensor(t) for t in facts.outputs],
-        task=interface.output.task,
-        domain=" + ".join(dict.fromkeys(i.domain for i in interface.inputs)),
-        decision=decision_words(interface),
-        batch={"free": "any", "freed": "freed", "fixed": f"fixed at {plan.found.batching.size}"}[
-            plan.found.batching.kind
-        ],
-        provider=plan.environment["provider"],
-        producer=facts.producer,
-        opsets=dict(facts.opsets),
-        parameters=facts.parameters,
-        findings=[{"severity": f.severity, "text": f.text} for f in facts.findings],
-        notes=[printable(n, 500) for n in interface.notes],
-    )
-
-
-def decision_words(interface: Interface) -> str:
-    """How the answer is read, in one sentence."""
-    output = interface.output
-    names = ", ".join(printable(c, 60) for c in output.classes[:12])
-    tensor = printable(", ".join(output.tensors), 120)
-    if output.task == "multiclass":
-        return f"{output.meaning} from output {tensor!r}: the largest of {names} is the decision"
-    if output.task == "label":
-        return f"label in {tensor}: one of {names}"
-    if output.task == "binary":
-        return f"{output.meaning} in {tensor}: {printable(output.classes[1], 60)} from {output.thresholds[0]:g}"
-    if output.task == "multilabel":
-        cuts = sorted(set(output.thresholds))
-        return f"{output.meaning} in {tensor}: each of {names} from {', '.join(f'{c:g}' for c in cuts)}"
-    if output.task == "segmentation":
-        return f"mask in {tensor}: {output.positions} positions, classes {names}"
-    if output.task == "reconstruction":
-        return f"reconstruction in {tensor}: root mean square error against the input"
-    return f"value in {tensor}"
-
-
-def _data(plan: Plan) -> results.DataFacts:
-    used = sorted({s for c in plan.checks for s in c.samples})
-    limits = []
-    if plan.policy.data.use.at_most:
-        limits.append(f"each check attacks at most {plan.policy.data.use.at_most} patients (policy)")
-    if plan.options.limit:
-        limits.append(f"each check attacks only the first {plan.options.limit} patients (--limit)")
-    classes: dict[str, int] = {}
-    output = plan.found.interface.output
-    if plan.data.y is not None and output.task in ("multiclass", "binary", "label"):
-        from medaudit.audit.truth import truth_of
-
-        truth = truth_of(output, plan.data.y)
-        classes = {printable(c, 80): int((truth == i).sum()) for i, c in enumerate(output.classes)}
-    return results.DataFacts(
-        file=printable(Path(plan.data.path).name),
-        sha256=plan.data.sha256,
-        rows=plan.data.rows,
-        groups=len(set(plan.data.groups)),
-        used=len(used),
-        used_groups=len({plan.data.groups[s] for s in used}),
-        limited="; ".join(limits),
-        classes=classes,
-        notes=[printable(n, 300) for n in (*plan.data.notes, *_about_data(plan, classes))],
-    )
-
-
-def _about_data(plan: Plan, classes: dict[str, int]) -> list[str]:
-    """What a reader of the figures should know about the records."""
-    notes = [note for item in plan.found.interface.inputs for note in outside(item, plan.data)]
-    present = [name for name, count in classes.items() if count]
-    if len(present) == 1:
-        notes.append(f"all labels are {present[0]!r}: clean performance says nothing of the other classes")
-    return notes
 
 
 def _compliance(checks: list[results.Check]) -> list[results.Compliance]:

@@ -1,0 +1,268 @@
+"""An opened run in a worker: sessions, points, cohorts; takes lanes, gives verified cases."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from medaudit import data as readers
+from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
+from medaudit.audit.spec import CheckSpec, Clean, WorkSpec
+from medaudit.core.arrays import Array, array_module
+from medaudit.core.errors import ModelFault
+from medaudit.core.region import Region
+from medaudit.data import Dataset
+from medaudit.domain import threat as threats
+from medaudit.engine import protocol_checks
+from medaudit.engine.loop import Cohort, room_for, tick
+from medaudit.model import session as sessions
+from medaudit.model.codec import stored_to_points
+from medaudit.model.pipeline import Model, Pipeline
+from medaudit.oracle.decision import decide, scores
+from medaudit.rule import RULES, Context
+
+BEAT = 0.5  # seconds between signs of life
+SNAPSHOT = 60.0  # seconds of model time between snapshots of open lanes
+
+
+class Bench:
+    """An opened run: pipelines, points, cohorts."""
+
+    def __init__(self, spec: WorkSpec, pipe: Connection) -> None:
+        self.spec, self.pipe = spec, pipe
+        self.data: Dataset = readers.read(Path(spec.data))
+        self.points = points_of(spec, self.data)
+        self.padding = padding_of(spec, self.data)
+        self.model = Model(Path(spec.model), spec.batching, spec.device)
+        self.pipeline = Pipeline(self.model, spec.interface, spec.block)
+        alone = spec.batching.size if spec.batching.kind == "fixed" else 1
+        self.reference = Pipeline(Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone)
+        self.cohorts: dict[str, Cohort] = {}
+        self.verifiers: dict[str, Verifier] = {}
+        self.rows = self.padded = 0
+        self.beat = time.monotonic()
+        self.saved_at = 0.0
+        self.faults: list[str] = []  # what the model said when it failed
+
+    def environment(self) -> dict[str, str]:
+        """What answers may depend on; goes into the fingerprint and the report."""
+        return {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "onnxruntime": sessions.version(),
+            "provider": self.model.session.get_providers()[0],
+            "machine": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "telemetry": "off (ORT_DISABLE_TELEMETRY=1 before onnxruntime was imported)",
+            "executable": Path(sys.executable).name,
+        }
+
+    # --- requests that answer at once
+
+    def clean(self, index: np.ndarray) -> dict[str, Any]:
+        """Answers to rows `index` in blocks, and one at a time on the reference session."""
+        points = self.points[index]
+        answers = self._ask(points)
+        single = self.alone(points)
+        if self.faults and np.isnan(answers).all():
+            raise ModelFault(f"the model fails on every row of the data: {self.faults[0]}")
+        a, b = (scores(self.spec.interface.output, v) for v in (answers, single))
+        gap = np.abs(a.astype(np.float64) - b)
+        return {
+            "answers": answers,
+            "single": single,
+            "floor": float(np.max(gap[np.isfinite(gap)], initial=0.0)),
+            "rows": 2 * len(index),
+            "fault": self.faults[0] if self.faults else "",
+        }
+
+    def protocol(self, kind: str, index: np.ndarray, key: int) -> protocol_checks.Comparison:
+        points = self.points[index]
+        output = self.spec.interface.output
+
+        def decided(answers: np.ndarray) -> np.ndarray:
+            return np.asarray(decide(output, answers))
+
+        if kind == "repeatability":
+            return protocol_checks.repeatability(points, self._ask, decided)
+        if kind == "row-purity":
+            return protocol_checks.row_purity(points, self._ask, decided, key)
+        return protocol_checks.batch_isolation(points, self._ask, self.alone, decided)
+
+    def replay(self, sample: int, delta: np.ndarray) -> dict[str, Any]:
+        """Clean and perturbed record, each asked alone; their answers, and arrays as fed."""
+        clean = self.points[sample]
+        point = (clean.astype(np.float64) + delta).astype(np.float32)
+        arrays: dict[str, np.ndarray] = {"clean": clean, "perturbed": point}
+        for word, row in (("clean", clean), ("perturbed", point)):
+            for name, tensor in self.reference.codec.encode(row[None]).items():
+                arrays[f"{word}__{name}"] = tensor.astype(str) if tensor.dtype == object else tensor
+        answers = [self.reference.answer(row[None]) for row in (clean, point)]
+        words = [decision_words(self.spec.interface.output, a) for a in answers]
+        return {"before": words[0], "after": words[1], "arrays": arrays}
+
+    def calibrate(self, seconds: float) -> float:
+        """Seconds per row in blocks, best of several rounds."""
+        points = self.points[: self.spec.block]
+        best, until = np.inf, time.monotonic() + seconds
+        while time.monotonic() < until:
+            start = time.perf_counter()
+            self._ask(points)
+            best = min(best, (time.perf_counter() - start) / self.spec.block)
+        return float(best)
+
+    def _ask(self, points: np.ndarray) -> np.ndarray:
+        return self._in_blocks(self.pipeline, points, array_module(self.spec.device))
+
+    def alone(self, points: np.ndarray) -> np.ndarray:
+        parts = [self._in_blocks(self.reference, points[i : i + 1], np) for i in range(len(points))]
+        return np.concatenate(parts)
+
+    def _in_blocks(self, pipeline: Pipeline, points: Array, xp: Any) -> np.ndarray:
+        """Answers block after block; a row on which the model fails answers NaN, like any other nonsense."""
+        block, parts = self.spec.block, []
+        for start in range(0, len(points), block):
+            rows = xp.asarray(points[start : start + block])
+            try:
+                parts.append(pipeline.answer(rows))
+            except ModelFault as fault:
+                self.faults.append(fault.message)
+                if len(rows) > 1:  # which of them?
+                    parts += [self._in_blocks(pipeline, rows[i : i + 1], xp) for i in range(len(rows))]
+                else:
+                    parts.append(np.full((1, self.spec.interface.output.width), np.nan, dtype=np.float32))
+        return np.concatenate(parts)
+
+    # --- lanes
+
+    def prepare(self, checks: tuple[CheckSpec, ...], clean: Clean) -> None:
+        """Build every check's attack; after this, lanes may come."""
+        xp = array_module(self.spec.device)
+        wide = np.isnan(self.points).any()
+        donors = np.ascontiguousarray(self.points[clean.donors])
+        for check in checks:
+            rule = RULES[check.rule]
+            if rule.search is None or check.threat is None:
+                continue
+            area = threats.region(self.spec.interface, check.threat)
+            here = map_tree_region(area, xp)
+            context = Context(
+                interface=self.spec.interface,
+                region=here,
+                goal=check.goal,
+                access=rule.access or check.threat.access,
+                clearance=2 * clean.floor,
+                settings=check.settings,
+                donors=xp.asarray(donors),
+                kinds=xp.asarray(clean.kinds),
+            )
+            lanes = LaneMaker(self, check, area, clean, bool(wide))
+            self.cohorts[check.id] = Cohort(check.id, rule.attack(context), check.budget, lanes.on(xp))
+            self.verifiers[check.id] = Verifier(self, check, area, clean, lanes)
+
+    def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
+        for check, sample, saved in lanes:
+            self.cohorts[check].waiting.append((sample, saved))
+
+    def share(self) -> list[tuple[str, int, bytes | None]]:
+        """Half of the lanes of every check, to be continued by another worker."""
+        given: list[tuple[str, int, bytes | None]] = []
+        odd = 0
+        for check, cohort in self.cohorts.items():
+            half, odd = divmod(len(cohort.waiting) + cohort.open + odd, 2)
+            given += [(check, sample, state) for sample, state in cohort.give(half)]
+        return given
+
+    @property
+    def busy(self) -> bool:
+        return any(c.waiting or c.open for c in self.cohorts.values())
+
+    def step(self) -> None:
+        """One tick; report what finished, statistics, and now and then snapshots."""
+        finished = tick(
+            [c for c in self.cohorts.values() if c.waiting or c.open],
+            self.spec.block,
+            self._answer,
+            self.spec.room or room_for(self.spec.block, self.spec.interface.size),
+        )
+        if finished:
+            # Statistics first: when the last case arrives, the parent stops listening.
+            self.pipe.send(("stats", self.statistics()))
+            self.pipe.send(("cases", [self.verifiers[f.check].case(f) for f in finished]))
+        now = time.monotonic()
+        if now - self.beat > BEAT:
+            self.beat = now
+            self.pipe.send(("stats", self.statistics()))
+        if self.pipeline.seconds - self.saved_at > SNAPSHOT:
+            self.saved_at = self.pipeline.seconds
+            states = [(c.check, s, blob) for c in self.cohorts.values() for s, blob in c.snapshots()]
+            self.pipe.send(("snapshots", states))
+
+    def _answer(self, points: Array) -> np.ndarray:
+        start = time.perf_counter()
+        answers = self._ask(points)
+        self.pipeline.seconds += time.perf_counter() - start
+        self.rows += len(answers)
+        self.padded += self.spec.block - len(answers)
+        now = time.monotonic()
+        if now - self.beat > BEAT:
+            self.beat = now
+            self.pipe.send(("stats", self.statistics()))
+        return answers
+
+    def statistics(self) -> dict[str, float]:
+        return {
+            "worker": os.getpid(),
+            "rows": self.rows,
+            "padding": self.padded,
+            "calls": self.pipeline.calls,
+            "seconds": self.pipeline.seconds,
+        }
+
+
+def points_of(spec: WorkSpec, data: Dataset) -> np.ndarray:
+    """All rows of the data file as points [n, D] float32; NaN where nothing was measured."""
+    arrays = {i.name: data.x[i.name if i.name in data.x else ""] for i in spec.interface.inputs}
+    return stored_to_points(spec.interface, arrays)
+
+
+def padding_of(spec: WorkSpec, data: Dataset) -> np.ndarray | None:
+    """[n, D] bool: numbers behind the end of a row's series; None without `length`."""
+    if data.length is None:
+        return None
+    parts = []
+    for item in spec.interface.inputs:
+        part = item.part
+        if item.domain not in ("signal", "sequence"):
+            parts.append(np.zeros((len(data.length), part.size), dtype=bool))
+            continue
+        late = np.arange(part.columns)[None, :] >= data.length.reshape(-1)[:, None]
+        grid = np.broadcast_to(late[:, None, :], (len(late), part.planes * part.rows, part.columns))
+        parts.append(grid.reshape(len(late), part.size))
+    return np.concatenate(parts, axis=1)
+
+
+def map_tree_region(area: Region, xp: Any) -> Region:
+    """The region's arrays in the namespace of the device."""
+    moved = {
+        name: xp.asarray(value) for name in ("scale", "step", "choices") if (value := getattr(area, name)) is not None
+    }
+    return area._replace(**moved)
+
+
+def _processor() -> str:
+    """The CPU's model name: int8 and some float answers depend on it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()

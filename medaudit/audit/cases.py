@@ -1,0 +1,138 @@
+"""The cases of a check as the report lists them, and the evidence files beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medaudit.audit import results
+from medaudit.audit.resolve import Resolved
+from medaudit.core.files import write_atomic
+from medaudit.core.interface import Interface
+from medaudit.core.text import printable
+from medaudit.engine.journal import Journal
+from medaudit.model.codec import stored_to_points
+
+if TYPE_CHECKING:
+    from medaudit.audit.scan import Plan
+
+
+def sample_name(plan: Plan, sample: int) -> str:
+    """A record's id, or a salted hash of it where samples are not to be shown."""
+    name = plan.data.ids[sample]
+    if plan.options.include_samples:
+        return printable(name, 80)
+    return hashlib.sha256(f"{plan.data.sha256}\x1f{plan.seed}\x1f{name}".encode()).hexdigest()[:12]
+
+
+def group_name(plan: Plan, sample: int) -> str:
+    name = plan.data.groups[sample]
+    if plan.options.include_samples:
+        return printable(name, 80)
+    return hashlib.sha256(f"{plan.data.sha256}\x1f{plan.seed}\x1fgroup\x1f{name}".encode()).hexdigest()[:12]
+
+
+def attack_cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> list[results.Case]:
+    out = []
+    points = None
+    layout = json.dumps(layout_of(plan.found.interface))
+    for sample, (record, arrays) in sorted(journal.cases(check.spec.id).items()):
+        name = (
+            f"{check.spec.id}-{sample_name(plan, sample)}"
+            if not plan.options.include_samples
+            else f"{check.spec.id}-{sample:05d}"
+        )
+        evidence = None
+        if record["size"] is not None and (record["success"] or record.get("reached") or record["note"]):
+            held: dict[str, Any] = {"delta": arrays["delta"], "sample": np.int64(sample)}
+            if plan.options.include_samples:
+                if points is None:
+                    stored = {
+                        i.name: plan.data.x[i.name if i.name in plan.data.x else ""]
+                        for i in plan.found.interface.inputs
+                    }
+                    points = stored_to_points(plan.found.interface, stored)
+                clean = points[sample].astype(np.float64)
+                held |= {
+                    "clean": clean,
+                    "perturbed": clean + arrays["delta"],
+                    "layout": np.array(layout),
+                }
+            evidence = f"evidence/{check.spec.id}/{name}.npz"
+            _save(folder / evidence, held)
+        norm = check.spec.threat.norm if check.spec.threat else ""
+        out.append(
+            results.Case(
+                id=name,
+                sample=sample_name(plan, sample),
+                group=group_name(plan, sample),
+                success=record["success"],
+                queries=record["found"] if record["success"] else None,
+                rows=record["rows"],
+                distance={norm: record["distance"]} if record.get("distance") is not None else {},
+                before=printable(record.get("before", "")),
+                after=printable(record.get("after", "")),
+                note=record.get("fault") or record["note"],
+                evidence=evidence,
+            )
+        )
+    return out
+
+
+def changed_cases(plan: Plan, check: Resolved) -> list[results.Case]:
+    """The rows whose answers changed."""
+    stage = plan.stages[check.spec.id]
+    out = []
+    for i, sample in enumerate(stage["samples"]):
+        if not stage["changed"][i]:
+            continue
+        gap = stage["gap"][i]
+        out.append(
+            results.Case(
+                id=f"{check.spec.id}-{sample_name(plan, sample)}",
+                sample=sample_name(plan, sample),
+                group=group_name(plan, sample),
+                success=True,
+                rows=stage["rows"] // max(1, len(stage["samples"])),
+                distance={} if gap is None else {"largest difference": gap},
+                note="the decision changed" if stage["decision"][i] else "the answer changed",
+            )
+        )
+    return out
+
+
+def layout_of(interface: Interface) -> dict[str, Any]:
+    """How a point is laid out, for drawing it."""
+    inputs = []
+    for item in interface.inputs:
+        part = item.part
+        inputs.append(
+            {
+                "name": printable(item.name),
+                "domain": item.domain,
+                "planes": part.planes,
+                "rows": part.rows,
+                "columns": part.columns,
+                "rate": item.rate,
+                "unit_size": item.unit_size,
+                "channels": [
+                    {
+                        "name": printable(c.name), "unit": printable(c.unit), "lo": c.lo, "hi": c.hi, "kind": c.kind,
+                        "categories": [printable(v) for v in c.categories],
+                    }
+                    for c in item.channels
+                ],
+            }
+        )  # fmt: skip
+    return {"inputs": inputs}
+
+
+def _save(path: Path, arrays: dict[str, Any]) -> None:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    write_atomic(path, stream.getvalue())

@@ -1,0 +1,157 @@
+"""From sample numbers to lanes, and from finished lanes to cases whose claims were checked again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medaudit.audit.spec import CheckSpec, Clean
+from medaudit.core import streams
+from medaudit.core.arrays import map_tree
+from medaudit.core.errors import EngineError
+from medaudit.core.interface import Output
+from medaudit.core.protocol import Lanes
+from medaudit.core.region import L0, LINF, Region
+from medaudit.domain import threat as threats
+from medaudit.engine.loop import Finished
+from medaudit.engine.pool import Case
+from medaudit.oracle.decision import decide
+from medaudit.oracle.goal import oracle, wanted_classes
+
+if TYPE_CHECKING:
+    from medaudit.audit.bench import Bench
+
+
+class LaneMaker:
+    """Builds the lanes of one check from sample numbers."""
+
+    def __init__(self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, missing: bool) -> None:
+        self.bench, self.check, self.area, self.clean, self.missing = (
+            bench,
+            check,
+            area,
+            clean,
+            missing,
+        )
+        output = bench.spec.interface.output
+        decided = np.asarray(decide(output, clean.answers))
+        single = output.task in ("multiclass", "binary", "label")
+        self.label = decided.astype(np.int64) if single else np.full(len(decided), -1, dtype=np.int64)
+        wanted = wanted_classes(output, check.goal)
+        self.target = wanted[0] if len(wanted) == 1 and single else -1
+
+    def on(self, xp: Any) -> Any:
+        def make(samples: list[int]) -> Lanes:
+            return map_tree(xp.asarray, self.host(samples))
+
+        return make
+
+    def host(self, samples: list[int], answers: np.ndarray | None = None) -> Lanes:
+        bench, check = self.bench, self.check
+        index = np.asarray(samples)
+        x = bench.points[index]
+        padding = None if bench.padding is None else bench.padding[index]
+        if check.threat is None:
+            raise EngineError(f"check {check.id} has no threat")
+        lo, hi = threats.boxes(bench.spec.interface, check.threat, self.area, x, padding)
+        names = [streams.key(bench.spec.seed, check.rule, check.id, bench.data.ids[i]) for i in samples]
+        return Lanes(
+            key=np.array(names, dtype=np.uint64),
+            x=np.nan_to_num(x, nan=0.0),
+            lo=lo,
+            hi=hi,
+            missing=np.isnan(x) if self.missing else None,
+            ref=(self.clean.answers if answers is None else answers)[index],
+            label=self.label[index],
+            target=np.full(len(index), self.target, dtype=np.int64),
+        )
+
+
+class Verifier:
+    """Never believes a claim: region, distance and decision again, alone, on another session."""
+
+    def __init__(self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker) -> None:
+        self.bench, self.check, self.area, self.clean, self.lanes = bench, check, area, clean, lanes
+        output = bench.spec.interface.output
+        self.judge = oracle(output, check.goal, "scores", clean.floor)
+
+    def case(self, finished: Finished) -> Case:
+        """The journalled outcome of a lane."""
+        got = finished.arrays
+        size = float(got["size"])
+        record: dict[str, Any] = {
+            "rows": finished.rows,
+            "counted": int(got["rows"]),
+            "found": int(got["found"]),
+            "exhausted": finished.exhausted,
+            "size": size if np.isfinite(size) else None,
+            "invalid": int(got["invalid"]),
+            "curve": [float(v) if np.isfinite(v) else None for v in got["curve"]],
+            "starts": int(got["starts"]),
+            "verification": 0,
+            "success": False,
+            "note": "",
+        }
+        arrays: dict[str, np.ndarray] = {}
+        if np.isfinite(size):
+            arrays = self._verify(finished.sample, np.asarray(got["claim"]), record)
+        return Case(finished.check, finished.sample, record, arrays)
+
+    def _verify(self, sample: int, claim: np.ndarray, record: dict[str, Any]) -> dict[str, np.ndarray]:
+        bench = self.bench
+        lanes = self.lanes.host([sample], self.clean.single)
+        clean = bench.points[sample]
+        point = np.where(np.isnan(clean), np.nan, claim).astype(np.float32)
+        tripped = np.nan_to_num(bench.reference.codec.round_trip(point[None]))[0]
+        slack = np.abs(tripped - np.nan_to_num(point))  # the input's own precision
+        distance = self._distance(tripped, lanes, slack)
+        # float32 rounding of x, of a bound and of their difference
+        slack = slack + 4e-7 * np.maximum(np.abs(lanes.x[0]), np.abs(tripped))
+        inside = np.all(tripped >= lanes.lo[0] - slack) and np.all(tripped <= lanes.hi[0] + slack)
+        answer = bench.alone(point[None])
+        record["verification"] = 1
+        _, hit = self.judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
+        record["distance"] = distance
+        output = bench.spec.interface.output
+        record["before"] = decision_words(output, self.clean.single[[sample]])
+        record["after"] = decision_words(output, answer)
+        reached = distance <= self.area.eps * (1 + 1e-5) + self._tolerance(slack)
+        if not np.all(np.isfinite(answer)):
+            record["note"] = "the re-check answered a number that is not finite"
+        elif not inside:
+            record["note"] = "the re-check found the point outside the region"
+        elif not bool(hit[0]):
+            record["note"] = "the re-check did not reach the goal: its margin is within the model's numeric noise"
+        else:
+            record["success"] = bool(reached) and record["found"] > 0
+            record["reached"] = True
+        delta = point.astype(np.float64) - clean.astype(np.float64)
+        return {"delta": delta}
+
+    def _tolerance(self, slack: np.ndarray) -> float:
+        ratio = slack / self.area.scale
+        return float(np.max(ratio) if self.area.norm == LINF else np.sqrt(np.sum(ratio**2)))
+
+    def _distance(self, point: np.ndarray, lanes: Lanes, slack: np.ndarray) -> float:
+        delta = point - lanes.x[0].astype(np.float64)
+        if self.area.norm == L0:
+            return float(np.count_nonzero(np.abs(delta) > slack))
+        delta = delta / self.area.scale
+        if self.area.norm == LINF:
+            return float(np.max(np.abs(delta), initial=0.0))
+        return float(np.sqrt(np.sum(delta * delta)))
+
+
+def decision_words(output: Output, answers: np.ndarray) -> str:
+    """A decision in words."""
+    if output.task == "segmentation":
+        return f"{int((np.asarray(decide(output, answers)) > 0).sum())} positions marked"
+    decided = np.atleast_1d(np.asarray(decide(output, answers))[0])
+    if output.task in ("multiclass", "binary", "label"):
+        k = int(decided[0])
+        return output.classes[k] if 0 <= k < len(output.classes) else f"class {k}"
+    if output.task == "multilabel":
+        found = [output.classes[k] for k in np.flatnonzero(decided == 1)]
+        return ", ".join(found) or "no finding"
+    return ", ".join(f"{v:.6g}" for v in decided[:4])
