@@ -134,9 +134,9 @@ def measure(
         inputs=(dataclasses.replace(item, name=first),),
         output=dataclasses.replace(interface.output, tensors=(model.outputs[0],)),
     )
-    block = block_size(4 * interface.size, Batching("free"), "cpu")
-    pipeline = Pipeline(model, interface, block)
     lanes = LANES if 4 * interface.size < 24 << 10 else 64
+    block = block_size(4 * interface.size, Batching("free"), "cpu", lanes)
+    pipeline = Pipeline(model, interface, block)
     if data is None:
         x = np.random.default_rng(0).standard_normal((lanes, interface.size)).astype(np.float32)
     else:

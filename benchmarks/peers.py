@@ -34,7 +34,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-from benchmarks.limit import bare, interface_of
+from benchmarks.limit import Bare, interface_of
 from benchmarks.models import small_cnn
 from medaudit.core import streams
 from medaudit.core.compose import compose
@@ -82,7 +82,7 @@ SPECS = {
 
 
 def make_small_cnn(folder: Path) -> None:
-    """A fast model with random weights, for walls only; its bias splits random images in halves."""
+    """A fast model with random weights, for walls only; levelled to split random images in halves."""
     import onnx
     from onnx import numpy_helper
 
@@ -91,10 +91,11 @@ def make_small_cnn(folder: Path) -> None:
     tiles = np.random.default_rng(0).random((400, 1, 16, 16), dtype=np.float32)
     x = np.repeat(np.repeat(tiles, 4, axis=2), 4, axis=3)
     proto = onnx.load(path)
-    bias = proto.graph.initializer[-1]
+    mean, deviation = proto.graph.initializer[-2:]  # what `Graph.save` levels by
     scores = Model(path, Batching("free")).call({"x": x})[0]
-    shift = np.array([np.median(scores[:, 1] - scores[:, 0]), 0], dtype=np.float32)
-    bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + shift, bias.name))
+    shift = np.array([np.median(scores[:, 0] - scores[:, 1]), 0]) * numpy_helper.to_array(deviation)
+    level = (numpy_helper.to_array(mean) + shift).astype(np.float32)
+    mean.CopyFrom(numpy_helper.from_array(level, mean.name))
     onnx.save(proto, str(path))
     y = Model(path, Batching("free")).call({"x": x})[0].argmax(axis=1)
     np.savez(folder / SPECS["small-cnn"].data, x=x[:200], y=y[:200], ref_x=x[200:], ref_y=y[200:],
@@ -136,10 +137,10 @@ class Victim:
             inputs=(dataclasses.replace(face.inputs[0], name=first),),
             output=dataclasses.replace(face.output, tensors=(self.model.outputs[0],), meaning=spec.meaning),
         )
-        self.block = block_size(4 * self.interface.size, Batching("free"), "cpu")
         count = max(4, round(samples * spec.share))
         self.x, self.label = self._correct(data["x"], data["y"], 0)
         self.x, self.label = self.x[:count], self.label[:count]
+        self.block = block_size(4 * self.interface.size, Batching("free"), "cpu", len(self.x))
         donors, kinds = self._correct(data["ref_x"], data["ref_y"], 1)
         each = [np.flatnonzero(kinds == k)[: DONORS // self.classes] for k in range(self.classes)]
         self.donors, self.kinds = donors[np.concatenate(each)], kinds[np.concatenate(each)]
@@ -147,8 +148,10 @@ class Victim:
         self.uncounted = SimpleNamespace(facts=self.model.facts, session=self.counted.session)
 
     def bare(self, seconds: float) -> float:
-        """Best seconds a row without any tool."""
-        return bare(self.uncounted, self.x, self.spec.row, seconds)
+        """Seconds a row without any tool, at the best block size."""
+        loop = Bare(self.uncounted, self.x, self.spec.row)
+        loop.run(seconds)
+        return loop.seconds / loop.rows
 
     def _correct(self, x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows the model decides correctly, shuffled, and their decisions."""

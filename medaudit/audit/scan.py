@@ -146,7 +146,8 @@ def open_run(
     hint = policy.policy.domain or ""
     found: Found = worker.ask("discover", (str(options.model), data.path, policy.model, hint))
     seed = policy.defaults.seed if options.seed is None else options.seed
-    block = options.block or block_size(4 * found.interface.size, found.batching, options.device)
+    row_bytes = 4 * found.interface.size
+    block = options.block or block_size(row_bytes, found.batching, options.device, data.rows)
     resolving.check_threats(policy, document, found.interface)
     spec = WorkSpec(
         model=str(options.model),

@@ -60,10 +60,15 @@ class Batching:
     reason: str = ""
 
 
-def block_size(row_bytes: int, batching: Batching, device: str) -> int:
-    """Rows per block, from row bytes and device only: timing never decides it."""
+def block_size(row_bytes: int, batching: Batching, device: str, records: int) -> int:
+    """Rows per block, from row bytes, device and records of the data file: timing never decides it.
+
+    With few records few rows are asked at a time, and a large block would be mostly padding.
+    """
     if batching.kind == "fixed":
         return batching.size
+    most = 1 << max(2, int(math.log2(max(1, records))))
     if device.startswith("cuda"):
-        return max(8, min(1024, 1 << int(math.log2(max(8, CUDA_BYTES // max(1, row_bytes))))))
-    return next((block for limit, block in CPU_BLOCKS if row_bytes < limit), 4)
+        fits = 1 << int(math.log2(max(8, CUDA_BYTES // max(1, row_bytes))))
+        return max(8, min(1024, fits, most))
+    return min(most, next((block for limit, block in CPU_BLOCKS if row_bytes < limit), 4))

@@ -177,15 +177,16 @@ def test_freeing_leaves_the_original(built: dict[str, Built]) -> None:
 def test_block_sizes() -> None:
     """From row bytes and device only, and a fixed batch is its own block."""
     free = Batching("free")
-    assert block_size(24, free, "cpu") == 64
-    assert block_size(10**9, Batching("fixed", 3), "cuda:0") == 3
-    sizes = [block_size(1 << k, free, "cpu") for k in range(4, 30)]
+    assert block_size(24, free, "cpu", 500) == 64
+    assert [block_size(24, free, "cpu", n) for n in (1, 5, 12, 50, 64, 10**6)] == [4, 4, 8, 32, 64, 64]
+    assert block_size(10**9, Batching("fixed", 3), "cuda:0", 500) == 3
+    sizes = [block_size(1 << k, free, "cpu", 500) for k in range(4, 30)]
     assert sizes == sorted(sizes, reverse=True)
     assert min(sizes) >= 1
-    cuda = [block_size(1 << k, free, "cuda") for k in range(4, 30)]
+    cuda = [block_size(1 << k, free, "cuda", 5000) for k in range(4, 30)]
     assert cuda == sorted(cuda, reverse=True)
     assert all(8 <= s <= 1024 and s & (s - 1) == 0 for s in cuda)
-    assert block_size(24, free, "cpu") == block_size(24, free, "cpu")
+    assert block_size(24, free, "cpu", 500) == block_size(24, free, "cpu", 500)
 
 
 def test_cuda_is_never_replaced_silently(tmp_path: Path) -> None:
