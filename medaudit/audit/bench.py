@@ -25,7 +25,7 @@ from medaudit.engine.loop import Cohort, room_for, tick
 from medaudit.model import session as sessions
 from medaudit.model.codec import stored_to_points
 from medaudit.model.pipeline import Model, Pipeline
-from medaudit.oracle.decision import decide, scores
+from medaudit.oracle.decision import decide, noise_floor
 from medaudit.rule import RULES, Context
 
 BEAT = 0.5  # seconds between signs of life
@@ -73,12 +73,10 @@ class Bench:
         single = self.alone(points)
         if self.faults and np.isnan(answers).all():
             raise ModelFault(f"the model fails on every row of the data: {self.faults[0]}")
-        a, b = (scores(self.spec.interface.output, v) for v in (answers, single))
-        gap = np.abs(a.astype(np.float64) - b)
         return {
             "answers": answers,
             "single": single,
-            "floor": float(np.max(gap[np.isfinite(gap)], initial=0.0)),
+            "floor": noise_floor(self.spec.interface.output, answers, single),
             "rows": 2 * len(index),
             "fault": self.faults[0] if self.faults else "",
         }

@@ -19,6 +19,7 @@ from medaudit.audit.resolve import Resolved, threshold_of
 from medaudit.core.text import printable
 from medaudit.domain import threat as threats
 from medaudit.engine.journal import Journal
+from medaudit.oracle.decision import typical_margin
 from medaudit.policy.crosswalk import load_crosswalk
 from medaudit.stats import bounds
 
@@ -34,6 +35,8 @@ LIMITS = [
     "The model was asked through ONNX Runtime on the machine named below; a device may compute differently.",
     "This report gives evidence. Whether a device meets a law or standard is for its maker and assessors to decide.",
 ]
+
+OF_THE_RUN = ("noisy-model", "noisy-scores", "mixed-rows", "gate")  # flags under which no attack's pass holds
 
 
 def build_report(
@@ -53,7 +56,7 @@ def build_report(
         if check.rule.kind == "attack":
             if "saturated-scores" in flags and check.rule.access == "scores":
                 judged.flags.append("saturated-scores")
-            judged = verdicts.weaken(judged, [f for f in flags if f in ("noisy-model", "gate")])
+            judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         checks.append(_check(plan, check, judged, records[check.spec.id], journal, folder))
     counted = [c.verdict for c in checks if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")]
     verdict, code = verdicts.overall(counted)
@@ -114,6 +117,11 @@ def run_flags(plan: Plan, measured: dict[str, bounds.Estimate]) -> list[str]:
         flags.append("gate")
     if any(any(s["changed"]) for c, s in plan.stages.items() if _kind(plan, c) == "repeatability"):
         flags.append("noisy-model")
+    if any(any(s["changed"]) for c, s in plan.stages.items() if _kind(plan, c) in ("row-purity", "batch-isolation")):
+        flags.append("mixed-rows")
+    # An attack's success must clear twice the floor: with a floor near the usual margin none could.
+    if 20 * plan.clean.floor > typical_margin(output, plan.clean.answers) > 0:
+        flags.append("noisy-scores")
     if verdicts.saturated(output, plan.clean.answers):
         flags.append("saturated-scores")
     if not np.isfinite(plan.clean.answers).all():
@@ -146,7 +154,8 @@ def _judge(
             return verdicts.Judged("not-run", "the data have no labels", {}, [], None, [])
         estimates = measured
     elif kind == "finite-answers":
-        clean = int((~np.isfinite(plan.clean.answers).all(axis=1)).sum())
+        passes = (plan.clean.answers, plan.clean.single)
+        clean = sum(int((~np.isfinite(answers).all(axis=1)).sum()) for answers in passes)
         found = sum(r["invalid"] for rs in records.values() for r in rs.values())
         asked = plan.rows_clean + sum(r["rows"] for rs in records.values() for r in rs.values())
         estimates = {"invalid_answers": bounds.count(clean + found, asked)}
@@ -164,6 +173,8 @@ def _judge(
     elif kind == "finite-answers" and plan.clean_fault:
         reason += f"; on some clean rows the model failed: {printable(plan.clean_fault)}"
     if kind == "baseline":
+        silent = int((~np.isfinite(plan.clean.answers).all(axis=1)).sum())
+        reason += f"; {silent} rows were answered with nonsense" if silent else ""
         why = verdicts.gate(plan.found.interface.output, measured, plan.data)
         if why:
             verdict, reason = "fail", why

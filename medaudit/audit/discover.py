@@ -81,6 +81,11 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
             f"but the model has {len(output.classes)}",
             "give one name per class in the model's order, or model.output.classes in the policy",
         )
+    if set(data.classes) == set(output.classes) and tuple(data.classes) != tuple(output.classes):
+        raise DataError(
+            f"the policy names the classes {', '.join(output.classes)}, the data file {', '.join(data.classes)}",
+            "one of the two is in the wrong order: y and the model's columns would mean different classes",
+        )
     notes = [] if batching is None or not batching.reason else [batching.reason]
     if len(trials) > 1:
         notes.append(f"the reading of the inputs was chosen from {len(trials)} on {len(index)} labelled rows")

@@ -55,8 +55,11 @@ def decision_words(interface: Interface) -> str:
     if output.task == "binary":
         return f"{output.meaning} in {tensor}: {printable(output.classes[1], 60)} from {output.thresholds[0]:g}"
     if output.task == "multilabel":
-        cuts = sorted(set(output.thresholds))
-        return f"{output.meaning} in {tensor}: each of {names} from {', '.join(f'{c:g}' for c in cuts)}"
+        if len(set(output.thresholds)) == 1:
+            return f"{output.meaning} in {tensor}: each of {names} from {output.thresholds[0]:g}"
+        each = zip(output.classes[:12], output.thresholds, strict=False)
+        cuts = ", ".join(f"{printable(c, 60)} from {cut:g}" for c, cut in each)
+        return f"{output.meaning} in {tensor}: {cuts}"
     if output.task == "segmentation":
         return f"mask in {tensor}: {output.positions} positions, classes {names}"
     if output.task == "reconstruction":

@@ -24,6 +24,8 @@ FLAGS = {
     "saturated-scores": "many clean scores are exactly 0 or 1: score-guided search is nearly blind there",
     "weaker-beats-stronger": "an attack that sees only decisions broke samples that this one, with scores, did not",
     "noisy-model": "the model answers the same question differently",
+    "noisy-scores": "a row alone and in a block are answered so differently that small changes prove nothing",
+    "mixed-rows": "a row's answer depends on its place or on the other rows of its block",
     "gate": "clean performance is below the gate: the model may be read or fed wrongly",
     "no-labels": "the data have no labels: clean performance was not measured",
     "invalid-answers": "the model answered NaN or infinity to some rows",

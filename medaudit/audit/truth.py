@@ -37,7 +37,20 @@ def truth_of(output: Output, y: np.ndarray) -> np.ndarray:
                 f"{len(output.classes)} classes, 0 to {len(output.classes) - 1}"
             )
         return whole
-    flat2 = y.reshape(len(y), -1)
+    if y.dtype.kind not in "biuf":
+        raise DataError(f"y has type {y.dtype}, numbers were expected for {output.task}")
+    table = y.reshape(len(y), -1)
+    wanted = {
+        "multilabel": output.width, "segmentation": output.positions, "regression": output.width,
+    }.get(output.task, table.shape[1])  # fmt: skip
+    if table.shape[1] != wanted:
+        raise DataError(f"y has shape {y.shape}, but the model gives {wanted} numbers per row ({output.task})")
     if output.task in ("multilabel", "segmentation"):
-        return flat2.astype(np.int64)
-    return flat2.astype(np.float64)
+        top = 1 if output.task == "multilabel" else max(1, len(output.classes) - 1)
+        odd = ~((table >= 0) & (table <= top) & (table == np.rint(table)))
+        if odd.any():
+            raise DataError(
+                f"y of row {int(odd.any(axis=1).argmax())} holds {table[odd][0]}, not whole numbers 0 to {top}"
+            )
+        return table.astype(np.int64)
+    return table.astype(np.float64)

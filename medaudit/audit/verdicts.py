@@ -32,6 +32,8 @@ WEAKENING = {
     "saturated-scores",
     "weaker-beats-stronger",
     "noisy-model",
+    "noisy-scores",
+    "mixed-rows",
     "gate",
     "invalid-answers",
 }
@@ -101,7 +103,7 @@ def judge(
     words = "at least" if op == "at_least" else "at most"
     shown = _show(estimate, op, unit)
     name = METRICS.get(require.metric, require.metric.replace("_", " "))
-    limit = f"{threshold:.1%}" if estimate.method == "Clopper-Pearson" else f"{threshold:.4g} {own or unit}".strip()
+    limit = f"{threshold:.1%}" if estimate.method in SHARES else f"{threshold:.4g} {own or unit}".strip()
     reason = {
         "pass": f"{name}: {shown}; {words} {limit} was required",
         "fail": f"{name}: {shown}, but {words} {limit} was required",
@@ -129,7 +131,7 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
     if data.y is None:
         return {}
     truth = truth_of(output, data.y)
-    decided = np.asarray(decide(output, answers))
+    decided, groups = np.asarray(decide(output, answers)), np.asarray(data.groups)
     out: dict[str, Estimate] = {}
     if output.task in ("multiclass", "binary", "label"):
         right = decided == truth
@@ -137,7 +139,7 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
         out["accuracy"] = share(right, np.ones_like(right))
         classes = [k for k in np.unique(truth) if k >= 0]
         recalls = [share(right, truth == k) for k in classes]
-        out["balanced_accuracy"] = _balanced(recalls, confidence, len(right))
+        out["balanced_accuracy"] = _balanced(recalls, confidence, len(set(data.groups)))
         if len(output.classes) == 2:
             sick = 1 if not output.disease else output.classes.index(output.disease[0])
             ill, well = truth == sick, truth == 1 - sick
@@ -146,7 +148,7 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
                 score = answers[:, 0] if output.task == "binary" else answers[:, 1] - answers[:, 0]
                 positive = truth == 1
                 if np.isfinite(score).all():
-                    out["auroc"] = bounds.auroc(score, positive, confidence)
+                    out["auroc"] = bounds.auroc(score, positive, confidence, groups)
     elif output.task == "multilabel":
         right = decided == truth
         share = _by_groups(data, confidence)
@@ -155,7 +157,7 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
         # Sensitivity and specificity of all findings together; balanced over findings and sides.
         sides = [(right[:, k], truth[:, k] == side) for k in range(truth.shape[1]) for side in (1, 0)]
         recalls = [share(own, at) for own, at in sides if at.any()]
-        out["balanced_accuracy"] = _balanced(recalls, confidence, len(right))
+        out["balanced_accuracy"] = _balanced(recalls, confidence, len(set(data.groups)))
         for name, side in (("sensitivity", 1), ("specificity", 0)):
             at = truth == side
             rows = at.any(axis=1)
@@ -163,14 +165,14 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
             out[name] = share(hits, rows)
     elif output.task == "segmentation":
         overlap = np.asarray(dice(decided > 0, truth > 0))
-        out["mean_dice"] = bounds.mean(overlap, confidence)
-        out["accuracy"] = bounds.mean((decided == truth).mean(axis=1), confidence)
+        out["mean_dice"] = bounds.mean(overlap, confidence, groups)
+        out["accuracy"] = bounds.mean((decided == truth).mean(axis=1), confidence, groups)
     elif output.task == "regression":
         gap = np.abs(decided - truth).mean(axis=1)
-        out["mean_absolute_error"] = bounds.mean(gap[np.isfinite(gap)], confidence)
+        out["mean_absolute_error"] = bounds.mean(gap, confidence, groups)
     else:
         error = decided.reshape(len(decided), -1).mean(axis=1)
-        out["mean_absolute_error"] = bounds.mean(error[np.isfinite(error)], confidence)
+        out["mean_absolute_error"] = bounds.mean(error, confidence, groups)
     return out
 
 

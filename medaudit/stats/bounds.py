@@ -59,11 +59,21 @@ def median(values: np.ndarray, confidence: float) -> Estimate:
     return Estimate(float(value), float(low), float(high), n, "order statistics")
 
 
-def mean(values: np.ndarray, confidence: float) -> Estimate:
-    """Mean with Student's bounds over independent groups."""
+def mean(values: np.ndarray, confidence: float, groups: np.ndarray | None = None) -> Estimate:
+    """Mean with Student's bounds; over the means of patients where `groups` names each row's.
+
+    A row without a finite value could be anything: the mean is of the others, and has no bounds.
+    """
     from scipy.special import stdtrit
 
     values = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(values)
+    if not known.all():
+        middle = float(values[known].mean()) if known.any() else math.nan
+        return Estimate(middle, -math.inf, math.inf, values.size, "Student; rows without a value")
+    if groups is not None:
+        place = np.unique(np.asarray(groups), return_inverse=True)[1]
+        values = np.bincount(place, values) / np.bincount(place)
     n = values.size
     if n < 2:
         middle = float(values[0]) if n else math.nan
@@ -72,12 +82,14 @@ def mean(values: np.ndarray, confidence: float) -> Estimate:
     return Estimate(float(values.mean()), float(values.mean()) - half, float(values.mean()) + half, n, "Student")
 
 
-def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float) -> Estimate:
+def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float, groups: np.ndarray | None = None) -> Estimate:
     """Area under the ROC curve, with the bounds of a share of as many patients as its variance is worth.
 
-    DeLong's variance (DeLong, DeLong, Clarke-Pearson 1988) gives an effective number of patients
-    for Clopper-Pearson bounds (Korn and Graubard 1998). It is at most twice the smaller class: near
-    an area of 1 a few well-ranked cases show hardly any spread, and the bound would not cover.
+    DeLong's variance (DeLong, DeLong, Clarke-Pearson 1988), over patients with several rows in the
+    form of Obuchowski (1997, "Nonparametric analysis of clustered ROC curve data"), gives an effective
+    number of patients for Clopper-Pearson bounds (Korn and Graubard 1998). It is at most twice the
+    smaller class: near an area of 1 a few well-ranked cases show hardly any spread, and the bound
+    would not cover. groups: patient of each row; None: every row is one.
     """
     from scipy.special import ndtri, stdtrit
     from scipy.stats import rankdata
@@ -91,13 +103,19 @@ def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float) -> Estima
     # Placement values: share of the other class below each score.
     va = (ranks[:m] - rankdata(a)) / n
     vb = 1 - (ranks[m:] - rankdata(b)) / m
-    area, small = float(va.mean()), float(min(m, n))
+    area = float(va.mean())
+    own = np.arange(m + n) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    patients, count = [own[positive], own[~positive]], int(own.max()) + 1
+    small = float(min(len(np.unique(p)) for p in patients))
     worth = small  # with one of a class, or all pairs in order, no variance can be had
     if small > 1 and area not in (0.0, 1.0):
-        variance = float(va.var(ddof=1)) / m + float(vb.var(ddof=1)) / n
+        sa, sb = (np.bincount(p, v - area, minlength=count) for p, v in zip(patients, (va, vb), strict=True))
+        ka, kb = (len(np.unique(p)) for p in patients)
+        variance = float(ka / (ka - 1) * (sa @ sa) / m**2 + kb / (kb - 1) * (sb @ sb) / n**2)
+        variance += float(2 * count / (count - 1) * (sa @ sb) / (m * n))
         few = float(ndtri(confidence) / stdtrit(small - 1, confidence))
         worth = min(2 * small, area * (1 - area) * few**2 / max(variance, 1e-12))
-    return share(area * worth, worth, confidence)._replace(value=area, n=m + n, method=method)
+    return share(area * worth, worth, confidence)._replace(value=area, n=count, method=method)
 
 
 def count(k: int, n: int) -> Estimate:
@@ -127,7 +145,8 @@ def more_needed(k: int, n: int, op: str, threshold: float, confidence: float) ->
     total = n
     while total <= 100_000:
         total = total + max(1, total // 20)
-        if judge(share(round(rate * total), total, confidence), op, threshold) != "inconclusive":
+        # At exactly this rate, whole or not: rounding could settle one number and not the next.
+        if judge(share(rate * total, total, confidence), op, threshold) != "inconclusive":
             return total - n
     return None
 

@@ -119,7 +119,7 @@ def test_more_needed_settles_it(pair: tuple[int, int], threshold: float) -> None
         return
     total = n + more
     assert more > 0
-    same = bounds.share(round(k / n * total), total, 0.95)
+    same = bounds.share(k / n * total, total, 0.95)
     assert judge(same, "at_least", threshold) != "inconclusive"
 
 
@@ -235,6 +235,30 @@ def test_auroc_covers(shift: float, m: int, n: int) -> None:
     found = [bounds.auroc(scores, positive, 0.95) for scores in draws]
     assert np.mean([e.high >= truth for e in found]) > 0.93
     assert np.mean([e.low <= truth for e in found]) > 0.93
+
+
+def test_copies_of_a_patient_prove_nothing_more() -> None:
+    """Twenty near-equal rows of each patient give the bounds of the patients, not of the rows."""
+    rng = np.random.default_rng(3)
+    positive = np.arange(24) < 12
+    scores = rng.normal(0, 1, 24) + positive
+    groups = np.repeat(np.arange(24), 20)
+    many = bounds.auroc(np.repeat(scores, 20), np.repeat(positive, 20), 0.95, groups)
+    once = bounds.auroc(scores, positive, 0.95)
+    assert (many.n, once.n) == (24, 24)
+    assert many.value == pytest.approx(once.value)
+    assert many.low == pytest.approx(once.low, abs=0.01)
+    alone = bounds.auroc(scores, positive, 0.95, np.arange(24))
+    assert alone == once
+    values = rng.normal(0, 1, 24)
+    assert bounds.mean(np.repeat(values, 20), 0.95, groups).low == pytest.approx(bounds.mean(values, 0.95).low)
+
+
+def test_a_mean_with_unknown_values_has_no_bounds() -> None:
+    """What was not answered could be anything."""
+    found = bounds.mean(np.array([0.1, 0.2, np.nan, 0.3]), 0.95)
+    assert found.value == pytest.approx(0.2)
+    assert judge(found, "at_most", 5) == "inconclusive"
 
 
 @pytest.mark.parametrize("size", [2, 5, 20])
