@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,7 +148,10 @@ def _judge(
         return verdicts.Judged("not-run", check.blocked, {}, [], None, [])
     kind = check.rule.kind
     if kind == "attack":
-        return verdicts.attack(check, plan.data, records[check.spec.id], confidence)
+        judged = verdicts.attack(check, plan.data, records[check.spec.id], confidence)
+        if plan.options.limit is not None:
+            judged = replace(judged, reason=f"{judged.reason}; first {plan.options.limit} patients only (--limit)")
+        return judged
     estimates: dict[str, bounds.Estimate]
     if kind == "baseline":
         if not measured:
@@ -311,6 +315,6 @@ def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> resu
         padding=cost["padding"],
         calls=cost["calls"],
         block=plan.spec.block,
-        overhead=round(cost["workers"] * cost["attack_s"] / model_s, 3) if model_s else None,
+        overhead=round(cost["worker_s"] / model_s, 3) if model_s else None,
         verification_rows=sum(c.queries.verification for c in checks),
     )

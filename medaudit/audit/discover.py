@@ -53,7 +53,7 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
     index = _spread(len(next(iter(x.values()))))
     x, y = {k: v[index] for k, v in x.items()}, None if y is None else y[index]
     trials: list[Trial] = []
-    faults: list[str] = []
+    faults: list[MedauditError] = []
     batching, model = None, None
     options = list(reading.candidates(facts, data, dict(section.inputs), hint))
     for option in options:
@@ -65,11 +65,14 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
                 model = Model(path, batching)
             trials.append(_try(model, option, arrays, feeds, y, data.classes, section.output))
         except (ModelError, ModelFault) as error:
-            faults.append(error.message)
+            faults.append(error)
         if len(options) == 1 or (trials and not _compare(options, y)):
             break
     if not trials:
-        raise ModelError(faults[0] if faults else "no reading of the inputs could be tried", "check model.inputs")
+        if faults and isinstance(faults[0], ModelError):
+            raise faults[0]
+        why = faults[0].message if faults else "no reading of the inputs could be tried"
+        raise ModelError(why, "check model.inputs")
     best = _choose(trials)
     output = best.output
     if not output.disease and output.task in ("multiclass", "label"):

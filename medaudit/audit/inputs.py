@@ -53,7 +53,9 @@ def candidates(facts: Facts, data: Dataset, sections: dict[str, Any], hint: str)
             stored = data.x[keys[tensor.name]].shape
             raise DataError(
                 f"input {tensor.name!r} takes shape {_shape(tensor)}, but stored rows are {stored[1:]}",
-                "give axes and stored_axes for it in model.inputs of the policy",
+                f"names has {named} entries, one per channel is needed; or give axes and stored_axes in model.inputs"
+                if (named := len(data.names.get(keys[tensor.name], ()))) > 1
+                else "give axes and stored_axes for it in model.inputs of the policy",
             )
         per_input.append(options)
     yield from itertools.islice(itertools.product(*per_input), 64)

@@ -242,7 +242,12 @@ def _label(sample: Sample, classes: tuple[str, ...], task: str | None) -> Output
         if array.size != sample.rows or array.dtype.kind not in "iubOUS":
             continue
         if array.dtype.kind in "iub":
-            n = max(len(classes), int(array.max()) + 1, 2)
+            seen_ = sorted({int(v) for v in array.reshape(-1)})
+            first = seen_[-1] - len(classes) + 1
+            if len(classes) > 1 and 0 < first <= seen_[0]:
+                # Labels that do not count from 0, such as 1 to 3: the classes' names in their order.
+                return Output("label", (name,), "labels", classes, tuple(range(first, seen_[-1] + 1)))
+            n = max(len(classes), seen_[-1] + 1, 2)
             names = classes if len(classes) == n else tuple(str(k) for k in range(n))
             return Output("label", (name,), "labels", names, tuple(range(n)))
         seen = {v.decode() if isinstance(v, bytes) else str(v) for v in array.reshape(-1)}
@@ -263,11 +268,15 @@ def _with_policy(found: Output, section: Any) -> Output:
         cut = section.at_least if isinstance(section.at_least, tuple) else (section.at_least,)
         many = len(found.thresholds) if found.task == "multilabel" else 1
         changes["thresholds"] = cut * many if len(cut) == 1 else cut
+    if found.task == "label" and "labels" in changes:
+        found = dataclasses.replace(found, classes=tuple(str(label) for label in changes["labels"]))
     classes = changes.get("classes", found.classes)
     if len(classes) != len(found.classes) or len(set(classes)) != len(classes):
         raise ModelError(
             f"model.output.classes must be {len(found.classes)} different names, not: {', '.join(classes)}"
         )
+    if "thresholds" in changes and not found.thresholds:
+        raise ModelError(f"model.output.at_least is for one score a finding; this model's task is {found.task}")
     if len(changes.get("thresholds", found.thresholds)) != len(found.thresholds):
         raise ModelError(f"model.output.at_least must be one number, or {len(found.thresholds)}, one per finding")
     for name in changes.get("disease", ()):

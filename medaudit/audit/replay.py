@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,7 @@ def replay(run: Path, case_id: str, model: Path | None, data_path: Path | None, 
     data = readers.read(data_path)
     if data.sha256 != report.data.sha256:
         raise DataError(f"{data_path} is not the data file of this run (sha256 {report.data.sha256})")
-    with np.load(run / case.evidence, allow_pickle=False) as saved:
-        delta, sample = saved["delta"], int(saved["sample"])
+    delta, sample = _evidence(run / case.evidence)
     worker = start_worker()
     try:
         found: Found = worker.ask("discover", (str(model), str(data_path), policy.model, policy.policy.domain or ""))
@@ -75,7 +76,18 @@ def _report(run: Path) -> Report:
     path = run / "report.json"
     if not path.is_file():
         raise RunError(f"{run} holds no finished run", "give a run folder with a report.json")
-    return Report.model_validate_json(path.read_text(encoding="utf-8"))
+    try:
+        return Report.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} is damaged", "see 'medaudit verify'") from error
+
+
+def _evidence(path: Path) -> tuple[np.ndarray, int]:
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            return saved["delta"], int(saved["sample"])
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise RunError(f"{path} is missing or damaged", "see 'medaudit verify'") from error
 
 
 def _find(report: Report, case_id: str) -> tuple[Check, Case]:

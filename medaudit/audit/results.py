@@ -189,7 +189,7 @@ class Compliance(Part):
 
 
 class Cost(Part):
-    """Rows are of the whole run; times, calls and padding of the session that finished it."""
+    """Of all sessions of the run; what a killed one spent after its last finished case is not known."""
 
     wall_s: float = 0.0
     model_s: float = Field(0.0, description="the model's own time under attack, all workers together")

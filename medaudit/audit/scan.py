@@ -105,7 +105,7 @@ def scan(options: Options, listen: Listener = silent) -> tuple[Report, Path]:
             plan = prepare(options, policy, document, data, found, spec, environment, worker, journal, listen)
             _write_resolved(folder, plan)
             cost = _attack(plan, journal, worker, listen)
-            cost["wall_s"] = time.monotonic() - began
+            cost["wall_s"] = cost.pop("earlier_s") + time.monotonic() - began
             report = build_report(plan, journal, cost, folder, started, _now())
             journal.set_header(status="complete")
             return report, folder
@@ -241,15 +241,16 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
         random.Random(plan.options.shuffle).shuffle(lanes)
     total = sum(len(c.samples) for c in runnable)
     began, workers = time.monotonic(), worker_count(plan.options)
-    cost: dict[str, Any] = {
-        "rows": 0, "padding": 0, "calls": 0, "model_s": 0.0, "attack_s": 0.0, "workers": workers, "faults": [],
-    }  # fmt: skip
+    before = journal.header().get("cost", {})  # of sessions that were cut off
+    names = ("rows", "padding", "calls", "model_s", "attack_s")
+    cost: dict[str, Any] = {name: before.get(name, 0) for name in names}
+    cost["worker_s"] = before.get("worker_s", 0)
     listen(
         "attack",
         {"lanes": total, "done": total - len(lanes), "checks": [c.spec.id for c in runnable]},
     )
     if not lanes:
-        return cost
+        return {**cost, "earlier_s": cost["attack_s"]}
     specs = tuple(c.spec for c in runnable)
     spare = [first]
 
@@ -262,9 +263,18 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
 
     pool = Pool(ready, workers, LANES_HELD, SILENCE)
     latest: dict[int, dict[str, float]] = {}
+
+    def spent() -> dict[str, Any]:
+        """Cost of all sessions so far."""
+        mine = {n: sum(v[n] for v in latest.values()) for n in ("rows", "padding", "calls", "seconds")}
+        wall = time.monotonic() - began
+        add = {**mine, "model_s": mine.pop("seconds"), "attack_s": wall, "worker_s": workers * wall}
+        return {name: cost[name] + add[name] for name in cost}
+
     for kind, value in pool.run(lanes, journal.snapshots()):
         if kind == "cases":
             journal.append([(c.check, c.sample, c.record, c.arrays) for c in value])
+            journal.set_header(cost=spent())
             for case in value:
                 listen(
                     "case",
@@ -285,15 +295,8 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
         elif kind == "fault":
             lost, why = value
             journal.append([(c, s, _fault(why), {}) for c, s in lost])
-            cost["faults"].append(why)
             listen("fault", {"lanes": len(lost), "why": why})
-    for value in latest.values():
-        cost["rows"] += int(value["rows"])
-        cost["padding"] += int(value["padding"])
-        cost["calls"] += int(value["calls"])
-        cost["model_s"] += float(value["seconds"])
-    cost["attack_s"] = time.monotonic() - began
-    return cost
+    return {**spent(), "earlier_s": cost["attack_s"]}
 
 
 def _fault(why: str) -> dict[str, Any]:
@@ -358,7 +361,7 @@ def _run_folder(
     mark = fingerprint(policy, data, found, spec, environment, options)
     folder = options.out or _new_folder(policy, found)
     journal = folder / "journal"
-    if (folder / "report.json").exists():
+    if (folder / "manifest.json").exists():  # written last
         raise RunError(
             f"{folder} holds a finished run",
             "choose another --out, or render it with 'medaudit report'",

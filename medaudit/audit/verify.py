@@ -25,6 +25,10 @@ def verify(run: Path) -> list[str]:
             f"{run}: manifest.json or report.json is damaged", "scan again, or restore the folder"
         ) from error
     faults = []
+    for check in report.checks:
+        for case in check.cases:
+            if case.evidence and case.evidence not in wanted:
+                faults.append(f"{case.evidence}: the report names it, the manifest does not")
     for name, digest in wanted.items():
         path = run / name
         if not path.is_file():

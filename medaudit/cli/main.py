@@ -15,7 +15,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import typer
 
 from medaudit import __version__
-from medaudit.core.errors import MedauditError
+from medaudit.core.errors import MedauditError, RunError
 
 if TYPE_CHECKING:
     pass
@@ -93,10 +93,10 @@ def scan(
     try:
         with Progress(quiet=quiet) as progress:
             report, folder = run_scan(options, progress.listen)
+        publish(report, folder)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; {resume_hint()}", err=True)
         raise typer.Exit(130) from None
-    publish(report, folder)
     from medaudit.cli.progress import console
 
     print_report(report, console(), folder)
@@ -224,13 +224,16 @@ def report(
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
     """Render a run's report again."""
-    from medaudit.audit.verify import invariants
+    from medaudit.audit.verify import verify as run_verify
     from medaudit.report import read_json
     from medaudit.report.bundle import publish
 
     held = read_json(run / "report.json")
-    for fault in invariants(held):
-        typer.echo(f"medaudit: {fault}; 'medaudit verify' shows more", err=True)
+    if (run / "manifest.json").exists():  # without one, the scan was cut off while it wrote the last files
+        faults = [fault for fault in run_verify(run) if not fault.startswith("report.html:")]
+        if faults:
+            more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            raise RunError(f"{run} is not as the scan left it: {faults[0]}{more}", "see 'medaudit verify'")
     publish(held, run)
     typer.echo(f"{run / 'report.html'}")
 

@@ -41,11 +41,16 @@ def read(path: Path) -> Dataset:
     if not x:
         raise DataError(f"{path}: there is no array x (or x__<input>)", f"it holds: {', '.join(arrays)}")
     for name, values in arrays.items():
-        if name.startswith(("x", "ref", "y")) and values.dtype.kind not in "biufUS":
+        known = name in PLAIN or name.startswith(NAMED)
+        if known and name.startswith(("x", "ref", "y")) and values.dtype.kind not in "biufUS":
             raise DataError(
                 f"{path}: {name} has type {values.dtype}, which medaudit does not read",
                 "use numbers or text",
             )
+        if known and name.startswith(("x", "ref")) and values.dtype.kind == "f":
+            wide = np.abs(values) > np.finfo(np.float32).max
+            if wide.any():
+                raise DataError(f"{path}: {name} holds {values[wide][0]:g}", "use NaN for what was not measured")
     rows = max(len(np.atleast_1d(v)) for v in x.values())
     for name, values in x.items():
         key = f"x__{name}" if name else "x"
@@ -69,6 +74,10 @@ def read(path: Path) -> Dataset:
     for key in arrays:
         if key.split("__")[0] in ("lo", "hi") and arrays[key].dtype.kind not in "biuf":
             raise DataError(f"{path}: {key} has type {arrays[key].dtype}, numbers were expected")
+        if key.split("__")[0] in ("lo", "hi") and np.isinf(arrays[key]).any():
+            raise DataError(
+                f"{path}: {key} holds infinity", "give the range that is legal, or NaN where it is not known"
+            )
     _same_rows(path, arrays, rows, ("y", "ids", "groups", "length"))
     if "length" in arrays:
         _lengths(path, arrays["length"], max(max(v.shape[1:], default=1) for v in x.values()))
@@ -79,11 +88,9 @@ def read(path: Path) -> Dataset:
     if ref:
         _same_rows(path, arrays, len(next(iter(ref.values()))), ("ref_y",))
     ids = _texts(arrays, "ids") or tuple(f"row {i}" for i in range(rows))
-    if len(set(ids)) < rows and "groups" not in arrays:
-        groups = ids  # repeated ids are a patient's several rows
+    groups = _texts(arrays, "groups") or ids  # without groups, repeated ids are a patient's several rows
+    if len(set(ids)) < rows:
         ids = tuple(f"{name} row {i}" for i, name in enumerate(ids))
-    else:
-        groups = _texts(arrays, "groups") or ids
     unknown = [k for k in arrays if k not in PLAIN and not k.startswith(NAMED)]
     notes = tuple(f"key {k!r} of the data file is not used" for k in unknown)
     return Dataset(
@@ -114,7 +121,11 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         if total > MAX_BYTES:
             raise DataError(f"{path}: it unpacks to {total} bytes, more than medaudit reads ({MAX_BYTES})")
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            arrays = {name: archive[name] for name in archive.files}
+        for name, values in arrays.items():
+            if not isinstance(values, np.ndarray):
+                raise DataError(f"{path}: {name} is not an array", "save it with numpy.savez")
+        return arrays
     except zipfile.BadZipFile as error:
         raise DataError(f"{path}: this is not an .npz file, or it is cut off", "save it with numpy.savez") from error
     except ValueError as error:

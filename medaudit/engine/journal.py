@@ -105,7 +105,8 @@ class Journal:
         if not self._open:
             return
         self._open = False
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with contextlib.suppress(sqlite3.OperationalError):  # an interrupt may have left a cursor open
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
 
 
@@ -114,8 +115,11 @@ def read_header(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise RunError(f"{path}: there is no journal", "name model and data file yourself")
     uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-    with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
-        return {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM header")}
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as db:
+            return {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM header")}
+    except (sqlite3.DatabaseError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error})", "name model and data file yourself") from error
 
 
 def pack(arrays: dict[str, np.ndarray]) -> bytes:

@@ -1,7 +1,8 @@
 """Worker processes: spawned, one session and one thread each; the parent only hands out lanes.
 
-A worker that dies or falls silent is a finding about the model, not a crash of the tool: its open
-lanes come back as faults, the rest goes on in a fresh worker.
+When a worker dies, its lanes are asked again in halves, each half by itself, until the lane that
+kills a worker even alone is found: a finding about the model, not a crash of the tool. Lanes of a
+worker that falls silent come back as faults at once, for waiting is dear.
 """
 
 from __future__ import annotations
@@ -22,7 +23,20 @@ from medaudit.core.errors import EngineError, MedauditError, ModelFault
 Target = Callable[[Connection], None]
 Lane = tuple[str, int]  # check id, sample
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-MAX_CRASHES = 8
+MAX_CRASHES = 64
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Ctrl-C reaches the whole group: what is started in here never hears it, the parent does afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Case(NamedTuple):
@@ -44,7 +58,8 @@ class Worker:
         context = mp.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=target, args=(theirs,), daemon=True)
-        self.process.start()
+        with _no_interrupt():
+            self.process.start()
         theirs.close()
         self.heard = time.monotonic()
 
@@ -97,23 +112,26 @@ class Pool:
         workers: list[Worker] = []
         held: dict[int, set[Lane]] = {}
         sharing: set[int] = set()  # workers that were asked for half of their lanes
+        suspects: deque[list[Lane]] = deque()  # lanes of dead workers, to be asked by themselves
+        alone: set[int] = set()  # workers that hold suspects, and nothing else
         try:
             count = min(self._count, max(1, len(lanes)))
             for i in range(count):
                 workers.append(self._start())
                 held[i] = set()
                 self._feed(workers[i], held[i], queue, saved, share=count - i)
-            while queue or any(held.values()):
+            while queue or suspects or any(held.values()):
                 busy = [i for i in held if held[i]]
                 ready = wait([workers[i].pipe for i in busy], timeout=1.0)
                 for i in busy:
                     worker = workers[i]
-                    why = ""
+                    why, dead = "", False
                     if worker.pipe in ready:
                         try:
                             kind, value = worker.pipe.recv()
                         except (EOFError, ConnectionError):
-                            kind, value, why = "died", None, f"the worker died ({worker.how_it_ended()})"
+                            kind, value, dead = "died", None, True
+                            why = f"the worker died ({worker.how_it_ended()})"
                         worker.heard = time.monotonic()
                         if isinstance(value, ModelFault):
                             why = f"the model failed: {value.message}"
@@ -124,7 +142,15 @@ class Pool:
                     if why:
                         worker.kill()
                         sharing.discard(i)
-                        yield from self._crash(workers, held, i, why)
+                        alone.discard(i)
+                        lost = sorted(held[i])
+                        held[i].clear()
+                        if dead and len(lost) > 1:
+                            half = len(lost) // 2
+                            suspects.extend((lost[:half], lost[half:]))
+                        else:
+                            yield "fault", (lost, why)
+                        self._replace(workers, i, why)
                     elif kind == "error":
                         raise value
                     elif kind == "shared":
@@ -138,10 +164,15 @@ class Pool:
                         if kind == "cases":
                             held[i] -= {(case.check, case.sample) for case in value}
                         yield kind, value
+                alone = {i for i in alone if held[i]}
                 for i in sorted(held, key=lambda i: len(held[i])):
-                    self._feed(workers[i], held[i], queue, saved, share=sum(not h for h in held.values()))
+                    if not held[i] and suspects:
+                        self._feed(workers[i], held[i], deque(suspects.popleft()), saved, share=1)
+                        alone.add(i)
+                    elif i not in alone:
+                        self._feed(workers[i], held[i], queue, saved, share=sum(not h for h in held.values()))
                 if not queue and not all(held.values()):
-                    self._ask_to_share(workers, held, sharing)
+                    self._ask_to_share(workers, {i: held[i] for i in held if i not in alone}, sharing)
         finally:
             for worker in workers:
                 worker.close()
@@ -163,17 +194,14 @@ class Pool:
     @staticmethod
     def _ask_to_share(workers: list[Worker], held: dict[int, set[Lane]], sharing: set[int]) -> None:
         """When a worker has nothing left, the fullest gives half of its lanes, with their state."""
-        fullest = max(held, key=lambda i: len(held[i]))
-        if not sharing and len(held[fullest]) > 1:
+        fullest = max(held, key=lambda i: len(held[i]), default=-1)
+        if not sharing and fullest >= 0 and len(held[fullest]) > 1:
             sharing.add(fullest)
             with contextlib.suppress(ConnectionError):
                 workers[fullest].pipe.send(("share", None))
 
-    def _crash(self, workers: list[Worker], held: dict[int, set[Lane]], i: int, why: str) -> Iterator[tuple[str, Any]]:
+    def _replace(self, workers: list[Worker], i: int, why: str) -> None:
         self.crashes += 1
-        lost = sorted(held[i])
-        held[i].clear()
-        yield "fault", (lost, why)
         if self.crashes > MAX_CRASHES:
             raise EngineError(f"the model brought down {self.crashes} workers; the last time {why}")
         workers[i] = self._start()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -212,17 +213,19 @@ class DefaultsSection(Strict):
     budget: BudgetSection = BudgetSection()
 
 
+def _day(text: str) -> str:
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise ValueError(f"{text!r} is not a day such as 2027-03-31")
+    return dt.date.fromisoformat(text).isoformat()
+
+
 class WaiverSection(Strict):
     """A check whose verdict does not count until `expires`; it is shown all the same."""
 
     check: str
     reason: Word
     owner: Word
-    expires: Annotated[
-        str,
-        Field(pattern=r"^\d{4}-\d{2}-\d{2}$"),
-        AfterValidator(lambda text: dt.date.fromisoformat(text).isoformat()),
-    ]
+    expires: Annotated[str, AfterValidator(_day), Field(json_schema_extra={"format": "date"})]
 
     def live(self, today: dt.date) -> bool:
         return dt.date.fromisoformat(self.expires) >= today

@@ -112,6 +112,8 @@ def headline(report: Report) -> str:
         return f"No verdict: {len(broken)} of {total} checks ended in an error: {titles(broken)}."
     if found.get("inconclusive"):
         open_ = [c for c in report.checks if c.verdict == "inconclusive"]
+        if all(waived(c, report.run.started) for c in open_) and not excused:
+            return f"No check failed; undecided and waived: {titles(open_)}."
         return f"No check failed, but {len(open_)} of {total} could not be decided: {titles(open_)}."
     if excused:
         return f"No check failed outside a waiver; failed and waived: {titles(excused)}."

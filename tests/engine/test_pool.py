@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,9 @@ def fragile(pipe: Connection) -> None:
         name, payload = pipe.recv()
         if name == "stop":
             return
+        if name == "share":
+            pipe.send(("shared", []))
+            continue
         if name == "fail":
             pipe.send(("error", ModelError("no", "try again")))
             continue
@@ -50,8 +55,8 @@ def uneven(pipe: Connection) -> None:
         pipe.send(("cases", [Case(check, sample, {"state": state, "by": os.getpid()}, {})]))
 
 
-def run(samples: list[int], silence: float = 30.0) -> tuple[set[int], dict[int, str]]:
-    pool = Pool(lambda: Worker(fragile), 2, 1, silence)
+def run(samples: list[int], silence: float = 30.0, capacity: int = 1) -> tuple[set[int], dict[int, str]]:
+    pool = Pool(lambda: Worker(fragile), 2, capacity, silence)
     done: set[int] = set()
     lost: dict[int, str] = {}
     for kind, value in pool.run([("c", s) for s in samples], {}):
@@ -68,6 +73,38 @@ def test_a_dead_worker_costs_its_lane_only() -> None:
     assert done == {0, 1, 2, 4, 6}
     assert list(lost) == [DEADLY]
     assert "exit code 7" in lost[DEADLY]
+
+
+def test_the_lane_that_kills_is_found_among_many() -> None:
+    """Nineteen lanes in one worker, one of them deadly: the others are asked again and end."""
+    samples = [n for n in range(20) if n != SILENT]
+    done, lost = run(samples, capacity=100)
+    assert done == set(samples) - {DEADLY}
+    assert list(lost) == [DEADLY]
+
+
+def once_killed(pipe: Connection) -> None:
+    """The first of these workers dies from outside; its file says whether that has happened."""
+    flag = Path(os.environ["ONCE_KILLED"])
+    while True:
+        name, payload = pipe.recv()
+        if name == "stop":
+            return
+        if name == "share":
+            pipe.send(("shared", []))
+            continue
+        if not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        pipe.send(("cases", [Case(check, sample, {"rows": 1}, {}) for check, sample, _ in payload]))
+
+
+def test_a_kill_from_outside_is_no_fault_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONCE_KILLED", str(tmp_path / "flag"))
+    pool = Pool(lambda: Worker(once_killed), 2, 100, 30.0)
+    events = list(pool.run([("c", s) for s in range(8)], {}))
+    assert {case.sample for kind, value in events if kind == "cases" for case in value} == set(range(8))
+    assert not any(kind == "fault" for kind, _ in events)
 
 
 def test_a_silent_worker_is_replaced() -> None:
