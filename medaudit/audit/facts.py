@@ -95,6 +95,8 @@ def data_facts(plan: Plan) -> results.DataFacts:
 def _about_data(plan: Plan, classes: dict[str, int]) -> list[str]:
     """What a reader of the figures should know about the records."""
     notes = [note for item in plan.found.interface.inputs for note in outside(item, plan.data)]
+    if plan.data.length is not None and all(i.domain in ("table", "image") for i in plan.found.interface.inputs):
+        notes.append("length is not used: no input is a series")
     present = [name for name, count in classes.items() if count]
     if len(present) == 1:
         notes.append(f"all labels are {present[0]!r}: clean performance says nothing of the other classes")
