@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from medaudit.audit.scan import Options, scan
 from medaudit.audit.starter import readable
@@ -49,6 +51,10 @@ def run(built: Built, folder: Path, model: str = "", **changes: Any) -> Any:
         ("", {"classes": ["a", "b"]}, "names 2 classes (a, b), but the model has 3"),
         ("model: {output: {classes: [a, b]}}", {}, "must be 3 different names, not: a, b"),
         ("model: {output: {classes: [a, b, b]}}", {}, "must be 3 different names, not: a, b, b"),
+        ("model: {output: {classes: [ward, home, icu]}}", {}, "wrong order"),
+        ("model: {output: {at_least: 0.3}}", {}, "for one score a finding"),
+        ("model: {output: {task: multilabel}}", {}, "y has shape"),
+        ("", {"names": ["a", "b"]}, "names has 2 entries"),
         ("model: {output: {disease: [c9]}}", {}, "'c9', which is not one of"),
         ("model: {output: {tensors: [nothing]}}", {}, "names output 'nothing'"),
         ("model: {inputs: {nothing: {}}}", {}, "describes input 'nothing'"),
@@ -62,6 +68,30 @@ def test_what_does_not_fit_is_refused(
         run(table, tmp_path, model, **changes)
     assert words in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_labels_need_not_count_from_zero(tmp_path: Path) -> None:
+    """A label-only model that says 1, 2 or 3: named by the data file, or by the policy."""
+    table = numpy_helper.from_array(np.array([[1], [2], [3]], dtype=np.int64), "t")
+    nodes = [
+        helper.make_node("ArgMax", ["x"], ["k"], axis=1, keepdims=0),
+        helper.make_node("Gather", ["t", "k"], ["y"], axis=0),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])
+    y = helper.make_tensor_value_info("y", TensorProto.INT64, ["n", 1])
+    graph = helper.make_graph(nodes, "labels", [x], [y], [table])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.save(model, str(tmp_path / "m.onnx"))
+    rows = np.random.default_rng(0).normal(0, 1, (40, 3)).astype(np.float32)
+    truth = rows.argmax(axis=1) + 1
+    np.savez(tmp_path / "d.npz", x=rows, y=truth, classes=np.array(["A", "B", "C"]))
+    np.savez(tmp_path / "bare.npz", x=rows, y=truth)
+    for name, section in (("d", ""), ("bare", "model: {output: {labels: [1, 2, 3], classes: [A, B, C]}}")):
+        (tmp_path / "p.yaml").write_text(POLICY.replace("MODEL", section))
+        options = Options(tmp_path / "m.onnx", str(tmp_path / "p.yaml"), tmp_path / f"{name}.npz", out=tmp_path / name)
+        report, _ = scan(options)
+        assert report.baseline["accuracy"].value == 1
+        assert list(report.data.classes) == ["A", "B", "C"]
 
 
 def test_names_of_the_policy_win(table: Built, tmp_path: Path) -> None:
