@@ -19,7 +19,6 @@ from medaudit.audit.spec import Found
 from medaudit.audit.truth import truth_of
 from medaudit.core.errors import DataError, MedauditError, ModelError, ModelFault
 from medaudit.core.interface import Input, Interface, Output
-from medaudit.core.text import printable
 from medaudit.data import Dataset
 from medaudit.model.codec import Codec, stored_to_points
 from medaudit.model.decode import decode
@@ -77,19 +76,17 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
     output = best.output
     if not output.disease and output.task in ("multiclass", "label"):
         output = dataclasses.replace(output, disease=_sick(output.classes))
-    named = section.output.classes is None and bool(data.classes)
-    if named and output.classes and len(data.classes) != len(output.classes):
-        raise DataError(
-            f"the data file names {len(data.classes)} classes ({printable(', '.join(data.classes), 200)}), "
-            f"but the model has {len(output.classes)}",
-            "give one name per class in the model's order, or model.output.classes in the policy",
-        )
     if set(data.classes) == set(output.classes) and tuple(data.classes) != tuple(output.classes):
         raise DataError(
             f"the policy names the classes {', '.join(output.classes)}, the data file {', '.join(data.classes)}",
             "one of the two is in the wrong order: y and the model's columns would mean different classes",
         )
     notes = [] if batching is None or not batching.reason else [batching.reason]
+    if section.output.classes is None and output.classes and len(data.classes) not in (0, len(output.classes)):
+        notes.append(
+            f"the data file names {len(data.classes)} classes ({', '.join(data.classes)}), the model has "
+            f"{len(output.classes)}: those names are not used"
+        )
     if len(trials) > 1:
         notes.append(f"the reading of the inputs was chosen from {len(trials)} on {len(index)} labelled rows")
     return Found(facts, Interface(best.inputs, output, tuple(notes)), batching or Batching("free"))

@@ -48,7 +48,6 @@ def run(built: Built, folder: Path, model: str = "", **changes: Any) -> Any:
 @pytest.mark.parametrize(
     ("model", "changes", "words"),
     [
-        ("", {"classes": ["a", "b"]}, "names 2 classes (a, b), but the model has 3"),
         ("model: {output: {classes: [a, b]}}", {}, "must be 3 different names, not: a, b"),
         ("model: {output: {classes: [a, b, b]}}", {}, "must be 3 different names, not: a, b, b"),
         ("model: {output: {classes: [ward, home, icu]}}", {}, "wrong order"),
@@ -97,6 +96,12 @@ def test_labels_need_not_count_from_zero(tmp_path: Path) -> None:
 def test_names_of_the_policy_win(table: Built, tmp_path: Path) -> None:
     report = run(table, tmp_path, "model: {output: {classes: [a, b, c]}}", classes=["p", "q"])
     assert set(report.data.classes) == {"a", "b", "c"}
+
+
+def test_names_that_do_not_fit_are_noted(table: Built, tmp_path: Path) -> None:
+    report = run(table, tmp_path, classes=["a", "b"])
+    assert any("names 2 classes (a, b), the model has 3" in note for note in report.model.notes)
+    assert list(report.data.classes) == ["class 0", "class 1", "class 2"]
 
 
 def test_records_outside_their_range_are_noted(table: Built, tmp_path: Path) -> None:
