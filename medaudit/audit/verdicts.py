@@ -244,6 +244,14 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
         estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
     verdict, reason, required = judge(estimates, check.section.require, confidence, (n - broken, n), check.unit)
     flags = attack_flags(check, records)
+    asked = sum(r["rows"] > 0 for r in records.values())
+    if asked < len(records) and not faults and verdict != "fail":
+        verdict = "inconclusive" if asked else "not-run"
+        reason = (
+            f"{len(records) - asked} of {len(records)} cases were never asked: the budget of {check.spec.budget} rows "
+            f"is smaller than one step of {check.rule.name}, or nothing of their records may change"
+        )
+        required = [r.model_copy(update={"verdict": verdict}) for r in required]
     if faults:
         flags.append("faults")
         if verdict != "fail":

@@ -153,6 +153,21 @@ def test_a_sigmoid_hides_nothing(run: Path, tmp_path: Path) -> None:
     assert len(broken) == sum(case["success"] for case in twin["cases"])
 
 
+def test_a_budget_below_one_step_is_not_a_pass(tmp_path: Path) -> None:
+    """gradient-estimate asks 17 rows a step: with 7 nothing was asked, and nothing was shown."""
+    linear(tmp_path / "m.onnx")
+    data(tmp_path / "d.npz")
+    text = POLICY.replace("square-noise", "gradient-estimate").replace("queries: 30", "queries: 7")
+    (tmp_path / "p.yaml").write_text(text.replace("eps: 1 sd", "eps: 0.0001 sd"))
+    options = Options(tmp_path / "m.onnx", str(tmp_path / "p.yaml"), tmp_path / "d.npz", out=tmp_path / "run")
+    report, _ = scan(options)
+    assert report.checks[0].queries.rows == 0
+    assert report.checks[0].verdict == "not-run"
+    assert report.checks[0].required[0].verdict == "not-run"
+    assert "never asked" in report.checks[0].reason
+    assert report.exit_code == 3
+
+
 def test_repeated_ids_lose_no_case(tmp_path: Path) -> None:
     """Three names for 24 patients: every case has an id and an evidence file of its own."""
     linear(tmp_path / "m.onnx")
