@@ -102,9 +102,10 @@ class Cohort:
         """
         lane = to_numpy(query.lane)
         rows = np.bincount(lane, minlength=self.over.size)
+        asking = np.count_nonzero(rows)
         held: list[int] = []
         for i in np.argsort(-self.spent, kind="stable"):
-            if 0 < rows[i] <= spare and len(held) + 1 < np.count_nonzero(rows):
+            if 0 < rows[i] <= spare and len(held) + 1 < asking:
                 held.append(int(i))
                 spare -= int(rows[i])
         return _rows(query, np.flatnonzero(~np.isin(lane, held))), spare

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from medaudit.core.errors import EngineError, MedauditError, ModelFault
+from medaudit.core.errors import EngineError, MedauditError
 
 Target = Callable[[Connection], None]
 Lane = tuple[str, int]  # check id, sample
@@ -71,7 +71,7 @@ class Worker:
                 self.kill()
                 raise EngineError(f"the worker did not answer {name!r} within {timeout:.0f} s")
             kind, value = self.pipe.recv()
-        except (EOFError, ConnectionError) as error:
+        except (EOFError, OSError) as error:
             raise EngineError(f"the worker died while it did {name!r} ({self.how_it_ended()})") from error
         if kind == "error":
             raise value if isinstance(value, MedauditError) else EngineError(str(value))
@@ -129,12 +129,10 @@ class Pool:
                     if worker.pipe in ready:
                         try:
                             kind, value = worker.pipe.recv()
-                        except (EOFError, ConnectionError):
+                        except (EOFError, OSError):  # also cut off in the middle of a message
                             kind, value, dead = "died", None, True
                             why = f"the worker died ({worker.how_it_ended()})"
                         worker.heard = time.monotonic()
-                        if isinstance(value, ModelFault):
-                            why = f"the model failed: {value.message}"
                     elif time.monotonic() - worker.heard > self._silence:
                         why = f"the model gave no answer for {self._silence:.0f} s"
                     else:

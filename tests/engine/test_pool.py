@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,19 +18,24 @@ from medaudit.engine.pool import Case, Pool, Worker
 DEADLY, SILENT = 3, 5
 
 
-def fragile(pipe: Connection) -> None:
-    """Answers every lane at once; dies on sample 3, sleeps on sample 5."""
+def batches(pipe: Connection) -> Iterator[Any]:
+    """The lanes that the parent sends, batch after batch; other requests are answered here."""
     while True:
         name, payload = pipe.recv()
         if name == "stop":
             return
         if name == "share":
             pipe.send(("shared", []))
-            continue
-        if name == "fail":
+        elif name == "fail":
             pipe.send(("error", ModelError("no", "try again")))
-            continue
-        for check, sample, _ in payload:
+        else:
+            yield payload
+
+
+def fragile(pipe: Connection) -> None:
+    """Answers every lane at once; dies on sample 3, sleeps on sample 5."""
+    for lanes in batches(pipe):
+        for check, sample, _ in lanes:
             if sample == DEADLY:
                 os._exit(7)
             if sample == SILENT:
@@ -86,17 +93,11 @@ def test_the_lane_that_kills_is_found_among_many() -> None:
 def once_killed(pipe: Connection) -> None:
     """The first of these workers dies from outside; its file says whether that has happened."""
     flag = Path(os.environ["ONCE_KILLED"])
-    while True:
-        name, payload = pipe.recv()
-        if name == "stop":
-            return
-        if name == "share":
-            pipe.send(("shared", []))
-            continue
+    for lanes in batches(pipe):
         if not flag.exists():
             flag.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        pipe.send(("cases", [Case(check, sample, {"rows": 1}, {}) for check, sample, _ in payload]))
+        pipe.send(("cases", [Case(check, sample, {"rows": 1}, {}) for check, sample, _ in lanes]))
 
 
 def test_a_kill_from_outside_is_no_fault_of_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
