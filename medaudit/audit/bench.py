@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from medaudit import data as readers
+from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
 from medaudit.audit.spec import CheckSpec, Clean, WorkSpec
 from medaudit.core.arrays import Array, array_module
@@ -23,7 +24,6 @@ from medaudit.domain import threat as threats
 from medaudit.engine import protocol_checks
 from medaudit.engine.loop import Cohort, room_for, tick
 from medaudit.model import session as sessions
-from medaudit.model.codec import stored_to_points
 from medaudit.model.pipeline import Model, Pipeline
 from medaudit.oracle.decision import decide, noise_floor
 from medaudit.rule import RULES, Context
@@ -38,7 +38,7 @@ class Bench:
     def __init__(self, spec: WorkSpec, pipe: Connection) -> None:
         self.spec, self.pipe = spec, pipe
         self.data: Dataset = readers.read(Path(spec.data))
-        self.points = points_of(spec, self.data)
+        self.points = points_of(spec.interface, self.data)
         self.padding = padding_of(spec, self.data)
         self.model = Model(Path(spec.model), spec.batching, spec.device)
         self.pipeline = Pipeline(self.model, spec.interface, spec.block)
@@ -49,7 +49,7 @@ class Bench:
         self.rows = self.padded = 0
         self.beat = time.monotonic()
         self.saved_at = 0.0
-        self.faults: list[str] = []  # what the model said when it failed
+        self.fault = ""  # what the model said when it first failed
 
     def environment(self) -> dict[str, str]:
         """What answers may depend on; goes into the fingerprint and the report."""
@@ -71,14 +71,14 @@ class Bench:
         points = self.points[index]
         answers = self._ask(points)
         single = self.alone(points)
-        if self.faults and np.isnan(answers).all():
-            raise ModelFault(f"the model fails on every row of the data: {self.faults[0]}")
+        if self.fault and np.isnan(answers).all():
+            raise ModelFault(f"the model fails on every row of the data: {self.fault}")
         return {
             "answers": answers,
             "single": single,
             "floor": noise_floor(self.spec.interface.output, answers, single),
             "rows": 2 * len(index),
-            "fault": self.faults[0] if self.faults else "",
+            "fault": self.fault,
         }
 
     def protocol(self, kind: str, index: np.ndarray, key: int) -> protocol_checks.Comparison:
@@ -131,7 +131,7 @@ class Bench:
             try:
                 parts.append(pipeline.answer(rows))
             except ModelFault as fault:
-                self.faults.append(fault.message)
+                self.fault = self.fault or fault.message
                 if len(rows) > 1:  # which of them?
                     parts += [self._in_blocks(pipeline, rows[i : i + 1], xp) for i in range(len(rows))]
                 else:
@@ -223,12 +223,6 @@ class Bench:
             "calls": self.pipeline.calls,
             "seconds": self.pipeline.seconds,
         }
-
-
-def points_of(spec: WorkSpec, data: Dataset) -> np.ndarray:
-    """All rows of the data file as points [n, D] float32; NaN where nothing was measured."""
-    arrays = {i.name: data.x[i.name if i.name in data.x else ""] for i in spec.interface.inputs}
-    return stored_to_points(spec.interface, arrays)
 
 
 def padding_of(spec: WorkSpec, data: Dataset) -> np.ndarray | None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medaudit.audit import results
+from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
 from medaudit.core.files import write_atomic
 from medaudit.core.interface import Interface
 from medaudit.core.text import printable
 from medaudit.engine.journal import Journal
-from medaudit.model.codec import stored_to_points
 
 if TYPE_CHECKING:
     from medaudit.audit.scan import Plan
@@ -52,11 +52,7 @@ def attack_cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) ->
             held: dict[str, Any] = {"delta": arrays["delta"], "sample": np.int64(sample)}
             if plan.options.include_samples:
                 if points is None:
-                    stored = {
-                        i.name: plan.data.x[i.name if i.name in plan.data.x else ""]
-                        for i in plan.found.interface.inputs
-                    }
-                    points = stored_to_points(plan.found.interface, stored)
+                    points = points_of(plan.found.interface, plan.data)
                 clean = points[sample].astype(np.float64)
                 held |= {
                     "clean": clean,

@@ -56,7 +56,7 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
     batching, model = None, None
     options = list(reading.candidates(facts, data, dict(section.inputs), hint))
     for option in options:
-        arrays = {item.name: x[_key(data, item)] for item in option}
+        arrays = {item.name: x[data.key(item.name)] for item in option}
         try:
             feeds = _feeds(option, arrays)
             if batching is None or model is None:
@@ -95,10 +95,6 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
 def _spread(n: int) -> np.ndarray:
     """Up to ROWS rows, evenly over the file."""
     return np.unique(np.linspace(0, n - 1, min(n, ROWS)).astype(int))
-
-
-def _key(data: Dataset, item: Input) -> str:
-    return item.name if item.name in data.x else ""
 
 
 def _compare(options: list[tuple[Input, ...]], y: np.ndarray | None) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from medaudit.core.errors import DataError
-from medaudit.core.interface import CHANNEL_AXIS, Channel, Input
+from medaudit.core.interface import CHANNEL_AXIS, Channel, Input, Interface
 from medaudit.data import Dataset
 from medaudit.domain.quantity import Quantity, convert, known
+from medaudit.model.codec import stored_to_points
 from medaudit.model.facts import Facts, Tensor
 
 LONG = 100  # steps from which a series counts as a signal
@@ -262,10 +263,15 @@ def with_channels(item: Input, data: Dataset, key: str, place: int, count: int, 
     return item if section is None else _overridden(item, section)
 
 
+def points_of(interface: Interface, data: Dataset) -> np.ndarray:
+    """All rows of the data file as points [n, D] float32; NaN where nothing was measured."""
+    return stored_to_points(interface, {i.name: data.x[data.key(i.name)] for i in interface.inputs})
+
+
 def outside(item: Input, data: Dataset) -> list[str]:
     """Notes on channels whose records leave the range that data file or policy call legal."""
     notes = []
-    stored = data.x[item.name if item.name in data.x else ""]
+    stored = data.x[data.key(item.name)]
     for channel, values in zip(item.channels, _by_channel(item, stored, data, len(item.channels)), strict=True):
         if values.dtype.kind in "USO" or channel.lo is None or channel.hi is None:
             continue

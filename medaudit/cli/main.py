@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 # Before anything can import onnxruntime, here and in every process started from here.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -16,9 +16,6 @@ import typer
 
 from medaudit import __version__
 from medaudit.core.errors import MedauditError, RunError
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     no_args_is_help=True,

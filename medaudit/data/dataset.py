@@ -31,5 +31,9 @@ class Dataset:
     def rows(self) -> int:
         return len(self.ids)
 
+    def key(self, name: str) -> str:
+        """Where `x` and `ref` hold the graph's input `name`."""
+        return name if name in self.x else ""
+
     def take(self, index: np.ndarray) -> dict[str, np.ndarray]:
         return {k: v[index] for k, v in self.x.items()}

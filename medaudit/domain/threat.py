@@ -99,7 +99,7 @@ def _one_unit(interface: Interface, threat: Threat) -> None:
         f"{c.unit!r}" if c.unit else "no unit"
         for item in interface.inputs
         for c in item.channels
-        if not c.fixed and c.kind != "category" and (not threat.inputs or item.name in threat.inputs)
+        if _moves(threat, c, item)
     }
     if len(units) > 1:
         raise MedauditError(
@@ -144,16 +144,17 @@ def boxes(
 
 def movable(interface: Interface, threat: Threat) -> np.ndarray:
     """Numbers that the threat allows to change at all, [D] bool."""
+    return per_number(interface, lambda c, item: _moves(threat, c, item), bool).astype(bool)
+
+
+def _moves(threat: Threat, channel: Channel, item: Input) -> bool:
+    """Whether the threat allows this channel to change."""
     named = dict(threat.within)
-
-    def one(channel: Channel, item: Input) -> bool:
-        if channel.fixed or (threat.inputs and item.name not in threat.inputs):
-            return False
-        if channel.kind == "category":
-            return threat.norm == L0 and len(channel.categories) > 1 and (not named or channel.name in named)
-        return not named or channel.name in named
-
-    return per_number(interface, one, bool).astype(bool)
+    if channel.fixed or (threat.inputs and item.name not in threat.inputs):
+        return False
+    if channel.kind == "category" and (threat.norm != L0 or len(channel.categories) < 2):
+        return False
+    return not named or channel.name in named
 
 
 def _reach(interface: Interface, threat: Threat, area: Region) -> np.ndarray:

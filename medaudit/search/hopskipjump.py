@@ -8,7 +8,7 @@ exact in any order; the start is the nearest clean point of another decision whe
 signals and images (the subspace idea of Li et al. 2020, "QEBA", section 3.2).
 
 Per lane: START finds any point that reaches the goal; BISECT moves it to the boundary on the way
-to the clean point; GRAD asks `rows` probes around it; STEP jumps along the estimate, halving until
+to the clean point; GRAD asks eight probes around it, again and again; STEP jumps along the estimate, halving until
 the goal is still reached; then BISECT again.
 """
 

@@ -249,5 +249,8 @@ def test_a_bare_number_needs_one_unit() -> None:
         region(table(pressure, salt), threat)
     with pytest.raises(MedauditError, match="no unit"):
         region(table(pressure, Channel("score")), threat)
+    named = dataclasses.replace(threat, within=(("p", Quantity(1.0, "mmHg")),))
+    assert movable(table(pressure, salt), named).tolist() == [True, False]
+    assert region(table(pressure, salt), named).eps == pytest.approx(0.1)
     for other in (Channel("p2", unit="mmHg"), dataclasses.replace(salt, fixed=True)):
         assert region(table(pressure, other), threat).eps == pytest.approx(0.1)
