@@ -10,7 +10,7 @@ from typing import NamedTuple
 from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes
 
-LINF, L2, L0 = "linf", "l2", "l0"
+LINF, L2, L1, L0 = "linf", "l2", "l1", "l0"
 
 
 class Part(NamedTuple):
@@ -33,7 +33,7 @@ class Part(NamedTuple):
 class Region(NamedTuple):
     """Shared by all lanes of a check; the box itself is per lane (`Lanes.lo`, `Lanes.hi`)."""
 
-    norm: str  # linf | l2 | l0
+    norm: str  # linf | l2 | l1 | l0
     eps: float  # largest size of a success, in units of `scale`
     scale: Array  # [D] float32 > 0, how much of a number counts as 1
     step: Array | None  # [D] float32, grid of legal values (0 = continuous); None: all continuous
@@ -48,8 +48,16 @@ def size(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
     if region.norm == L0:
         return xp.astype(xp.count_nonzero(delta, axis=1), xp.float32)
     delta /= region.scale
+    return length(region, delta)
+
+
+def length(region: Region, delta: Array) -> Array:
+    """Norm of changes [R, D] in units of scale, [R] float32. May overwrite them."""
+    xp = namespace(delta)
     if region.norm == LINF:
         return xp.max(xp.abs(delta), axis=1)
+    if region.norm == L1:
+        return xp.sum(xp.abs(delta), axis=1)
     delta *= delta
     return xp.sqrt(xp.sum(delta, axis=1))
 
@@ -82,21 +90,37 @@ def clip(lanes: Lanes, lane: Array, points: Array) -> Array:
 
 
 def shrink(region: Region, lanes: Lanes, points: Array) -> Array:
-    """Bring one point per lane, [L, D], into the L2 ball of radius eps and the box.
+    """Bring one point per lane, [L, D], into the L2 or L1 ball of radius eps and the box.
 
     Clipping to a box that contains the clean point never lengthens a perturbation, so one pass
     of each is a projection onto the intersection's inside.
     """
     xp = namespace(points)
     delta = (points - lanes.x) / region.scale
-    length = xp.sqrt(xp.sum(delta * delta, axis=1))
+    far = length(region, xp.asarray(delta, copy=True))
     # A hair inside, so that rounding to float32 cannot leave the ball.
-    factor = xp.minimum(
-        xp.ones_like(length),
-        region.eps * (1 - 1e-6) / xp.maximum(length, xp.full_like(length, 1e-30)),
-    )
+    factor = region.eps * (1 - 1e-6) / xp.maximum(far, xp.full_like(far, 1e-30))
+    factor = xp.minimum(factor, xp.ones_like(far))
     moved = xp.where((factor < 1)[:, None], lanes.x + delta * factor[:, None] * region.scale, points)
     return xp.minimum(xp.maximum(moved, lanes.lo), lanes.hi)
+
+
+def project(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
+    """Bring points [R, D] into the box, the ball (L2, L1) and onto the grid of their lanes.
+
+    How many numbers differ (L0) is the search's own affair.
+    """
+    xp = namespace(points)
+    ball = region.norm in (L2, L1)
+    x, lo, hi = (xp.take(a, lane, axis=0) for a in (lanes.x, lanes.lo, lanes.hi))
+    if ball:
+        points = shrink(region, lanes._replace(x=x, lo=lo, hi=hi), points)
+    if region.step is not None:
+        # To the nearest value of the grid, or inwards where the nearest may leave the ball.
+        points = snap_inward(region, x, points) if ball else snap(region, points)
+    elif ball:
+        return points
+    return xp.minimum(xp.maximum(points, lo), hi)
 
 
 def free(lanes: Lanes) -> Array:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import L2, Region, free, shrink, snap, snap_inward
+from medaudit.core.region import LINF, Region, free, length, project
 from medaudit.search.noise import ROWS, either, weighted
 
 NOISE = 1
@@ -55,18 +55,17 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     xp = namespace(lanes.x)
     n, d = lanes.x.shape
     amplitude = _amplitude(settings, region, lanes)
-    up, down = (_inside(region, lanes, state.x + way * amplitude) for way in (1, -1))
+    box = region._replace(norm=LINF)  # what leaves the ball is brought back below
+    own = xp.arange(n, dtype=xp.int64, device=lanes.x.device)
+    up, down, base = (project(box, lanes, own, state.x + way * amplitude) for way in (1, -1, 0))
     noise = streams.octets(lanes.key, state.t, NOISE, d)
-    base = _inside(region, lanes, state.x)[:, None, :]
     probes = xp.empty((2, n * ROWS, d), dtype=xp.float32, device=lanes.x.device)
     either(noise, up, down, probes[0, :, :])
     either(noise, down, up, probes[1, :, :])
     sides = [xp.reshape(probes[i, :, :], (n, ROWS, d)) for i in (0, 1)]
-    points = xp.reshape(xp.concat((base, *sides), axis=1), (n * (2 * ROWS + 1), d))
-    lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), 2 * ROWS + 1)
-    if region.norm == L2:
-        points = _into_ball(region, lanes, lane, points)
-    return Query(points, lane)
+    points = xp.reshape(xp.concat((base[:, None, :], *sides), axis=1), (n * (2 * ROWS + 1), d))
+    lane = xp.repeat(own, 2 * ROWS + 1)
+    return Query(points if region.norm == LINF else project(region, lanes, lane, points), lane)
 
 
 def tell(
@@ -93,14 +92,11 @@ def tell(
     velocity = settings.momentum * xp.take(state.velocity, who, axis=0) + gradient
     t = xp.astype(xp.take(state.t, who), xp.float32)
     rate = (settings.rate / (1 + t / settings.knee) ** 0.5)[:, None]
-    x, lo, hi = (xp.take(a, who, axis=0) for a in (state.x, lanes.lo, lanes.hi))
-    if region.norm == L2:
-        length = xp.sqrt(xp.sum(velocity * velocity, axis=1))[:, None]
-        step = velocity / xp.maximum(length, xp.full_like(length, 1e-30))
-        x = x - rate * region.eps * step * region.scale
-        moved = shrink(region, lanes._replace(x=xp.take(lanes.x, who, axis=0), lo=lo, hi=hi), x)
+    if region.norm == LINF:
+        step = 0.5 * xp.take(lanes.hi - lanes.lo, who, axis=0) * xp.sign(velocity)
     else:
-        moved = xp.minimum(xp.maximum(x - rate * 0.5 * (hi - lo) * xp.sign(velocity), lo), hi)
+        step = region.eps * region.scale * velocity / _length(region, velocity)
+    moved = project(region._replace(step=None), lanes, who, xp.take(state.x, who, axis=0) - rate * step)
     return State(
         t=put(state.t, who, xp.take(state.t, who) + 1),
         x=put(state.x, who, moved),
@@ -111,32 +107,18 @@ def tell(
 def _amplitude(settings: Settings, region: Region, lanes: Lanes) -> Array:
     """[L, D]: the probe's size per number."""
     xp = namespace(lanes.x)
-    if region.norm == L2:
-        movable = xp.astype(free(lanes), xp.float32)
-        count = xp.maximum(xp.sum(movable, axis=1), xp.ones_like(movable[:, 0]))
-        amplitude = movable * region.scale * (settings.probe * region.eps / xp.sqrt(count))[:, None]
-    else:
+    if region.norm == LINF:
         amplitude = settings.probe * 0.5 * (lanes.hi - lanes.lo)
+    else:
+        movable = xp.astype(free(lanes), xp.float32)
+        amplitude = settings.probe * region.eps * movable / _length(region, movable) * region.scale
     if region.step is not None:
         # A probe below one step of the grid would be rounded away.
         amplitude = xp.where(free(lanes), xp.maximum(amplitude, region.step[None, :]), amplitude)
     return amplitude
 
 
-def _inside(region: Region, lanes: Lanes, points: Array) -> Array:
-    """One point per lane brought to the grid and into the box."""
-    xp = namespace(points)
-    points = xp.minimum(xp.maximum(points, lanes.lo), lanes.hi)
-    if region.step is None:
-        return points
-    return xp.minimum(xp.maximum(snap(region, points), lanes.lo), lanes.hi)
-
-
-def _into_ball(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
-    xp = namespace(points)
-    own = lanes._replace(**{k: xp.take(getattr(lanes, k), lane, axis=0) for k in ("x", "lo", "hi")})
-    points = shrink(region, own, points)
-    if region.step is None:
-        return points
-    # A number of the grid may round to just outside the box.
-    return xp.minimum(xp.maximum(snap_inward(region, own.x, points), own.lo), own.hi)
+def _length(region: Region, direction: Array) -> Array:
+    xp = namespace(direction)
+    far = length(region, xp.asarray(direction, copy=True))[:, None]
+    return xp.maximum(far, xp.full_like(far, 1e-30))
