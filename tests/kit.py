@@ -19,15 +19,16 @@ from medaudit.core.arrays import leaves, map_tree
 from medaudit.core.compose import compose
 from medaudit.core.interface import Channel, Input, Interface, Output
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query, Search
-from medaudit.core.region import L0, L2, LINF, Region
+from medaudit.core.region import L0, L1, L2, LINF, Region
 from medaudit.core.streams import key
+from medaudit.core.subspace import slow, within
 from medaudit.domain import threat as threats
 from medaudit.domain.quantity import parse
 from medaudit.engine.inline import run_inline
 from medaudit.engine.loop import Finished
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import Goal, oracle, wanted_classes
-from medaudit.search import hopskipjump, nes, sparse, square
+from medaudit.search import cgba, cmaes, hopskipjump, nes, portfolio, rays, signhunter, simba, sparse, square
 
 Array = NDArray[Any]
 Model = Callable[[Array], Array]  # points [R, D], NaN where missing -> answers [R, M]
@@ -42,10 +43,26 @@ SEARCHES = (
     ("hopskipjump", LINF),
     ("hopskipjump", L2),
     ("sparse", L0),
+    ("square", L1),
+    ("signhunter", LINF),
+    ("signhunter", L2),
+    ("simba", LINF),
+    ("simba", L2),
+    ("slow-simba", LINF),
+    ("slow-simba", L2),
+    ("cmaes", LINF),
+    ("cmaes", L2),
+    ("slow-cmaes", L2),
+    ("rays", LINF),
+    ("cgba", L2),
+    ("portfolio", LINF),
+    ("portfolio", L2),
 )
+BLIND = {"hopskipjump", "cgba", "rays"}  # searches that look at labels only
+MINIMISES = BLIND | {"portfolio"}
 KINDS = ("multiclass", "binary", "multilabel", "label", "moved", "dice")
 COMBOS = [(name, norm, kind) for name, norm in SEARCHES for kind in KINDS]
-EPS = {LINF: "0.35 sd", L2: "1.6 sd", L0: "3 features"}
+EPS = {LINF: "0.35 sd", L2: "1.6 sd", L1: "4 sd", L0: "3 features"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,8 @@ class Problem:
     model: Model
     stop: str
     smallest: bool
+    donors: Array
+    kinds: Array
 
     def attack(self, stop: str = "") -> Attack:
         """Compose search, oracle and region."""
@@ -183,13 +202,21 @@ def goal_of(kind: str) -> Goal:
     return Goal("dice-drop", amount=0.25) if kind == "dice" else Goal()
 
 
-def search_of(name: str, donors: Array, kinds: Array) -> Search:
+def search_of(name: str, region: Region, donors: Array, kinds: Array) -> Search:
     """A search with its default settings."""
-    if name == "hopskipjump":
-        return hopskipjump.search(hopskipjump.Settings(), donors, kinds)
-    if name == "square":
-        return square.search()
-    return nes.search() if name == "nes" else sparse.search()
+    if name.startswith("slow-"):
+        inner = search_of(name.removeprefix("slow-"), region, donors, kinds)
+        return within(inner, slow(region.parts, 12, region.scale), bounded=True)
+    if name == "portfolio":
+        names = ("square", "slow-cmaes", "nes", "rays" if region.norm == LINF else "cgba")
+        members = tuple(search_of(n, region, donors, kinds) for n in names)
+        return portfolio.search("portfolio", members, portfolio.Settings(first=4))
+    starts = {"hopskipjump": hopskipjump, "cgba": cgba, "rays": rays}
+    if name in starts:
+        module = starts[name]
+        return module.search(module.Settings(), donors, kinds)  # type: ignore[attr-defined, no-any-return]
+    plain = {"square": square, "nes": nes, "sparse": sparse, "signhunter": signhunter, "simba": simba, "cmaes": cmaes}
+    return plain[name].search()  # type: ignore[attr-defined, no-any-return]
 
 
 def build(name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal | None = None) -> Problem:
@@ -219,15 +246,17 @@ def build(name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal 
     donors = clean_points(seed=77)
     donors[:, 0] = -1
     kinds = np.asarray(decide(output, model(donors))).astype(np.int64) if single else np.full(6, -1)
-    access = "labels" if name == "hopskipjump" else "scores"
+    access = "labels" if name in BLIND else "scores"
     return Problem(
-        search=search_of(name, locked(donors), locked(kinds)),
+        search=search_of(name, region, locked(donors), locked(kinds)),
         oracle=oracle(output, goal, access, clearance=1e-4),
         region=locked(region),
         lanes=locked(lanes),
         model=model,
         stop="flip",
-        smallest=name == "hopskipjump",
+        smallest=name in MINIMISES,
+        donors=donors,
+        kinds=kinds,
     )
 
 

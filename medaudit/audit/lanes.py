@@ -12,12 +12,13 @@ from medaudit.core.arrays import map_tree
 from medaudit.core.errors import EngineError
 from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import L0, LINF, Region
+from medaudit.core.region import L0, L1, LINF, Region
 from medaudit.domain import threat as threats
 from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import oracle, wanted_classes
+from medaudit.rule import RULES
 
 if TYPE_CHECKING:
     from medaudit.audit.bench import Bench
@@ -54,7 +55,11 @@ class LaneMaker:
         padding = None if bench.padding is None else bench.padding[index]
         if check.threat is None:
             raise EngineError(f"check {check.id} has no threat")
-        lo, hi = threats.boxes(bench.spec.interface, check.threat, self.area, x, padding)
+        face = bench.spec.interface
+        lo, hi = threats.boxes(face, check.threat, self.area, x, padding)
+        legal: tuple[np.ndarray, np.ndarray] | tuple[None, None] = (None, None)
+        if check.threat.norm == LINF and RULES[check.rule].smallest:
+            legal = threats.boxes(face, check.threat, self.area, x, padding, legal=True)
         names = [streams.key(bench.spec.seed, check.rule, check.id, bench.data.ids[i]) for i in samples]
         return Lanes(
             key=np.array(names, dtype=np.uint64),
@@ -65,6 +70,8 @@ class LaneMaker:
             ref=(self.clean.answers if answers is None else answers)[index],
             label=self.label[index],
             target=np.full(len(index), self.target, dtype=np.int64),
+            legal_lo=legal[0],
+            legal_hi=legal[1],
         )
 
 
@@ -108,7 +115,9 @@ class Verifier:
         distance = self._distance(tripped, lanes, slack)
         # float32 rounding of x, of a bound and of their difference
         slack = slack + 4e-7 * np.maximum(np.abs(lanes.x[0]), np.abs(tripped))
-        inside = np.all(tripped >= lanes.lo[0] - slack) and np.all(tripped <= lanes.hi[0] + slack)
+        lo = lanes.lo if lanes.legal_lo is None else lanes.legal_lo
+        hi = lanes.hi if lanes.legal_hi is None else lanes.legal_hi
+        inside = np.all(tripped >= lo[0] - slack) and np.all(tripped <= hi[0] + slack)
         answer = bench.alone(point[None])
         record["verification"] = 1
         _, hit = self.judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
@@ -131,6 +140,8 @@ class Verifier:
 
     def _tolerance(self, slack: np.ndarray) -> float:
         ratio = slack / self.area.scale
+        if self.area.norm == L1:
+            return float(np.sum(ratio))
         return float(np.max(ratio) if self.area.norm == LINF else np.sqrt(np.sum(ratio**2)))
 
     def _distance(self, point: np.ndarray, lanes: Lanes, slack: np.ndarray) -> float:
@@ -140,6 +151,8 @@ class Verifier:
         delta = delta / self.area.scale
         if self.area.norm == LINF:
             return float(np.max(np.abs(delta), initial=0.0))
+        if self.area.norm == L1:
+            return float(np.sum(np.abs(delta)))
         return float(np.sqrt(np.sum(delta * delta)))
 
 

@@ -1,6 +1,6 @@
 """The array namespace (NumPy, CuPy, array-api-strict) and trees of arrays whose first axis is lane.
 
-A tree is an array, None, or a NamedTuple of trees. The few operations that the array API
+A tree is an array, None, or a tuple (often a NamedTuple) of trees. The few operations that the array API
 standard lacks or does slowly are here, each with a fast path for NumPy and CuPy.
 """
 
@@ -97,8 +97,8 @@ def map_tree(function: Callable[..., Array], *trees: Tree) -> Tree:
     if first is None:
         return first
     if isinstance(first, tuple):
-        parts = (map_tree(function, *column) for column in zip(*trees, strict=True))
-        return type(first)(*parts)
+        parts = [map_tree(function, *column) for column in zip(*trees, strict=True)]
+        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)  # type: ignore[return-value]
     return function(*trees)  # type: ignore[no-any-return]
 
 

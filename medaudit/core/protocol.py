@@ -23,6 +23,8 @@ class Lanes(NamedTuple):
     ref: Array  # [L, M] float32, the model's answer to the clean point
     label: Array  # [L] int64, the model's clean decision as a class; -1 where it is not one class
     target: Array  # [L] int64, class, finding or direction that the goal names; -1 when none
+    legal_lo: Array | None = None  # [L, D] float32, the box without eps, for searches that minimise size
+    legal_hi: Array | None = None
 
 
 class Query(NamedTuple):
@@ -43,6 +45,7 @@ class Search(NamedTuple):
     tell: Callable[[Any, Lanes, Any, Query, Array, Array], Any]  # ..., query, score, hit -> state
     stopped: Callable[[Any], Array] | None = None  # state -> [L] bool, nothing left to try
     starts: Callable[[Any], Array] | None = None  # state -> [L] int64, rows asked to find a start point
+    turn: Callable[[Any], Array] | None = None  # state -> [L] int64, which of its members asked last
 
 
 class Oracle(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Channel, Input, Interface
-from medaudit.core.region import L0, L2, Region
+from medaudit.core.region import L0, L1, L2, LINF, Region
 from medaudit.domain.quantity import COUNT, RELATIVE, Quantity, convert, known
 
 
@@ -18,7 +18,7 @@ class Threat:
     """What the attacker sees and how far they may go."""
 
     access: str  # scores | labels
-    norm: str  # linf | l2 | l0
+    norm: str  # linf | l2 | l1 | l0
     eps: Quantity
     within: tuple[tuple[str, Quantity], ...] = ()  # l0: how far each named channel may move
     inputs: tuple[str, ...] = ()  # inputs that may be touched; empty: all
@@ -109,18 +109,24 @@ def _one_unit(interface: Interface, threat: Threat) -> None:
 
 
 def boxes(
-    interface: Interface, threat: Threat, area: Region, x: np.ndarray, padding: np.ndarray | None
+    interface: Interface,
+    threat: Threat,
+    area: Region,
+    x: np.ndarray,
+    padding: np.ndarray | None,
+    *,
+    legal: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """lo, hi [n, D] float32 around clean points x [n, D] (NaN where missing).
 
     padding: [n, D] bool, numbers that only fill a row up. What is fixed, missing, padding or of
     an untouched input gets lo == hi == x. Bounds lie on the instrument's grid and never outside
-    eps, also after rounding to float32.
+    eps, also after rounding to float32. legal: only what is legal binds, not the eps of Linf.
     """
     none = np.nan
     legal_lo = per_number(interface, lambda c, _: none if c.lo is None else c.lo)
     legal_hi = per_number(interface, lambda c, _: none if c.hi is None else c.hi)
-    reach = _reach(interface, threat, area)
+    reach = _reach(interface, threat, area, legal)
     wide = x.astype(np.float64)
     lo, hi = wide - reach, wide + reach
     # A clean value outside its legal range stays legal, but may not move further out.
@@ -157,9 +163,9 @@ def _moves(threat: Threat, channel: Channel, item: Input) -> bool:
     return not named or channel.name in named
 
 
-def _reach(interface: Interface, threat: Threat, area: Region) -> np.ndarray:
+def _reach(interface: Interface, threat: Threat, area: Region, legal: bool) -> np.ndarray:
     """How far each number may move, [D]; inf where only the legal range binds."""
-    if threat.norm == L2:
+    if threat.norm in (L2, L1) or (legal and threat.norm == LINF):
         return np.full(interface.size, np.inf)
     if threat.norm != L0:
         return np.asarray(area.eps * area.scale.astype(np.float64))
@@ -195,7 +201,9 @@ def _inward(bound: np.ndarray, x: np.ndarray, *, up: bool) -> np.ndarray:
 
 def describe(threat: Threat) -> str:
     """One line in words."""
-    norm = {"linf": "largest change", "l2": "root of summed squares", "l0": "changed"}[threat.norm]
+    norm = {"linf": "largest change", "l2": "root of summed squares", "l1": "sum of changes", "l0": "changed"}[
+        threat.norm
+    ]
     amount = f"{threat.eps} {COUNT}" if threat.norm == L0 and not threat.eps.unit else str(threat.eps)
     relative = " of each channel" if threat.eps.unit in RELATIVE else ""
     return f"{threat.access} only; {norm} at most {amount}{relative}"

@@ -156,8 +156,7 @@ class Cohort:
 def _rows(query: Query, index: np.ndarray) -> Query:
     xp = namespace(query.points)
     at = xp.asarray(index)
-    claims = None if query.claims is None else xp.take(query.claims, at)
-    return Query(xp.take(query.points, at, axis=0), xp.take(query.lane, at), claims)
+    return map_tree(lambda a: xp.take(a, at, axis=0), query)
 
 
 def snapshot(spent: int, state: Any) -> bytes:

@@ -158,7 +158,7 @@ class ThreatSection(Strict):
     """What an attacker sees and may change."""
 
     access: Literal["scores", "labels"]
-    norm: Literal["linf", "l2", "l0"]
+    norm: Literal["linf", "l2", "l1", "l0"]
     eps: Amount
     within: dict[str, Amount] = Field(default_factory=dict, description="l0: reach of each named channel")
     inputs: tuple[str, ...] = ()

@@ -48,6 +48,7 @@ ACCESS = {
 NORMS = {
     "linf": "largest change of any single number",
     "l2": "Euclidean length of the change",
+    "l1": "sum of all changes",
     "l0": "how many features change",
 }
 GOALS = {

@@ -10,10 +10,16 @@ from medaudit.rule import (
     few_features,
     finite_answers,
     gradient_estimate,
+    label_arc,
+    label_rays,
     label_walk,
     repeatability,
     row_purity,
+    sign_noise,
+    single_steps,
+    slow_waves,
     square_noise,
+    standard,
 )
 from medaudit.rule.base import Context, Rule, settings_of
 
@@ -27,10 +33,16 @@ RULES: dict[str, Rule] = {
         row_purity,
         batch_isolation,
         finite_answers,
+        standard,
         square_noise,
         gradient_estimate,
+        sign_noise,
+        single_steps,
+        slow_waves,
         few_features,
         label_walk,
+        label_arc,
+        label_rays,
     )
 }
 

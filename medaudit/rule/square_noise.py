@@ -32,6 +32,7 @@ At most the budget per sample; lanes end at their first success when the goal sa
 
 References
 ----------
+Croce, Hein 2021, "Mind the box: l1-APGD for sparse adversarial attacks on image classifiers", ICML.
 Andriushchenko, Croce, Flammarion, Hein 2020, "Square Attack: a query-efficient black-box
 adversarial attack via random search", ECCV.
 """
@@ -49,7 +50,7 @@ RULE = Rule(
     metrics=("robust_accuracy", "attack_success"),
     page=page_of(sys.modules[__name__]),
     access="scores",
-    norms=("linf", "l2"),
+    norms=("linf", "l2", "l1"),
     settings=square.Settings,
     search=lambda context: square.search(context.settings),
     strength=2,

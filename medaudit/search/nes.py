@@ -13,11 +13,10 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, free, length, project
-from medaudit.search.noise import ROWS, either, weighted
+from medaudit.search.noise import ROWS, either, octets, weighted
 
 NOISE = 1
 
@@ -29,6 +28,7 @@ class Settings(NamedTuple):
     rate: float = 0.3
     momentum: float = 0.7
     knee: float = 10.0  # steps after which the rate has halved
+    coarse: int = 40  # step from which every other estimate uses single numbers instead of small cells
 
 
 class State(NamedTuple):
@@ -58,7 +58,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     box = region._replace(norm=LINF)  # what leaves the ball is brought back below
     own = xp.arange(n, dtype=xp.int64, device=lanes.x.device)
     up, down, base = (project(box, lanes, own, state.x + way * amplitude) for way in (1, -1, 0))
-    noise = streams.octets(lanes.key, state.t, NOISE, d)
+    noise = _noise(settings, region, lanes.key, state.t)
     probes = xp.empty((2, n * ROWS, d), dtype=xp.float32, device=lanes.x.device)
     either(noise, up, down, probes[0, :, :])
     either(noise, down, up, probes[1, :, :])
@@ -84,7 +84,7 @@ def tell(
     difference = score[:, 1 : ROWS + 1] - score[:, ROWS + 1 :]
     # A pair with a non-finite answer tells nothing.
     difference = xp.where(xp.isfinite(difference), difference, xp.zeros_like(difference))
-    noise = streams.octets(xp.take(lanes.key, who), xp.take(state.t, who), NOISE, lanes.x.shape[1])
+    noise = _noise(settings, region, xp.take(lanes.key, who), xp.take(state.t, who))
     gradient = weighted(noise, difference)
     gradient = gradient * xp.astype(xp.take(free(lanes), who, axis=0), xp.float32)
     mean = xp.mean(xp.abs(gradient), axis=1)[:, None]
@@ -102,6 +102,11 @@ def tell(
         x=put(state.x, who, moved),
         velocity=put(state.velocity, who, velocity),
     )
+
+
+def _noise(settings: Settings, region: Region, key: Array, t: Array) -> Array:
+    """[P, D], derived again by `tell`. What moves a score is mostly smooth, and cells are few."""
+    return octets(region, key, t, NOISE, (t >= settings.coarse) & (t % 2 == 1))
 
 
 def _amplitude(settings: Settings, region: Region, lanes: Lanes) -> Array:

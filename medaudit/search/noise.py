@@ -14,7 +14,7 @@ import numpy as np
 
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, popcount
-from medaudit.core.region import Part
+from medaudit.core.region import Part, Region
 
 ROWS = 8
 CHUNK = 1 << 16  # numbers whose points are chosen at once: they fit a core's own cache
@@ -29,7 +29,27 @@ def cell_of(part: Part) -> tuple[int, int]:
     return (1, max(1, min(16, part.columns // 64))) if part.domain == "signal" else (1, 1)
 
 
-def in_cells(key: Array, t: Array, tag: int, part: Part, cell: tuple[int, int]) -> Array:
+def octets(region: Region, key: Array, t: Array, tag: int, single: Array) -> Array:
+    """Bytes of one tick [P, D] at (key [P], t [P], tag): of `single` numbers [P] bool, or alike in cells."""
+    xp = namespace(key)
+    size = sum(part.size for part in region.parts)
+    if all(cell_of(part) == (1, 1) for part in region.parts):
+        return streams.octets(key, t, tag, size)
+    fine, coarse = xp.nonzero(single)[0], xp.nonzero(xp.logical_not(single))[0]
+    pieces = []
+    if fine.shape[0]:
+        pieces.append(streams.octets(xp.take(key, fine), xp.take(t, fine), tag, size))
+    if coarse.shape[0]:
+        own, now = xp.take(key, coarse), xp.take(t, coarse)
+        parts = [_in_cells(own, now, tag + 1 + i, part, cell_of(part)) for i, part in enumerate(region.parts)]
+        pieces.append(parts[0] if len(parts) == 1 else xp.concat(parts, axis=1))
+    if len(pieces) == 1:
+        return pieces[0]
+    back = xp.argsort(xp.concat((fine, coarse)), stable=True)
+    return xp.take(xp.concat(pieces, axis=0), back, axis=0)
+
+
+def _in_cells(key: Array, t: Array, tag: int, part: Part, cell: tuple[int, int]) -> Array:
     """Bytes of one part that are alike inside cells, uint8 [P, part.size]."""
     tall, wide = -(-part.rows // cell[0]), -(-part.columns // cell[1])
     flat = streams.octets(key, t, tag, part.planes * tall * wide)

@@ -1,14 +1,15 @@
-"""Where a walk from labels alone may begin: clean records of another decision, or noise."""
+"""Where a walk from labels alone may begin, and how far it may go."""
 
 from __future__ import annotations
 
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace
-from medaudit.core.protocol import Lanes
-from medaudit.core.region import Region, clip, free, snap
+from medaudit.core.protocol import Lanes, Search
+from medaudit.core.region import LINF, Region, clip, free, snap
 
 UNIFORM = 1
 DONORS = 8  # clean records tried before noise
+NOISE = 30.0  # largest noise, as a multiple of a number's share of eps
 
 
 def nearest(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes) -> Array:
@@ -37,6 +38,8 @@ def start(donors: Array | None, region: Region, lanes: Lanes, order: Array, trie
     xp = namespace(lanes.x)
     x, lo, hi = (xp.take(a, who, axis=0) for a in (lanes.x, lanes.lo, lanes.hi))
     asked = xp.take(tried, who)
+    reach = NOISE * region.eps * region.scale / (1 if region.norm == LINF else x.shape[1] ** 0.5)
+    lo, hi = xp.maximum(lo, x - reach), xp.minimum(hi, x + reach)
     draw = streams.uniform(xp.take(lanes.key, who), asked, UNIFORM, x.shape[1])
     share = (xp.astype(asked % 8 + 1, xp.float32) / 8)[:, None]
     noise = xp.astype(lo + (hi - lo) * draw, xp.float32)
@@ -50,3 +53,18 @@ def start(donors: Array | None, region: Region, lanes: Lanes, order: Array, trie
         donor = xp.where(xp.isnan(donor), x, donor)
         points = xp.where(use[:, None], donor, points)
     return clip(lanes, who, snap(region, clip(lanes, who, points)))
+
+
+def beyond(search: Search) -> Search:
+    """The search, minimising size inside the legal box instead of the box of eps."""
+
+    def wide(lanes: Lanes) -> Lanes:
+        if lanes.legal_lo is None:
+            return lanes
+        return lanes._replace(lo=lanes.legal_lo, hi=lanes.legal_hi)
+
+    return search._replace(
+        init=lambda region, lanes: search.init(region, wide(lanes)),
+        ask=lambda region, lanes, state: search.ask(region, wide(lanes), state),
+        tell=lambda region, lanes, state, *told: search.tell(region, wide(lanes), state, *told),
+    )

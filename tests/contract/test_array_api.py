@@ -63,14 +63,11 @@ def strict_region(region: Region) -> Region:
 def strict_problem(name: str, norm: str, kind: str, domain: str = "sequence") -> Problem:
     """`build`, then everything that holds arrays moved over."""
     task = build(name, norm, kind, domain)
-    search = task.search
-    if name == "hopskipjump":
-        donors, kinds = search.init.args  # partial(init, donors, kinds)
-        search = search_of(name, strict(donors), strict(kinds))
+    region = strict_region(task.region)
     return dataclasses.replace(
         task,
-        search=search,
-        region=strict_region(task.region),
+        search=search_of(name, region, strict(task.donors), strict(task.kinds)),
+        region=region,
         lanes=map_tree(strict, task.lanes),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kit import COMBOS, SAMPLES, Counter, problem, solve
+from kit import BLIND, COMBOS, MINIMISES, SAMPLES, Counter, problem, solve
 
 from medaudit.core.compose import CHECKPOINTS
 from medaudit.engine.loop import Finished
@@ -26,8 +26,9 @@ def test_never_overspends(name: str, norm: str, kind: str, stop: str, budget: in
         assert asked == one.rows == int(one.arrays["rows"]) <= budget
         assert int(one.arrays["found"]) <= one.rows
         # A walk's first rows look for a start; other searches have none.
-        assert (0 < one.arrays["starts"] <= one.rows) if name == "hopskipjump" else one.arrays["starts"] == 0
-        if stop == "budget" and name != "hopskipjump":
+        if name != "portfolio":
+            assert (0 < one.arrays["starts"] <= one.rows) if name in BLIND else one.arrays["starts"] == 0
+        if stop == "budget" and name not in BLIND:
             assert one.exhausted
             assert budget - one.rows < task.search.quantum
     assert sum(counter.rows.values()) == sum(one.rows for one in found.values())
@@ -70,11 +71,6 @@ def test_smaller_budget_is_a_prefix(name: str, norm: str, kind: str, stop: str) 
             assert np.array_equal(few, many[: len(few)], equal_nan=True)
 
 
-def stop_at_first(name: str) -> bool:
-    """Whether the first claim is kept, and not the smallest."""
-    return name != "hopskipjump"
-
-
 @combos
 def test_curve_is_what_the_result_says(name: str, norm: str, kind: str) -> None:
     """The curve never rises, begins at infinity or a claim, and ends at the size."""
@@ -88,6 +84,6 @@ def test_curve_is_what_the_result_says(name: str, norm: str, kind: str) -> None:
             before = np.array(CHECKPOINTS) < one.arrays["found"]
             assert np.all(curve[before] > problem(name, norm, kind).region.eps)
             within = np.array(CHECKPOINTS) >= one.arrays["found"]
-            if stop_at_first(name):
+            if name not in MINIMISES:
                 assert np.all(curve[within] == one.arrays["size"])
             assert np.all(curve[within] <= problem(name, norm, kind).region.eps * (1 + 1e-6))

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 import pytest
-from kit import COMBOS, SAMPLES, SEARCHES, SIZE, Array, Counter, Problem, problem, solve
+from kit import COMBOS, MINIMISES, SAMPLES, SEARCHES, SIZE, Array, Counter, Problem, problem, solve
 
-from medaudit.core.region import L0, L2, LINF
+from medaudit.core.region import L0, L1, L2, LINF
 
 combos = pytest.mark.parametrize(("name", "norm", "kind"), COMBOS)
 LEGAL = [(*combo, "sequence") for combo in COMBOS] + [
@@ -59,9 +59,9 @@ def test_points_are_within_eps(name: str, norm: str, kind: str) -> None:
         delta = np.nan_to_num(points).astype(np.float64) - x
         if norm == L0:
             assert (delta != 0).sum(axis=1).max() <= region.eps
-        elif name != "hopskipjump" or norm == LINF:
-            scaled = delta / region.scale.astype(np.float64)
-            sizes = np.abs(scaled).max(axis=1) if norm == LINF else np.sqrt((scaled**2).sum(axis=1))
+        elif name not in MINIMISES or norm == LINF:
+            scaled = np.abs(delta / region.scale.astype(np.float64))
+            sizes = {LINF: scaled.max(axis=1), L1: scaled.sum(axis=1), L2: np.sqrt((scaled**2).sum(axis=1))}[norm]
             assert sizes.max() <= region.eps * (1 + 1e-6)
 
 
@@ -87,6 +87,7 @@ def test_claims_are_true(name: str, norm: str, kind: str) -> None:
         real = {
             LINF: np.abs(delta).max(),
             L2: np.sqrt((delta**2).sum()),
+            L1: np.abs(delta).sum(),
             L0: np.count_nonzero(delta),
         }[norm]
         assert size == pytest.approx(real, rel=1e-5)
@@ -98,7 +99,7 @@ def test_nothing_free_ends(name: str, norm: str, kind: str) -> None:
     """A lane whose every number is frozen ends, asks no other point, and finds nothing."""
     task = problem(name, norm, kind)
     shut = task.lanes._replace(lo=task.lanes.x, hi=task.lanes.x)
-    frozen = Problem(task.search, task.oracle, task.region, shut, task.model, "flip", task.smallest)
+    frozen = dataclasses.replace(task, lanes=shut, stop="flip")
     counter = Counter(task.model)
     for sample, one in solve(frozen, budget=60, answer=counter).items():
         assert one.arrays["found"] == 0

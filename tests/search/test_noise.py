@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from medaudit.core.region import Part
-from medaudit.search.noise import ROWS, agreement, balance, cell_of, either, in_cells, weighted
+from medaudit.search.noise import ROWS, agreement, balance, cell_of, either, weighted
+from medaudit.search.noise import _in_cells as in_cells
 
 RNG = np.random.default_rng(3)
 NOISE = RNG.integers(0, 256, (5, 700), dtype=np.uint8)

@@ -1,0 +1,199 @@
+"""Fewer numbers to search than a point has: coefficients of cosines, or of Gaussian bumps on a coarse grid.
+
+Inside a subspace every search works unchanged: its points are coefficients, and `within` turns them
+into changes of the real point. A part's [planes, rows, columns] come from a smaller grid, side by
+side (separable): rows and columns are each a combination of a few.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from medaudit.core.arrays import Array, map_tree, namespace, put
+from medaudit.core.protocol import Lanes, Query, Search
+from medaudit.core.region import LINF, Part, Region, length, project
+
+
+class Side(NamedTuple):
+    """n numbers along one side from k: number i is the sum over j of weight[i, j] * coefficient[taps[i, j]]."""
+
+    taps: Array | None  # [n, T] int64; None: every coefficient counts (T == k), in order
+    weight: Array  # [n, T] float32
+    gain: tuple[float, float] = (1.0, 1.0)  # Linf and L2 size of a coefficient of 1
+
+
+class Subspace(NamedTuple):
+    """One entry a part; None for a side that stays as it is."""
+
+    parts: tuple[Part, ...]  # geometry of the coefficients
+    rows: tuple[Side | None, ...]
+    columns: tuple[Side | None, ...]
+
+
+def cosines(n: int, k: int) -> Side:
+    """The k slowest of the n orthonormal cosines of the DCT-II."""
+    i, j = np.arange(n)[:, None] + 0.5, np.arange(k)[None, :]
+    weight = np.sqrt(np.where(j == 0, 1, 2) / n) * np.cos(np.pi * i * j / n)
+    return Side(None, weight.astype(np.float32), (float(np.abs(weight).max()), 1.0))
+
+
+def bumps(n: int, sigma: float) -> Side:
+    """Gaussian bumps of width sigma (in numbers), one every sigma, each number's weights adding up to 1."""
+    k = max(1, math.ceil(n / sigma)) + 1
+    place = np.arange(n)[:, None] / sigma
+    near = np.rint(place).astype(np.int64) + np.arange(-3, 4)[None, :]
+    weight = np.exp(-0.5 * (place - near) ** 2) * ((near >= 0) & (near < k))
+    weight /= weight.sum(axis=1, keepdims=True)
+    # All coefficients at 1 reach 1 everywhere; one bump alone has this length.
+    gain = (1.0, math.sqrt(sigma * math.sqrt(math.pi)) / (sigma * math.sqrt(2 * math.pi)))
+    return Side(np.clip(near, 0, k - 1), weight.astype(np.float32), gain)
+
+
+def smooth(parts: tuple[Part, ...], sides: dict[int, tuple[Side | None, Side | None]]) -> Subspace:
+    """The subspace of parts whose (rows, columns) sides are given by the part's place; others stay."""
+    none: tuple[Side | None, Side | None] = (None, None)
+    pairs = [sides.get(i, none) for i in range(len(parts))]
+    geometry = [
+        part._replace(rows=_count(rows, part.rows), columns=_count(columns, part.columns))
+        for part, (rows, columns) in zip(parts, pairs, strict=True)
+    ]
+    return Subspace(tuple(geometry), tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+
+
+def slow(parts: tuple[Part, ...], most: int, like: Array) -> Subspace:
+    """About `most` slow cosines of images, signals and sequences, shared evenly; tables stay.
+
+    like: an array of the namespace and device wanted.
+    """
+    wide = [i for i, part in enumerate(parts) if part.domain != "table"]
+    sides: dict[int, tuple[Side | None, Side | None]] = {}
+    for i in wide:
+        part = parts[i]
+        each = max(1, most // (len(wide) * part.planes))
+        if part.domain == "image":
+            side = math.sqrt(each / (part.rows * part.columns))
+            tall, broad = (min(n, max(1, round(n * side))) for n in (part.rows, part.columns))
+            sides[i] = (cosines(part.rows, tall), cosines(part.columns, broad))
+        else:
+            sides[i] = (None, cosines(part.columns, min(part.columns, max(1, each // part.rows))))
+    return on(like, smooth(parts, sides))
+
+
+def on(like: Array, subspace: Subspace) -> Subspace:
+    """The subspace's arrays in the namespace and on the device of an array."""
+
+    def move(side: Side | None) -> Side | None:
+        if side is None:
+            return None
+        xp = namespace(like)
+        taps = None if side.taps is None else xp.asarray(side.taps, device=like.device)
+        return Side(taps, xp.asarray(side.weight, device=like.device), side.gain)
+
+    return subspace._replace(rows=tuple(map(move, subspace.rows)), columns=tuple(map(move, subspace.columns)))
+
+
+def expand(subspace: Subspace, parts: tuple[Part, ...], coefficients: Array) -> Array:
+    """Changes [R, D] of coefficients [R, K], in units of scale."""
+    xp = namespace(coefficients)
+    out, begin = [], 0
+    for small, part, rows, columns in zip(subspace.parts, parts, subspace.rows, subspace.columns, strict=True):
+        own = coefficients[:, begin : begin + small.size]
+        begin += small.size
+        grid = xp.reshape(own, (own.shape[0], small.planes, small.rows, small.columns))
+        grid = grid if columns is None else _along(columns, grid)
+        if rows is not None:
+            grid = xp.matrix_transpose(_along(rows, xp.matrix_transpose(grid)))
+        out.append(xp.reshape(grid, (own.shape[0], part.size)))
+    return out[0] if len(out) == 1 else xp.concat(out, axis=1)
+
+
+class State(NamedTuple):
+    lanes: Lanes  # as the search sees them: it starts at zero change
+    search: Any
+
+
+def within(search: Search, subspace: Subspace, bounded: bool) -> Search:
+    """The search, moving coefficients instead of numbers.
+
+    bounded: one coefficient alone reaches at most eps, and all together are shrunk to it; else (the
+    size is to be found out) a hundred.
+    """
+
+    def init(region: Region, lanes: Lanes) -> State:
+        inner = _inner_lanes(region, lanes, subspace, bounded)
+        return State(inner, search.init(_inner_region(region, inner, subspace), inner))
+
+    def ask(region: Region, lanes: Lanes, state: State) -> Query:
+        query = _coefficients(search, subspace, region, state)
+        return query._replace(points=outside(region, lanes, subspace, query.lane, query.points, bounded))
+
+    def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:
+        # What was asked is asked for again, of the lanes that were told: proposals are pure.
+        xp = namespace(score)
+        told = put(xp.zeros_like(lanes.label), query.lane, xp.ones_like(query.lane)) > 0
+        own = _coefficients(search, subspace, region, state)
+        rows = xp.nonzero(xp.take(told, own.lane))[0]
+        own = map_tree(lambda a: xp.take(a, rows, axis=0), own)
+        form = _inner_region(region, state.lanes, subspace)
+        return state._replace(search=search.tell(form, state.lanes, state.search, own, score, hit))
+
+    def through(function: Callable[[Any], Array] | None) -> Callable[[State], Array] | None:
+        return None if function is None else lambda state: function(state.search)
+
+    return search._replace(
+        init=init, ask=ask, tell=tell, stopped=through(search.stopped), starts=through(search.starts)
+    )
+
+
+def _coefficients(search: Search, subspace: Subspace, region: Region, state: State) -> Query:
+    return search.ask(_inner_region(region, state.lanes, subspace), state.lanes, state.search)
+
+
+def _inner_region(region: Region, inner: Lanes, subspace: Subspace) -> Region:
+    xp = namespace(inner.x)
+    return region._replace(scale=xp.ones_like(inner.x[0, :]), step=None, parts=subspace.parts, choices=None)
+
+
+def _inner_lanes(region: Region, lanes: Lanes, subspace: Subspace, bounded: bool) -> Lanes:
+    xp = namespace(lanes.x)
+    place = 0 if region.norm == LINF else 1
+    reach = []
+    for part, *sides in zip(subspace.parts, subspace.rows, subspace.columns, strict=True):
+        gain = math.prod(side.gain[place] for side in sides if side is not None)
+        reach.append(np.full(part.size, region.eps / gain * (1 if bounded else 100), dtype=np.float32))
+    wide = xp.asarray(np.concatenate(reach), device=lanes.x.device)[None, :]
+    zero = xp.zeros((lanes.x.shape[0], wide.shape[1]), dtype=xp.float32, device=lanes.x.device)
+    return lanes._replace(x=zero, lo=zero - wide, hi=zero + wide, missing=None)
+
+
+def outside(region: Region, lanes: Lanes, subspace: Subspace, lane: Array, coefficients: Array, bounded: bool) -> Array:
+    """The real points [R, D] of coefficients [R, K]: shrunk as a whole to eps where bounded, then boxed."""
+    xp = namespace(coefficients)
+    delta = expand(subspace, region.parts, coefficients)
+    if bounded:
+        far = length(region, xp.asarray(delta, copy=True))
+        factor = region.eps * (1 - 1e-6) / xp.maximum(far, xp.full_like(far, 1e-30))
+        delta = delta * xp.minimum(factor, xp.ones_like(far))[:, None]
+    points = xp.take(lanes.x, lane, axis=0) + delta * region.scale
+    return project(region if bounded else region._replace(norm=LINF), lanes, lane, points)
+
+
+def _count(side: Side | None, n: int) -> int:
+    if side is None:
+        return n
+    return int(side.weight.shape[1]) if side.taps is None else int(side.taps.max()) + 1
+
+
+def _along(side: Side, grid: Array) -> Array:
+    """The last axis [..., k] -> [..., n], lane by lane: the same bits whoever else is asked."""
+    xp = namespace(grid)
+    if side.taps is None:
+        return xp.matmul(grid, xp.matrix_transpose(side.weight))
+    out = xp.take(grid, side.taps[:, 0], axis=-1) * side.weight[:, 0]
+    for j in range(1, side.weight.shape[1]):
+        out += xp.take(grid, side.taps[:, j], axis=-1) * side.weight[:, j]
+    return out

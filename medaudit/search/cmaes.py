@@ -1,0 +1,119 @@
+"""CMA-ES in few dimensions: a cloud of points that learns which way to stretch (score-based, any norm).
+
+Hansen, Ostermeier 2001, in the form of Beyer, Sendhoff 2017, "Simplify your covariance matrix
+adaptation evolution strategy" (MA-ES, algorithm 3), which learns the transform itself and needs matrix
+products only. One lane has its own mean, step and transform. For more than about a hundred numbers it
+wants a subspace (`core.subspace.slow`).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.protocol import Lanes, Query, Search
+from medaudit.core.region import LINF, Region, free, project
+
+NOISE = 1
+
+
+class Settings(NamedTuple):
+    """spread: first standard deviation, as a share of what a number may move; rows: of a generation."""
+
+    spread: float = 0.5
+    rows: int = 16
+
+
+class State(NamedTuple):
+    t: Array  # [L] int64, generation
+    mean: Array  # [L, D] float32, in shares of `reach`, 0 at the clean point
+    sigma: Array  # [L] float32
+    path: Array  # [L, D] float32, evolution path
+    transform: Array  # [L, D, D] float32
+
+
+def search(settings: Settings = Settings()) -> Search:
+    return Search("cmaes", settings.rows, partial(init, settings), partial(ask, settings), partial(tell, settings))
+
+
+def init(settings: Settings, region: Region, lanes: Lanes) -> State:
+    xp = namespace(lanes.x)
+    n, d = lanes.x.shape
+    on = {"device": lanes.x.device}
+    zero = xp.zeros(n, dtype=xp.int64, **on)
+    one = xp.broadcast_to(xp.eye(d, dtype=xp.float32, **on)[None, :, :], (n, d, d))
+    none = xp.zeros_like(lanes.x)
+    return State(zero, none, xp.astype(zero, xp.float32) + settings.spread, none, xp.asarray(one, copy=True))
+
+
+def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
+    xp = namespace(lanes.x)
+    n, d = lanes.x.shape
+    noise = _noise(settings, lanes, state.t)
+    steps = xp.matmul(noise, xp.matrix_transpose(state.transform))
+    moved = state.mean[:, None, :] + state.sigma[:, None, None] * steps
+    points = lanes.x[:, None, :] + moved * _reach(region, lanes)[:, None, :]
+    lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), settings.rows)
+    return Query(project(region, lanes, lane, xp.reshape(points, (n * settings.rows, d))), lane)
+
+
+def tell(
+    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
+) -> State:
+    xp = namespace(score)
+    who = query.lane[:: settings.rows]
+    weight, mass, learn_path, learn_one, learn_many = _constants(settings, lanes.x.shape[1])
+    order = xp.argsort(xp.reshape(score, (-1, settings.rows)), axis=1, stable=True)[:, : len(weight)]
+    noise = _noise(settings, lanes._replace(key=xp.take(lanes.key, who)), xp.take(state.t, who))
+    best = xp.take_along_axis(noise, order[:, :, None], axis=1)  # [P, mu, D]
+    old = xp.take(state.transform, who, axis=0)
+    share = xp.asarray(weight, dtype=xp.float32, device=score.device)[None, :, None]
+    ahead = xp.sum(share * best, axis=1)
+    sigma = xp.take(state.sigma, who)
+    path = (1 - learn_path) * xp.take(state.path, who, axis=0) + math.sqrt(mass * learn_path * (2 - learn_path)) * ahead
+    # M (I + c1 / 2 (s s' - I) + cw / 2 (sum of w z z' - I)), the identity's parts taken together.
+    change = 0.5 * learn_one * path[:, :, None] * path[:, None, :]
+    change = change + 0.5 * learn_many * xp.matmul(xp.matrix_transpose(share * best), best)
+    transform = (1 - 0.5 * (learn_one + learn_many)) * old + xp.matmul(old, change)
+    mean = xp.take(state.mean, who, axis=0) + sigma[:, None] * xp.matmul(old, ahead[:, :, None])[:, :, 0]
+    wide = xp.sum(path * path, axis=1) / lanes.x.shape[1] - 1
+    grown = sigma * xp.exp(xp.minimum(0.5 * learn_path * wide, xp.ones_like(wide)))
+    return State(
+        t=put(state.t, who, xp.take(state.t, who) + 1),
+        mean=put(state.mean, who, xp.minimum(xp.maximum(mean, xp.full_like(mean, -1)), xp.ones_like(mean))),
+        sigma=put(state.sigma, who, xp.minimum(grown, xp.full_like(grown, 2))),
+        path=put(state.path, who, path),
+        transform=put(state.transform, who, transform),
+    )
+
+
+def _constants(settings: Settings, d: int) -> tuple[list[float], float, float, float, float]:
+    """Weights, their effective count, and the rates of path, rank one and rank mu (MA-ES, table 1)."""
+    raw = [math.log((settings.rows + 1) / 2) - math.log(i + 1) for i in range(settings.rows // 2)]
+    weight = [w / sum(raw) for w in raw]
+    mass = 1 / sum(w * w for w in weight)
+    one = 2 / ((d + 1.3) ** 2 + mass)
+    many = min(1 - one, 2 * (mass + 1 / mass - 2) / ((d + 2) ** 2 + mass))
+    return weight, mass, (mass + 2) / (mass + d + 5), one, many
+
+
+def _noise(settings: Settings, lanes: Lanes, t: Array) -> Array:
+    """Standard normal numbers [L, rows, D] (Box, Muller 1958)."""
+    xp = namespace(lanes.x)
+    d = lanes.x.shape[1]
+    draw = streams.uniform(lanes.key, t, NOISE, 2 * settings.rows * d)
+    far = xp.sqrt(-2 * xp.log(1 - draw[:, : settings.rows * d]))
+    normal = xp.astype(far * xp.cos(2 * math.pi * draw[:, settings.rows * d :]), xp.float32)
+    return xp.reshape(normal, (-1, settings.rows, d))
+
+
+def _reach(region: Region, lanes: Lanes) -> Array:
+    """[L, D]: how far a number may move, alone."""
+    xp = namespace(lanes.x)
+    movable = xp.astype(free(lanes), xp.float32)
+    if region.norm == LINF:
+        return 0.5 * (lanes.hi - lanes.lo)
+    return region.eps * region.scale * movable

@@ -1,0 +1,128 @@
+"""Several searches in turn on one lane, until one succeeds: the worst case over them, each on what still stands.
+
+Croce, Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse
+parameter-free attacks" (AutoAttack), with a schedule in place of one attack after the other: every
+member gets `first` rows, then each twice as many again, and so on, each going on where it was. So no
+member waits for the budget's end, and a run with a smaller budget is a prefix of a larger one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+from medaudit.core.arrays import Array, leaves, map_tree, namespace, put, take
+from medaudit.core.protocol import Lanes, Query, Search
+from medaudit.core.region import Region
+
+
+class Settings(NamedTuple):
+    """first: rows of a member's first turn."""
+
+    first: int = 60
+
+
+class State(NamedTuple):
+    turn: Array  # [L] int64, members' turns so far
+    left: Array  # [L] int64, rows left in this turn
+    members: tuple[Any, ...]
+
+
+def search(name: str, members: tuple[Search, ...], settings: Settings = Settings()) -> Search:
+    return Search(
+        name,
+        max(member.quantum for member in members),
+        partial(init, members, settings),
+        partial(ask, members),
+        partial(tell, members, settings),
+        partial(stopped, members),
+        partial(starts, members),
+        partial(_owner, members),
+    )
+
+
+def init(members: tuple[Search, ...], settings: Settings, region: Region, lanes: Lanes) -> State:
+    xp = namespace(lanes.x)
+    zero = xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device)
+    return State(zero, zero + settings.first, tuple(member.init(region, lanes) for member in members))
+
+
+def ask(members: tuple[Search, ...], region: Region, lanes: Lanes, state: State) -> Query:
+    """Rows of all lanes, member after member."""
+    xp = namespace(lanes.x)
+    owner, asked = _owner(members, state), []
+    for i, (member, own) in enumerate(zip(members, state.members, strict=True)):
+        who = xp.nonzero(owner == i)[0]
+        if who.shape[0]:
+            query = member.ask(region, _some(lanes, who), _some(own, who))
+            asked.append(query._replace(lane=xp.take(who, query.lane)))
+    if len(asked) == 1:
+        return asked[0]
+    claims = None
+    if any(query.claims is not None for query in asked):
+        every = [xp.ones_like(q.lane) > 0 if q.claims is None else q.claims for q in asked]
+        claims = xp.concat(every)
+    return Query(xp.concat([q.points for q in asked]), xp.concat([q.lane for q in asked]), claims)
+
+
+def tell(
+    members: tuple[Search, ...], settings: Settings, region: Region, lanes: Lanes, state: State, query: Query,
+    score: Array, hit: Array,
+) -> State:  # fmt: skip
+    xp = namespace(score)
+    asked, place = xp.zeros_like(state.turn), xp.zeros_like(state.turn)
+    owner = xp.take(_owner(members, state), query.lane)
+    states = list(state.members)
+    for i, member in enumerate(members):
+        rows = xp.nonzero(owner == i)[0]
+        if not rows.shape[0]:
+            continue
+        mine = map_tree(lambda a, at=rows: xp.take(a, at, axis=0), query)
+        who, count = xp.unique_counts(mine.lane)
+        asked = put(asked, who, xp.astype(count, xp.int64))
+        place = put(place, who, xp.arange(who.shape[0], dtype=xp.int64, device=who.device))
+        mine = mine._replace(lane=xp.take(place, mine.lane))
+        own = (_some(lanes, who), _some(states[i], who))
+        after = member.tell(region, *own, mine, xp.take(score, rows), xp.take(hit, rows))
+        every = who.shape[0] == state.turn.shape[0]
+        states[i] = after if every else map_tree(lambda old, new, at=who: put(old, at, new), states[i], after)
+    left = state.left - asked
+    turn = xp.where(left <= 0, state.turn + 1, state.turn)
+    fresh = settings.first * xp.astype(2 ** (turn // len(members)), xp.int64)
+    return State(turn, xp.where(left <= 0, fresh, left), tuple(states))
+
+
+def stopped(members: tuple[Search, ...], state: State) -> Array:
+    """Lanes whose every member has nothing left to try."""
+    xp = namespace(state.turn)
+    return xp.all(xp.stack(_ended(members, state)), axis=0)
+
+
+def starts(members: tuple[Search, ...], state: State) -> Array:
+    total = namespace(state.turn).zeros_like(state.turn)
+    for member, own in zip(members, state.members, strict=True):
+        total = total if member.starts is None else total + member.starts(own)
+    return total
+
+
+def _owner(members: tuple[Search, ...], state: State) -> Array:
+    """Whose turn it is, [L]: members with nothing left to try are passed over."""
+    xp = namespace(state.turn)
+    ended = xp.stack(_ended(members, state), axis=1)
+    owner = state.turn % len(members)
+    for ahead in range(len(members) - 1, -1, -1):
+        next_one = (state.turn + ahead) % len(members)
+        over = xp.take_along_axis(ended, next_one[:, None], axis=1)[:, 0]
+        owner = xp.where(over, owner, next_one)
+    return owner
+
+
+def _ended(members: tuple[Search, ...], state: State) -> list[Array]:
+    none = state.turn < 0
+    return [none if m.stopped is None else m.stopped(own) for m, own in zip(members, state.members, strict=True)]
+
+
+def _some(tree: Any, who: Array) -> Any:
+    """Some lanes of a tree; the tree itself where it is all of them."""
+    size = leaves(tree)[0].shape[0]
+    return tree if who.shape[0] == size else take(tree, who)
