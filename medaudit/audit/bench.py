@@ -26,6 +26,8 @@ from medaudit.engine.loop import Cohort, room_for, tick
 from medaudit.model import session as sessions
 from medaudit.model.pipeline import Model, Pipeline
 from medaudit.oracle.decision import decide, noise_floor
+from medaudit.oracle.goal import oracle
+from medaudit.oracle.planted import planted
 from medaudit.rule import RULES, Context
 
 BEAT = 0.5  # seconds between signs of life
@@ -162,7 +164,12 @@ class Bench:
                 kinds=xp.asarray(clean.kinds),
             )
             lanes = LaneMaker(self, check, area, clean, bool(wide))
-            self.cohorts[check.id] = Cohort(check.id, rule.attack(context), check.budget, lanes.on(xp))
+            attack = rule.attack(context)
+            if check.planted:
+                output, answers = self.spec.interface.output, xp.asarray(clean.answers[clean.donors])
+                guide = oracle(output, check.goal, "scores", context.clearance)
+                attack = planted(attack, guide, here, answers, output.task == "label")
+            self.cohorts[check.id] = Cohort(check.id, attack, check.budget, lanes.on(xp))
             self.verifiers[check.id] = Verifier(self, check, area, clean, lanes)
 
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import medaudit
 from medaudit.audit import results, verdicts
 from medaudit.audit.cases import attack_cases, changed_cases
+from medaudit.audit.companions import every, judge_planted
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.facts import data_facts, model_facts
 from medaudit.audit.resolve import Resolved, threshold_of
@@ -47,7 +48,8 @@ def build_report(
     confidence = plan.policy.defaults.confidence
     output = plan.found.interface.output
     measured = verdicts.baseline(output, plan.data, plan.clean.answers, confidence)
-    records = {c.spec.id: {s: r for s, (r, _) in journal.cases(c.spec.id).items()} for c in plan.checks}
+    every_check = [*plan.checks, *every(plan.beside)]
+    records = {c.spec.id: {s: r for s, (r, _) in journal.cases(c.spec.id).items()} for c in every_check}
     flags = run_flags(plan, measured)
     beaten = verdicts.compare_attacks([(c, records[c.spec.id]) for c in plan.checks if records[c.spec.id]])
     checks = []
@@ -55,10 +57,17 @@ def build_report(
         judged = _judge(plan, check, measured, records, confidence)
         judged.flags.extend(beaten.get(check.spec.id, []))
         if check.rule.kind == "attack":
+            judged = _beside(plan, check, judged, records, confidence)
             if "saturated-scores" in flags and check.rule.access == "scores":
                 judged.flags.append("saturated-scores")
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
-        checks.append(_check(plan, check, judged, records[check.spec.id], journal, folder))
+        done = _check(plan, check, judged, records[check.spec.id], journal, folder)
+        beside = plan.beside.get(check.spec.id)
+        if beside is not None:
+            done.queries.planted = _rows(records[beside.planted.spec.id])
+            if beside.control.spec.id.startswith(f"{check.spec.id}~"):  # it may be shared: count it once
+                done.queries.control = _rows(records[beside.control.spec.id])
+        checks.append(done)
     counted = [c.verdict for c in checks if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")]
     verdict, code = verdicts.overall(counted)
     report = results.Report(
@@ -186,6 +195,23 @@ def _judge(
     return verdicts.Judged(verdict, reason, metrics, required, None, [])
 
 
+def _beside(
+    plan: Plan, check: Resolved, judged: verdicts.Judged, records: dict[str, verdicts.Records], confidence: float
+) -> verdicts.Judged:
+    """The judged attack with what its control and its planted weaknesses say."""
+    beside = plan.beside.get(check.spec.id)
+    if beside is None or not records[check.spec.id]:
+        return judged
+    found, flags = judge_planted(records[beside.planted.spec.id], confidence)
+    control = verdicts.broken(plan.data, records[beside.control.spec.id], confidence)
+    own = judged.metrics["attack_success"].value or 0.0
+    if 0 < own <= control.value:
+        flags.append("chance-does-as-well")
+    shown = {"control_success": control, "planted_found": found}
+    metrics = judged.metrics | {k: verdicts.value_of(v, confidence) for k, v in shown.items() if v.n}
+    return replace(judged, metrics=metrics, flags=[*judged.flags, *flags])
+
+
 def _check(
     plan: Plan,
     check: Resolved,
@@ -196,7 +222,7 @@ def _check(
 ) -> results.Check:
     listed = attack_cases(plan, check, journal, folder)
     found = sorted(r["found"] for r in records.values() if r["success"])
-    rows = sum(r["rows"] for r in records.values())
+    rows = _rows(records)
     if check.spec.id in plan.stages:
         rows = plan.stages[check.spec.id]["rows"]
         listed = changed_cases(plan, check)
@@ -235,6 +261,10 @@ def _check(
         proves=proves(plan.policy.defaults.confidence, check, plan),
         page=check.rule.page,
     )
+
+
+def _rows(records: verdicts.Records) -> int:
+    return sum(int(r["rows"]) for r in records.values())
 
 
 def _title(check: Resolved) -> str:
@@ -311,7 +341,7 @@ def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> resu
     return results.Cost(
         wall_s=round(cost["wall_s"], 3),
         model_s=round(model_s, 3),
-        rows=sum(c.queries.rows for c in attacks),
+        rows=sum(c.queries.rows + c.queries.control + c.queries.planted for c in attacks),
         padding=cost["padding"],
         calls=cost["calls"],
         block=plan.spec.block,

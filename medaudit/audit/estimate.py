@@ -67,9 +67,13 @@ def of_plan(plan: Plan, model: float, options: Options) -> Estimate:
         if check.deselected:
             continue
         attack = check.rule.kind == "attack"
-        rows = (
-            len(check.samples) * check.spec.budget if attack else int(plan.stages.get(check.spec.id, {}).get("rows", 0))
-        )
+        rows = int(plan.stages.get(check.spec.id, {}).get("rows", 0))
+        if attack:
+            beside = plan.beside.get(check.spec.id)
+            ours = [check] if beside is None else [check, beside.planted]
+            if beside is not None and beside.control.spec.id.startswith(f"{check.spec.id}~"):
+                ours.append(beside.control)
+            rows = sum(len(c.samples) * c.spec.budget for c in ours)
         says = f"not run: {check.blocked}" if check.blocked else proves(plan.policy.defaults.confidence, check, plan)
         budget = check.spec.budget if attack else 0
         lines.append(

@@ -101,7 +101,9 @@ class Verifier:
             "note": "",
         }
         arrays: dict[str, np.ndarray] = {}
-        if np.isfinite(size):
+        if self.check.planted:
+            record |= {"possible": bool(got["possible"]), "success": record["found"] > 0}
+        elif np.isfinite(size):
             arrays = self._verify(finished.sample, np.asarray(got["claim"]), record)
         return Case(finished.check, finished.sample, record, arrays)
 

@@ -14,6 +14,8 @@ SCHEMA_VERSION = "1.0"
 METRICS = {
     "robust_accuracy": "patients whose answer withstands the attack",
     "attack_success": "patients whose answer the attack turns",
+    "control_success": "patients whose answer random changes of the same size turn",
+    "planted_found": "planted weaknesses that the same attack found within the same budget",
     "median_distance": "median size of the smallest change found",
     "auroc": "area under the ROC curve",
 }
@@ -26,6 +28,8 @@ FLAGS = {
     "noisy-model": "the model answers the same question differently",
     "noisy-scores": "a row alone and in a block are answered so differently that small changes prove nothing",
     "mixed-rows": "a row's answer depends on its place or on the other rows of its block",
+    "planted-missed": "the same attack within the same budget misses weaknesses that were planted: it proves little",
+    "chance-does-as-well": "random changes of the same size broke as much as the attack",
     "gate": "clean performance is below the gate: the model may be read or fed wrongly",
     "no-labels": "the data have no labels: clean performance was not measured",
     "invalid-answers": "the model answered NaN or infinity to some rows",
@@ -102,6 +106,8 @@ class Queries(Part):
     median_to_success: float | None = None
     starts: int = Field(0, description="rows spent on finding start points, part of rows")
     verification: int = Field(0, description="rows of the re-check, not part of rows")
+    control: int = Field(0, description="rows of random changes beside the attack, not part of rows")
+    planted: int = Field(0, description="rows of the attack on planted weaknesses, not part of rows")
 
 
 class Check(Part):

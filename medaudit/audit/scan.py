@@ -24,6 +24,7 @@ import medaudit
 from medaudit import data as readers
 from medaudit.audit import resolve as resolving
 from medaudit.audit.build import build_report
+from medaudit.audit.companions import Companions, companions, every
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Report
@@ -80,6 +81,7 @@ class Plan:
     environment: dict[str, str]
     clean: Clean
     checks: list[Resolved]
+    beside: dict[str, Companions]  # check id -> its control and its planted weakness
     seed: int
     rows_clean: int = 0
     clean_fault: str = ""  # what the model said when it failed on a clean row
@@ -192,6 +194,7 @@ def prepare(
         environment,
         clean,
         checks,
+        companions(checks, data),
         spec.seed,
         record["rows"],
         record["fault"],
@@ -234,7 +237,8 @@ def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | No
 
 def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> dict[str, Any]:
     """Run every lane that the journal does not hold yet."""
-    runnable = [c for c in plan.checks if c.samples and not c.blocked and not c.deselected]
+    mine = [c for c in plan.checks if c.samples and not c.blocked and not c.deselected]
+    runnable = [*mine, *every(plan.beside)]
     done = journal.done()
     lanes = [(c.spec.id, s) for c in runnable for s in c.samples if (c.spec.id, s) not in done]
     if plan.options.shuffle:
@@ -247,7 +251,7 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
     cost["worker_s"] = before.get("worker_s", 0)
     listen(
         "attack",
-        {"lanes": total, "done": total - len(lanes), "checks": [c.spec.id for c in runnable]},
+        {"lanes": total, "done": total - len(lanes), "checks": [c.spec.id for c in mine]},
     )
     if not lanes:
         return {**cost, "earlier_s": cost["attack_s"]}
@@ -266,9 +270,9 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
 
     def spent() -> dict[str, Any]:
         """Cost of all sessions so far."""
-        mine = {n: sum(v[n] for v in latest.values()) for n in ("rows", "padding", "calls", "seconds")}
+        own = {n: sum(v[n] for v in latest.values()) for n in ("rows", "padding", "calls", "seconds")}
         wall = time.monotonic() - began
-        add = {**mine, "model_s": mine.pop("seconds"), "attack_s": wall, "worker_s": workers * wall}
+        add = {**own, "model_s": own.pop("seconds"), "attack_s": wall, "worker_s": workers * wall}
         return {name: cost[name] + add[name] for name in cost}
 
     for kind, value in pool.run(lanes, journal.snapshots()):

@@ -31,6 +31,7 @@ class CheckSpec:
     goal: Goal
     budget: int
     settings: Any
+    planted: bool = False  # on the model with a planted weakness
 
 
 @dataclass(frozen=True)

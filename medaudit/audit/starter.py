@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from medaudit import data as readers
+from medaudit.audit.companions import CONTROL, PLANTED
 from medaudit.audit.document import input_section, output_section
 from medaudit.audit.estimate import row_seconds, speedup
 from medaudit.audit.resolve import eligible
@@ -177,7 +178,7 @@ def starter_checks(
         },
     ]
     for rule in RULES.values():
-        if rule.kind != "attack" or rule.applies(interface):
+        if rule.kind != "attack" or rule is CONTROL or rule.applies(interface):
             continue
         for name, threat in threats.items():
             fits = threat["norm"] in rule.norms and (not rule.access or threat["access"] == rule.access)
@@ -215,7 +216,7 @@ def _attack(rule: Rule, threat: str, facts: dict[str, Any], labels: bool) -> dic
         "rule": rule.name,
         "threat": threat,
     }
-    if rule.smallest:
+    if rule.smallest and "median_distance" in rule.metrics:
         # One run gives the whole distance distribution: do not stop at eps.
         check["goal"] = {"stop": "budget"}
     check["require"] = {"metric": "robust_accuracy", "at_least": "80%"}
@@ -262,10 +263,10 @@ def sizes(
     goal = Goal(goals_of(interface.output.task)[0])
     available = len({data.groups[r] for r in eligible(interface.output, goal, data, answers, True)})
     n = max(1, min(groups, available))
-    budget = rows / max(1, attacks) / n
+    budget = rows / max(1, attacks) / (n + PLANTED)
     if budget < least:
         n = max(min(n, 60), int(rows / max(1, attacks) / least))
-        budget = rows / max(1, attacks) / n
+        budget = rows / max(1, attacks) / (n + PLANTED)
     budget = int(min(most, max(20, budget)))
     step = 10 ** max(1, len(str(budget)) - 2)
     return n, max(20, budget // step * step)

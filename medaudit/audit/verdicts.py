@@ -31,6 +31,7 @@ WEAKENING = {
     "recheck-failed",
     "saturated-scores",
     "weaker-beats-stronger",
+    "planted-missed",
     "noisy-model",
     "noisy-scores",
     "mixed-rows",
@@ -240,7 +241,7 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
         "robust_accuracy": bounds.share(n - broken, n, confidence),
         "attack_success": bounds.share(broken, n, confidence),
     }
-    if check.rule.smallest or "median_distance" in check.rule.metrics:
+    if "median_distance" in check.rule.metrics:
         estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
     verdict, reason, required = judge(estimates, check.section.require, confidence, (n - broken, n), check.unit)
     flags = attack_flags(check, records)
@@ -262,6 +263,12 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
     return Judged(verdict, reason, metrics, required, _curve(check, groups, confidence), flags)
 
 
+def broken(data: Dataset, records: Records, confidence: float) -> Estimate:
+    """Share of patients of whom any record was broken."""
+    groups = per_group(data, records)
+    return bounds.share(sum(any(r["success"] for r in rs) for rs in groups.values()), len(groups), confidence)
+
+
 def _first_fault(records: Records) -> str:
     return next(str(r["fault"]) for r in records.values() if r.get("fault"))
 
@@ -280,7 +287,7 @@ def attack_flags(check: Resolved, records: Records) -> list[str]:
     share = check.section.require is None or check.section.require.metric != "median_distance"
     if share and len(found) < len(alive) and late >= max(2, 0.02 * len(alive)):
         flags.append("still-rising")
-    if check.rule.smallest:
+    if check.rule.smallest and "median_distance" in check.rule.metrics:
         stuck = sum(r["size"] is None for r in alive)
         if stuck > 0.05 * max(1, len(alive)):
             flags.append("no-start")

@@ -13,6 +13,7 @@ from medaudit.rule import (
     label_arc,
     label_rays,
     label_walk,
+    random_noise,
     repeatability,
     row_purity,
     sign_noise,
@@ -43,6 +44,7 @@ RULES: dict[str, Rule] = {
         label_walk,
         label_arc,
         label_rays,
+        random_noise,
     )
 }
 

@@ -1,13 +1,19 @@
-"""Where a walk from labels alone may begin, and how far it may go."""
+"""Where a walk from labels alone may begin, and how far it may go.
+
+First coarse noise of two and four times eps, from where the boundary is never far; then clean records
+of another decision, from near to far; then noise of any size.
+"""
 
 from __future__ import annotations
 
-from medaudit.core import streams
+from medaudit.core import cells, streams
 from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes, Search
 from medaudit.core.region import LINF, Region, clip, free, snap
 
 UNIFORM = 1
+NEAR = 8  # tries of coarse noise
+COARSE = 2
 DONORS = 8  # clean records tried before noise
 NOISE = 30.0  # largest noise, as a multiple of a number's share of eps
 
@@ -37,10 +43,11 @@ def start(donors: Array | None, region: Region, lanes: Lanes, order: Array, trie
     """The next donor, or uniform noise in the box, blended in more strongly with every try."""
     xp = namespace(lanes.x)
     x, lo, hi = (xp.take(a, who, axis=0) for a in (lanes.x, lanes.lo, lanes.hi))
-    asked = xp.take(tried, who)
+    key, turn = xp.take(lanes.key, who), xp.take(tried, who)
+    asked = xp.maximum(turn - NEAR, xp.zeros_like(turn))
     reach = NOISE * region.eps * region.scale / (1 if region.norm == LINF else x.shape[1] ** 0.5)
     lo, hi = xp.maximum(lo, x - reach), xp.minimum(hi, x + reach)
-    draw = streams.uniform(xp.take(lanes.key, who), asked, UNIFORM, x.shape[1])
+    draw = streams.uniform(key, asked, UNIFORM, x.shape[1])
     share = (xp.astype(asked % 8 + 1, xp.float32) / 8)[:, None]
     noise = xp.astype(lo + (hi - lo) * draw, xp.float32)
     points = x + share * (noise - x)
@@ -52,6 +59,10 @@ def start(donors: Array | None, region: Region, lanes: Lanes, order: Array, trie
         donor = xp.take(donors, xp.maximum(pick, xp.zeros_like(pick)), axis=0)
         donor = xp.where(xp.isnan(donor), x, donor)
         points = xp.where(use[:, None], donor, points)
+    if xp.any(turn < NEAR):
+        factor = xp.astype(2 + 2 * (turn % 2), xp.float32)[:, None] * (reach / NOISE)
+        near = x + factor * cells.signs(region.parts, key, turn, COARSE)
+        points = xp.where((turn < NEAR)[:, None], near, points)
     return clip(lanes, who, snap(region, clip(lanes, who, points)))
 
 

@@ -1,0 +1,56 @@
+"""Random proposals of full size, one after another: what chance alone finds (any norm).
+
+The control of every attack: Linf signs at random, L2 and L1 a random direction of length eps, L0 random
+numbers at random legal values. Nothing is learned from the answers.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.protocol import Lanes, Query, Search
+from medaudit.core.region import L0, LINF, Region, free, length, project, snap
+
+NOISE = 1
+
+
+class State(NamedTuple):
+    t: Array  # [L] int64
+
+
+def search() -> Search:
+    return Search("uniform", 1, init, ask, tell)
+
+
+def init(region: Region, lanes: Lanes) -> State:
+    xp = namespace(lanes.x)
+    return State(xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device))
+
+
+def ask(region: Region, lanes: Lanes, state: State) -> Query:
+    xp = namespace(lanes.x)
+    n, d = lanes.x.shape
+    lane = xp.arange(n, dtype=xp.int64, device=lanes.x.device)
+    movable = free(lanes)
+    if region.norm == LINF:
+        words = streams.bits(lanes.key, state.t, NOISE, streams.word_count(d))
+        return Query(xp.where(streams.coins(words, d), lanes.hi, lanes.lo), lane)
+    draw = streams.uniform(lanes.key, state.t, NOISE, 2 * d)
+    one, two = draw[:, :d], draw[:, d:]
+    if region.norm == L0:
+        rank = xp.argsort(xp.argsort(xp.where(movable, one, one + 1), axis=1, stable=True), axis=1, stable=True)
+        points = xp.astype(lanes.lo + (lanes.hi - lanes.lo) * two, xp.float32)
+        points = xp.where((rank < int(region.eps)) & movable, snap(region, points), lanes.x)
+        return Query(xp.minimum(xp.maximum(points, lanes.lo), lanes.hi), lane)
+    normal = xp.sqrt(-2 * xp.log(1 - one)) * xp.cos(2 * math.pi * two)
+    delta = xp.where(movable, xp.astype(normal, xp.float32), xp.zeros_like(lanes.x))
+    far = length(region, xp.asarray(delta, copy=True))[:, None]
+    delta = region.eps * delta / xp.maximum(far, xp.full_like(far, 1e-30))
+    return Query(project(region, lanes, lane, lanes.x + delta * region.scale), lane)
+
+
+def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:
+    return State(put(state.t, query.lane, namespace(score).take(state.t, query.lane) + 1))
