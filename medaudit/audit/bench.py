@@ -16,9 +16,11 @@ from medaudit import data as readers
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
 from medaudit.audit.spec import CheckSpec, Clean, WorkSpec
+from medaudit.core import subspace as subspaces
 from medaudit.core.arrays import Array, array_module
 from medaudit.core.errors import ModelFault
 from medaudit.core.region import Region
+from medaudit.core.relations import Rules
 from medaudit.data import Dataset
 from medaudit.domain import threat as threats
 from medaudit.engine import protocol_checks
@@ -153,6 +155,7 @@ class Bench:
                 continue
             area = threats.region(self.spec.interface, check.threat)
             here = map_tree_region(area, xp)
+            narrow = threats.subspace(self.spec.interface, check.threat)
             context = Context(
                 interface=self.spec.interface,
                 region=here,
@@ -160,8 +163,9 @@ class Bench:
                 access=rule.access or check.threat.access,
                 clearance=2 * clean.floor,
                 settings=check.settings,
-                donors=xp.asarray(donors),
-                kinds=xp.asarray(clean.kinds),
+                donors=xp.asarray(donors) if narrow is None else None,
+                kinds=xp.asarray(clean.kinds) if narrow is None else None,
+                subspace=None if narrow is None else subspaces.on(here.scale, narrow),
             )
             lanes = LaneMaker(self, check, area, clean, bool(wide))
             attack = rule.attack(context)
@@ -250,9 +254,11 @@ def padding_of(spec: WorkSpec, data: Dataset) -> np.ndarray | None:
 
 def map_tree_region(area: Region, xp: Any) -> Region:
     """The region's arrays in the namespace of the device."""
-    moved = {
-        name: xp.asarray(value) for name in ("scale", "step", "choices") if (value := getattr(area, name)) is not None
-    }
+    names = ("scale", "step", "choices", "alike")
+    moved = {name: xp.asarray(value) for name in names if (value := getattr(area, name)) is not None}
+    if area.rules is not None:
+        relations = tuple(r._replace(index=xp.asarray(r.index)) for r in area.rules.relations)
+        moved["rules"] = Rules(relations, tuple(xp.asarray(group) for group in area.rules.one_hot))
     return area._replace(**moved)
 
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from medaudit.core.errors import DataError
+from medaudit.core.errors import DataError, MedauditError
 from medaudit.core.interface import CHANNEL_AXIS, Channel, Input, Interface
 from medaudit.data import Dataset
 from medaudit.domain.quantity import Quantity, convert, known
+from medaudit.domain.threat import Threat
 from medaudit.model.codec import stored_to_points
 from medaudit.model.facts import Facts, Tensor
 
@@ -266,6 +267,35 @@ def with_channels(item: Input, data: Dataset, key: str, place: int, count: int, 
 def points_of(interface: Interface, data: Dataset) -> np.ndarray:
     """All rows of the data file as points [n, D] float32; NaN where nothing was measured."""
     return stored_to_points(interface, {i.name: data.x[data.key(i.name)] for i in interface.inputs})
+
+
+def mask_of(interface: Interface, data: Dataset, name: str) -> np.ndarray:
+    """Where a named mask of the data file holds, [n, D] bool; inputs without one: nowhere.
+
+    Raises MedauditError where there is no such mask.
+    """
+    arrays, some = {}, False
+    for item in interface.inputs:
+        key = data.key(item.name)
+        mask = data.masks.get(f"{name}__{key}" if key else name)
+        some = some or mask is not None
+        own = np.zeros(data.x[key].shape, dtype=bool) if mask is None else mask
+        arrays[item.name] = own.astype(np.float32)
+    if not some:
+        there = ", ".join(sorted({k.partition("__")[0] for k in data.masks})) or "none"
+        raise MedauditError(f"the data file has no mask {name!r}", f"masks in it: {there}; add mask__{name}")
+    return stored_to_points(interface, arrays) > 0.5
+
+
+def shut_by(interface: Interface, data: Dataset, threat: Threat) -> np.ndarray | None:
+    """[n, D] bool: numbers that the threat's masks close; None without masks."""
+    shut: np.ndarray | None = None
+    for names, inside in ((threat.only, False), (threat.never, True)):
+        for name in names:
+            mask = mask_of(interface, data, name)
+            own = mask if inside else ~mask
+            shut = own if shut is None else shut | own
+    return shut
 
 
 def outside(item: Input, data: Dataset) -> list[str]:

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medaudit.audit.inputs import shut_by
 from medaudit.audit.spec import CheckSpec, Clean
 from medaudit.core import streams
 from medaudit.core.arrays import map_tree
 from medaudit.core.errors import EngineError
 from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import L0, L1, LINF, Region
+from medaudit.core.region import L0, L1, LINF, Region, changes
+from medaudit.core.relations import broken, held
 from medaudit.domain import threat as threats
 from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
@@ -41,6 +43,7 @@ class LaneMaker:
         self.label = decided.astype(np.int64) if single else np.full(len(decided), -1, dtype=np.int64)
         wanted = wanted_classes(output, check.goal)
         self.target = wanted[0] if len(wanted) == 1 and single else -1
+        self.shut = None if check.threat is None else shut_by(bench.spec.interface, bench.data, check.threat)
 
     def on(self, xp: Any) -> Any:
         def make(samples: list[int]) -> Lanes:
@@ -52,14 +55,16 @@ class LaneMaker:
         bench, check = self.bench, self.check
         index = np.asarray(samples)
         x = bench.points[index]
-        padding = None if bench.padding is None else bench.padding[index]
+        shut = None if bench.padding is None else bench.padding[index]
+        if self.shut is not None:
+            shut = self.shut[index] if shut is None else shut | self.shut[index]
         if check.threat is None:
             raise EngineError(f"check {check.id} has no threat")
         face = bench.spec.interface
-        lo, hi = threats.boxes(face, check.threat, self.area, x, padding)
+        lo, hi = threats.boxes(face, check.threat, self.area, x, shut)
         legal: tuple[np.ndarray, np.ndarray] | tuple[None, None] = (None, None)
         if check.threat.norm == LINF and RULES[check.rule].smallest:
-            legal = threats.boxes(face, check.threat, self.area, x, padding, legal=True)
+            legal = threats.boxes(face, check.threat, self.area, x, shut, legal=True)
         names = [streams.key(bench.spec.seed, check.rule, check.id, bench.data.ids[i]) for i in samples]
         return Lanes(
             key=np.array(names, dtype=np.uint64),
@@ -132,6 +137,8 @@ class Verifier:
             record["note"] = "the re-check answered a number that is not finite"
         elif not inside:
             record["note"] = "the re-check found the point outside the region"
+        elif not self._lawful(lanes, tripped):
+            record["note"] = "the re-check found a constraint between values broken"
         elif not bool(hit[0]):
             record["note"] = "the re-check did not reach the goal: its margin is within the model's numeric noise"
         else:
@@ -139,6 +146,16 @@ class Verifier:
             record["reached"] = True
         delta = point.astype(np.float64) - clean.astype(np.float64)
         return {"delta": delta}
+
+    def _lawful(self, lanes: Lanes, point: np.ndarray) -> bool:
+        """Whether every constraint that the record is held to still holds."""
+        if self.area.rules is None:
+            return True
+        for group in self.area.rules.one_hot:
+            if sorted(lanes.x[0, group]) != sorted(point[group]):
+                return False
+        row = point[None].astype(np.float32)
+        return not any((broken(r, row) & held(r, lanes)).any() for r in self.area.rules.relations)
 
     def _tolerance(self, slack: np.ndarray) -> float:
         ratio = slack / self.area.scale
@@ -149,7 +166,7 @@ class Verifier:
     def _distance(self, point: np.ndarray, lanes: Lanes, slack: np.ndarray) -> float:
         delta = point - lanes.x[0].astype(np.float64)
         if self.area.norm == L0:
-            return float(np.count_nonzero(np.abs(delta) > slack))
+            return float(changes(self.area, (np.abs(delta) > slack)[None])[0])
         delta = delta / self.area.scale
         if self.area.norm == LINF:
             return float(np.max(np.abs(delta), initial=0.0))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medaudit.audit.inputs import mask_of
 from medaudit.audit.spec import CheckSpec
 from medaudit.audit.truth import truth_of
 from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
@@ -159,10 +160,12 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if why:
         return Resolved(section, rule, spec, blocked=why)
     _check_goal(section, interface.output)
-    for name, _ in threat.within:
-        if not any(c.name == name for i in interface.inputs for c in i.channels):
-            raise PolicyError(f"within names {name!r}, which is not a channel of this model", path="threat")
+    for key, names in (("within", [name for name, _ in threat.within]), ("channels", threat.channels)):
+        for name in names:
+            if not any(c.name == name for i in interface.inputs for c in i.channels):
+                raise PolicyError(f"{key} names {name!r}, which is not a channel of this model", path="threat")
     threats.region(interface, threat)
+    threats.subspace(interface, threat)
     known_inputs = [i.name for i in interface.inputs]
     for name in threat.inputs:
         if name not in known_inputs:
@@ -203,10 +206,26 @@ def resolve(
 ) -> list[Resolved]:
     """Every check with its goal and samples. Raises PolicyErrors with places."""
     check_threats(policy, document, interface)
+    _check_masks(policy, document, interface, data)
     return [
         _with_samples(policy, _static(policy, section, interface), interface.output, data, answers, limit)
         for section in policy.checks
     ]
+
+
+def _check_masks(policy: Policy, document: Document, interface: Interface, data: Dataset) -> None:
+    """Masks that threats name are in the data file. Raises PolicyErrors with places."""
+    problems = []
+    for name in {c.threat for c in policy.checks if c.threat is not None}:
+        section = policy.threats[name]
+        for key, masks in (("only", section.only), ("never", section.never)):
+            for mask in masks:
+                try:
+                    mask_of(interface, data, mask)
+                except MedauditError as error:
+                    problems.append(document.error(("threats", name, key), str(error)))
+    if problems:
+        raise PolicyErrors(problems)
 
 
 def _with_samples(
@@ -243,6 +262,13 @@ def _threat(policy: Policy, name: str) -> Threat:
         section.eps,
         tuple(section.within.items()),
         tuple(section.inputs),
+        channels=section.channels,
+        only=section.only,
+        never=section.never,
+        smooth=section.smooth,
+        waves=section.waves,
+        relations=policy.model.constraints.relations,
+        one_hot=policy.model.constraints.one_hot,
     )
 
 

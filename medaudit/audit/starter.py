@@ -32,6 +32,7 @@ EFFORTS = {
     "thorough": (7200.0, 1000, 1000, 10000),
 }
 CALIBRATION = 1.0
+STANDARD = 3  # budget of the standard set, in shares of another attack's
 MAPS = {
     "SA": ["eu-ai-act:15.1", "fda-ai-dsf:performance-validation"],
     "EV": [
@@ -72,9 +73,10 @@ def compose_policy(
     threats = starter_threats(interface)
     checks = starter_checks(interface, data, answers, threats)
     attacks = [c for c in checks if "threat" in c]
-    groups, budget = sizes(interface, data, answers, seconds, effort, len(attacks))
-    for check in attacks:
-        check["budget"] = {"queries": budget}
+    shares = [STANDARD if check["rule"] == "standard" else 1 for check in attacks]
+    groups, budget = sizes(interface, data, answers, seconds, effort, sum(shares))
+    for check, share in zip(attacks, shares, strict=True):
+        check["budget"] = {"queries": share * budget}
     policy: dict[str, Any] = {
         "medaudit": 1,
         "policy": {
@@ -182,6 +184,7 @@ def starter_checks(
             continue
         for name, threat in threats.items():
             fits = threat["norm"] in rule.norms and (not rule.access or threat["access"] == rule.access)
+            fits = fits and not (labels and threat["access"] == "scores" and threat["norm"] != "l0")
             if fits:
                 checks.append(_attack(rule, name, threat, labels))
     numbers = any(c.kind in ("number", "integer") and not c.fixed for i in interface.inputs for c in i.channels)
@@ -212,7 +215,7 @@ def _baseline(interface: Interface, data: Dataset) -> dict[str, Any]:
 
 def _attack(rule: Rule, threat: str, facts: dict[str, Any], labels: bool) -> dict[str, Any]:
     check: dict[str, Any] = {
-        "id": f"{rule.name}-{facts['norm']}",
+        "id": f"{rule.name}-{facts['norm']}" + ("-labels" if not rule.access and facts["access"] == "labels" else ""),
         "rule": rule.name,
         "threat": threat,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -339,7 +339,7 @@ def compare_attacks(checks: list[tuple[Resolved, Records]]) -> dict[str, list[st
                 strong.rule.strength > weak.rule.strength
                 and strong.spec.threat is not None
                 and weak.spec.threat is not None
-                and (strong.spec.threat.norm, strong.spec.threat.eps) == (weak.spec.threat.norm, weak.spec.threat.eps)
+                and strong.spec.threat in (weak.spec.threat, replace(weak.spec.threat, access="scores"))
                 and replace_stop(strong) == replace_stop(weak)
                 and strong.spec.budget >= weak.spec.budget
             )

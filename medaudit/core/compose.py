@@ -14,6 +14,7 @@ import numpy as np
 from medaudit.core.arrays import Array, namespace, put, select, to_numpy
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query, Search
 from medaudit.core.region import Region, size
+from medaudit.core.relations import repair
 
 CHECKPOINTS = tuple(int(round(10 ** (k / 6))) for k in range(0, 31, 1))  # rows, 1 .. 100,000
 
@@ -55,6 +56,8 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
 
     def ask(state: State) -> Query:
         query = search.ask(region, state.lanes, state.search)
+        if region.rules is not None:
+            query = query._replace(points=repair(region.rules, state.lanes, query.lane, query.points))
         if state.lanes.missing is None:
             return query
         xp = namespace(query.points)

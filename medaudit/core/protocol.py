@@ -45,6 +45,7 @@ class Search(NamedTuple):
     tell: Callable[[Any, Lanes, Any, Query, Array, Array], Any]  # ..., query, score, hit -> state
     stopped: Callable[[Any], Array] | None = None  # state -> [L] bool, nothing left to try
     starts: Callable[[Any], Array] | None = None  # state -> [L] int64, rows asked to find a start point
+    beyond: bool = False  # it may ask outside eps: it minimises size
     turn: Callable[[Any], Array] | None = None  # state -> [L] int64, which of its members asked last
 
 

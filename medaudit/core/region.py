@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes
+from medaudit.core.relations import Rules
 
 LINF, L2, L1, L0 = "linf", "l2", "l1", "l0"
 
@@ -39,6 +40,8 @@ class Region(NamedTuple):
     step: Array | None  # [D] float32, grid of legal values (0 = continuous); None: all continuous
     parts: tuple[Part, ...]  # geometry; sizes add up to D
     choices: Array | None = None  # [D] int64, number of categories (0 = numeric); None: none
+    alike: Array | None = None  # [D] int64, numbers of one id count as one change in L0; None: each alone
+    rules: Rules | None = None  # what must hold between the numbers of a record
 
 
 def size(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
@@ -46,9 +49,23 @@ def size(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
     xp = namespace(points)
     delta = points - xp.take(lanes.x, lane, axis=0)
     if region.norm == L0:
-        return xp.astype(xp.count_nonzero(delta, axis=1), xp.float32)
+        return changes(region, delta != 0)
     delta /= region.scale
     return length(region, delta)
+
+
+def changes(region: Region, changed: Array) -> Array:
+    """How many changes `changed` [R, D] bool are: groups of numbers that are alike count once, [R] float32."""
+    xp = namespace(changed)
+    if region.alike is None:
+        return xp.astype(xp.count_nonzero(changed, axis=1), xp.float32)
+    order = xp.argsort(region.alike, stable=True)
+    ids, some = xp.take(region.alike, order), xp.astype(xp.take(changed, order, axis=1), xp.int32)
+    total = xp.cumulative_sum(some, axis=1, dtype=xp.int32)
+    last = xp.concat([ids[1:] != ids[:-1], ids[:1] == ids[:1]])
+    ends = xp.take(total, xp.nonzero(last)[0], axis=1)
+    steps = xp.concat([ends[:, :1], ends[:, 1:] - ends[:, :-1]], axis=1)
+    return xp.astype(xp.count_nonzero(steps, axis=1), xp.float32)
 
 
 def length(region: Region, delta: Array) -> Array:

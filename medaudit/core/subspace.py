@@ -116,12 +116,13 @@ class State(NamedTuple):
     search: Any
 
 
-def within(search: Search, subspace: Subspace, bounded: bool) -> Search:
+def within(search: Search, subspace: Subspace) -> Search:
     """The search, moving coefficients instead of numbers.
 
-    bounded: one coefficient alone reaches at most eps, and all together are shrunk to it; else (the
-    size is to be found out) a hundred.
+    One coefficient alone reaches at most eps, and all together are shrunk to it; a hundred times eps
+    where the search is to find out the size.
     """
+    bounded = not search.beyond
 
     def init(region: Region, lanes: Lanes) -> State:
         inner = _inner_lanes(region, lanes, subspace, bounded)
@@ -155,7 +156,9 @@ def _coefficients(search: Search, subspace: Subspace, region: Region, state: Sta
 
 def _inner_region(region: Region, inner: Lanes, subspace: Subspace) -> Region:
     xp = namespace(inner.x)
-    return region._replace(scale=xp.ones_like(inner.x[0, :]), step=None, parts=subspace.parts, choices=None)
+    return region._replace(
+        scale=xp.ones_like(inner.x[0, :]), step=None, parts=subspace.parts, choices=None, alike=None, rules=None
+    )
 
 
 def _inner_lanes(region: Region, lanes: Lanes, subspace: Subspace, bounded: bool) -> Lanes:
@@ -167,7 +170,7 @@ def _inner_lanes(region: Region, lanes: Lanes, subspace: Subspace, bounded: bool
         reach.append(np.full(part.size, region.eps / gain * (1 if bounded else 100), dtype=np.float32))
     wide = xp.asarray(np.concatenate(reach), device=lanes.x.device)[None, :]
     zero = xp.zeros((lanes.x.shape[0], wide.shape[1]), dtype=xp.float32, device=lanes.x.device)
-    return lanes._replace(x=zero, lo=zero - wide, hi=zero + wide, missing=None)
+    return lanes._replace(x=zero, lo=zero - wide, hi=zero + wide, missing=None, legal_lo=None, legal_hi=None)
 
 
 def outside(region: Region, lanes: Lanes, subspace: Subspace, lane: Array, coefficients: Array, bounded: bool) -> Array:
@@ -178,6 +181,8 @@ def outside(region: Region, lanes: Lanes, subspace: Subspace, lane: Array, coeff
         far = length(region, xp.asarray(delta, copy=True))
         factor = region.eps * (1 - 1e-6) / xp.maximum(far, xp.full_like(far, 1e-30))
         delta = delta * xp.minimum(factor, xp.ones_like(far))[:, None]
+    if not bounded and lanes.legal_lo is not None:
+        lanes = lanes._replace(lo=lanes.legal_lo, hi=lanes.legal_hi)
     points = xp.take(lanes.x, lane, axis=0) + delta * region.scale
     return project(region if bounded else region._replace(norm=LINF), lanes, lane, points)
 

@@ -25,6 +25,7 @@ class Dataset:
     lo: dict[str, np.ndarray] = field(default_factory=dict)
     hi: dict[str, np.ndarray] = field(default_factory=dict)
     length: np.ndarray | None = None
+    masks: dict[str, np.ndarray] = field(default_factory=dict)  # NAME or NAME__INPUT -> bool, shape of x
     notes: tuple[str, ...] = ()
 
     @property

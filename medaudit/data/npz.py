@@ -1,8 +1,9 @@
 """The core format: one `.npz`, never a pickle.
 
 `x` (or `x__<input>`), `y`, optional `ids`, `groups`, `classes`, `length`, `names`, `units`, `lo`,
-`hi` (with `__<input>` where there are several), and a clean reference part `ref_x` / `ref__<input>`
-/ `ref_y`. Keys that are not of this format are reported, not used.
+`hi` (with `__<input>` where there are several), `mask__<name>` (or `mask__<name>__<input>`: regions
+that threats name), and a clean reference part `ref_x` / `ref__<input>` / `ref_y`. Keys that are not
+of this format are reported, not used.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PLAIN = {
     "lo",
     "hi",
 }
-NAMED = ("x__", "ref__", "names__", "units__", "lo__", "hi__")
+NAMED = ("x__", "ref__", "names__", "units__", "lo__", "hi__", "mask__")
 
 
 def read(path: Path) -> Dataset:
@@ -79,6 +80,7 @@ def read(path: Path) -> Dataset:
                 f"{path}: {key} holds infinity", "give the range that is legal, or NaN where it is not known"
             )
     _same_rows(path, arrays, rows, ("y", "ids", "groups", "length"))
+    masks = {k[6:]: _mask(path, k, v, x) for k, v in arrays.items() if k.startswith("mask__")}
     if "length" in arrays:
         _lengths(path, arrays["length"])
     classes = _texts(arrays, "classes")
@@ -108,6 +110,7 @@ def read(path: Path) -> Dataset:
         lo=_per_input(arrays, "lo"),  # type: ignore[arg-type]
         hi=_per_input(arrays, "hi"),  # type: ignore[arg-type]
         length=arrays.get("length"),
+        masks=masks,
         notes=notes,
     )
 
@@ -151,6 +154,20 @@ def _lengths(path: Path, length: np.ndarray) -> None:
     if wrong.any():
         row = int(wrong.ravel().argmax())
         raise DataError(f"{path}: length of row {row} is {length.ravel()[row]}, not a whole number from 1 on")
+
+
+def _mask(path: Path, key: str, values: np.ndarray, x: dict[str, np.ndarray]) -> np.ndarray:
+    """A mask as bool in the shape of its input's x; one for all rows, or one a row."""
+    name = key.removeprefix("mask__").partition("__")[2]
+    if name not in x and (name or len(x) > 1):
+        raise DataError(f"{path}: {key} must end in the input it belongs to: {', '.join(x)}")
+    if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
+        raise DataError(f"{path}: {key} holds other values than 0 and 1")
+    whole = x[name].shape
+    grown = values.reshape((1,) * (len(whole) - values.ndim) + values.shape)
+    if any(a not in (1, b) for a, b in zip(grown.shape, whole, strict=False)) or grown.ndim > len(whole):
+        raise DataError(f"{path}: {key} has shape {values.shape}, which does not fit x of shape {whole}")
+    return np.broadcast_to(grown > 0, whole)
 
 
 def _texts(arrays: dict[str, np.ndarray], key: str) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ import numpy as np
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Channel, Input, Interface
 from medaudit.core.region import L0, L1, L2, LINF, Region
+from medaudit.core.subspace import Side, Subspace, bumps, slow, smooth
 from medaudit.domain.quantity import COUNT, RELATIVE, Quantity, convert, known
+from medaudit.domain.relations import rules_of
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,13 @@ class Threat:
     eps: Quantity
     within: tuple[tuple[str, Quantity], ...] = ()  # l0: how far each named channel may move
     inputs: tuple[str, ...] = ()  # inputs that may be touched; empty: all
+    channels: tuple[str, ...] = ()  # channels that may be touched; empty: all
+    only: tuple[str, ...] = ()  # masks of the data file: nothing outside them may be touched
+    never: tuple[str, ...] = ()  # masks of the data file: nothing inside them may be touched
+    smooth: Quantity | None = None  # width of the Gaussian bumps that a change is made of
+    waves: int = 0  # a change is made of so many slow cosines; 0: of anything
+    relations: tuple[str, ...] = ()  # what must hold between channels
+    one_hot: tuple[tuple[str, ...], ...] = ()  # columns of which exactly one is 1
 
 
 def spread(item: Input, values: np.ndarray) -> np.ndarray:
@@ -80,6 +89,7 @@ def region(interface: Interface, threat: Threat) -> Region:
     """The pure-number region of a threat."""
     if threat.norm != L0 and not threat.eps.unit:
         _one_unit(interface, threat)
+    rules = rules_of(interface, threat.relations, threat.one_hot)
     scale = np.ones(interface.size) if threat.norm == L0 else unit_scale(interface, threat.eps)
     step = per_number(interface, lambda c, _: c.step if c.kind != "category" else 1.0)
     choices = per_number(interface, lambda c, _: len(c.categories) if c.kind == "category" else 0)
@@ -90,7 +100,57 @@ def region(interface: Interface, threat: Threat) -> Region:
         step=step.astype(np.float32) if step.any() else None,
         parts=interface.parts,
         choices=choices.astype(np.int64) if choices.any() else None,
+        alike=_alike(interface, rules.one_hot) if threat.norm == L0 else None,
+        rules=rules if rules.relations or rules.one_hot else None,
     )
+
+
+def _alike(interface: Interface, one_hot: tuple[np.ndarray, ...]) -> np.ndarray | None:
+    """Numbers that count as one change: the planes of an image's pixel, a one-hot group; None: none do."""
+    ids, begin = np.arange(interface.size), 0
+    for part in interface.parts:
+        if part.domain == "image":
+            ids[begin : begin + part.size] = begin + np.tile(np.arange(part.rows * part.columns), part.planes)
+        begin += part.size
+    for group in one_hot:
+        ids[group] = ids[group[0]]
+    return ids if len(np.unique(ids)) < len(ids) else None
+
+
+def subspace(interface: Interface, threat: Threat) -> Subspace | None:
+    """The subspace that the threat's changes lie in; None: any change. Raises MedauditError for units."""
+    parts = interface.parts
+    if threat.waves:
+        return slow(parts, threat.waves, np.zeros(0))
+    if threat.smooth is None:
+        return None
+    sides: dict[int, tuple[Side | None, Side | None]] = {}
+    for i, item in enumerate(interface.inputs):
+        if item.domain == "table":
+            continue
+        width = _numbers(threat.smooth, item)
+        columns = bumps(item.part.columns, width)
+        sides[i] = (bumps(item.part.rows, width) if item.domain == "image" else None, columns)
+    if not sides:
+        raise MedauditError("smooth needs a signal, an image or a sequence", "leave it out for tables")
+    return smooth(parts, sides)
+
+
+def _numbers(width: Quantity, item: Input) -> float:
+    """A width as a count of neighbouring numbers: pixels, samples, hours."""
+    if not width.unit:
+        return max(1.0, width.value)
+    try:
+        seconds = convert(width, "s")
+    except ValueError as error:
+        raise MedauditError(f"smooth is {width}, a time was expected ({error})") from error
+    rate = 1 / 3600 if item.domain == "sequence" else item.rate
+    if not rate or item.domain == "image":
+        raise MedauditError(
+            f"smooth is {width}, but the sampling rate of input {item.name!r} is not known",
+            "give rate for this input, or a number of samples without a unit",
+        )
+    return max(1.0, seconds * rate)
 
 
 def _one_unit(interface: Interface, threat: Threat) -> None:
@@ -158,6 +218,10 @@ def _moves(threat: Threat, channel: Channel, item: Input) -> bool:
     named = dict(threat.within)
     if channel.fixed or (threat.inputs and item.name not in threat.inputs):
         return False
+    if threat.channels and channel.name not in threat.channels:
+        return False
+    if threat.norm != L0 and any(channel.name in group for group in threat.one_hot):
+        return False
     if channel.kind == "category" and (threat.norm != L0 or len(channel.categories) < 2):
         return False
     return not named or channel.name in named
@@ -206,4 +270,10 @@ def describe(threat: Threat) -> str:
     ]
     amount = f"{threat.eps} {COUNT}" if threat.norm == L0 and not threat.eps.unit else str(threat.eps)
     relative = " of each channel" if threat.eps.unit in RELATIVE else ""
-    return f"{threat.access} only; {norm} at most {amount}{relative}"
+    more = [f"made of {threat.waves} slow waves"] if threat.waves else []
+    more += [f"smooth over {threat.smooth}"] if threat.smooth is not None else []
+    more += [f"in {', '.join(threat.channels)} only"] if threat.channels else []
+    more += [f"inside {', '.join(threat.only)}"] if threat.only else []
+    more += [f"outside {', '.join(threat.never)}"] if threat.never else []
+    more += [f"keeping {count} constraints"] if (count := len(threat.relations) + len(threat.one_hot)) else []
+    return "; ".join([f"{threat.access} only", f"{norm} at most {amount}{relative}", *more])

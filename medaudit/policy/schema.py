@@ -139,9 +139,17 @@ class OutputSection(Strict):
     class_axis: int | None = None
 
 
+class ConstraintsSection(Strict):
+    """What holds between the values of a real record, and so of every record that is asked."""
+
+    relations: tuple[str, ...] = Field((), description="'diastolic < systolic'; names with blanks in backticks")
+    one_hot: tuple[tuple[str, ...], ...] = Field((), description="columns of which exactly one is 1")
+
+
 class ModelSection(Strict):
     inputs: dict[str, InputSection] = Field(default_factory=dict)
     output: OutputSection = OutputSection()
+    constraints: ConstraintsSection = ConstraintsSection()
 
 
 class UseSection(Strict):
@@ -162,6 +170,11 @@ class ThreatSection(Strict):
     eps: Amount
     within: dict[str, Amount] = Field(default_factory=dict, description="l0: reach of each named channel")
     inputs: tuple[str, ...] = ()
+    channels: tuple[str, ...] = Field((), description="channels, leads or features that may be touched; all")
+    only: tuple[str, ...] = Field((), description="masks of the data file (mask__NAME): nothing outside is touched")
+    never: tuple[str, ...] = Field((), description="masks of the data file (mask__NAME): nothing inside is touched")
+    smooth: Amount | None = Field(None, description="width of the Gaussian bumps a change is made of: 20 ms, 2")
+    waves: int = Field(0, ge=0, description="a change is made of so many slow cosines; 0: of anything")
     rationale: str = Field("", description="why this size")
 
     @model_validator(mode="after")
@@ -169,6 +182,12 @@ class ThreatSection(Strict):
         for amount in (self.eps, *self.within.values()):
             if not 0 < amount.value < 1e12:
                 raise ValueError(f"the size {amount} of a threat must be positive and below 1e12")
+        if self.smooth is not None and self.waves:
+            raise ValueError("give smooth or waves, not both")
+        if (self.smooth is not None or self.waves) and self.norm == "l0":
+            raise ValueError("smooth and waves change everywhere at once; they do not go with l0")
+        if self.smooth is not None and not self.smooth.value > 0:
+            raise ValueError(f"smooth is {self.smooth}, a width above zero was expected")
         if self.norm == "l0" and (self.eps.unit not in ("", "features") or self.eps.value != int(self.eps.value)):
             raise ValueError(f"eps of an l0 threat is a number of features, not {self.eps}")
         return self

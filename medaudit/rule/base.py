@@ -16,7 +16,9 @@ from medaudit.core.compose import compose
 from medaudit.core.interface import Interface
 from medaudit.core.protocol import Attack, Search
 from medaudit.core.region import Region
+from medaudit.core.subspace import Subspace, within
 from medaudit.oracle.goal import Goal, oracle
+from medaudit.search import portfolio
 
 FAMILIES = {
     "SA": "sanity of model and protocol",
@@ -59,8 +61,9 @@ class Context:
     access: str
     clearance: float  # numeric noise floor of the model's scores
     settings: Any  # the rule's own settings type
-    donors: np.ndarray | None = None  # [S, D] clean points to start from
+    donors: np.ndarray | None = None  # [S, D] clean points to start from; None inside a subspace
     kinds: np.ndarray | None = None  # [S] their decisions
+    subspace: Subspace | None = None  # the threat's own: all that may be asked lies in it
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Rule:
     norms: tuple[str, ...] = ()
     domains: tuple[str, ...] = ("signal", "image", "table", "sequence")
     settings: Any = None  # a NamedTuple type; None: no settings
-    search: Callable[[Context], Search] | None = None  # attacks: how they propose
+    search: Callable[[Context], Search | tuple[Search, ...]] | None = None  # attacks: how they propose
     smallest: bool = False  # the attack minimises distance
     strength: int = 0  # among attacks of one norm: labels < scores
 
@@ -90,8 +93,12 @@ class Rule:
         if self.search is None:
             raise ValueError(f"rule {self.name} is no attack")
         guide = oracle(context.interface.output, context.goal, context.access, context.clearance)
-        search, stop = self.search(context), context.goal.stop
-        return compose(search, guide, context.region, stop=stop, smallest=self.smallest)
+        found, narrow = self.search(context), context.subspace
+        members = (found,) if isinstance(found, Search) else found
+        if narrow is not None:
+            members = tuple(within(member, narrow) for member in members)
+        search = members[0] if isinstance(found, Search) else portfolio.search(self.name, members)
+        return compose(search, guide, context.region, stop=context.goal.stop, smallest=self.smallest)
 
     def applies(self, interface: Interface) -> str:
         """Why the rule cannot run on this model; "" when it can."""

@@ -53,9 +53,9 @@ class Settings(NamedTuple):
 def _search(context: Context) -> Search:
     search = simba.search(simba.Settings(context.settings.step))
     parts = context.region.parts
-    if all(part.domain == "table" for part in parts):
+    if context.subspace is not None or all(part.domain == "table" for part in parts):
         return search
-    return within(search, slow(parts, context.settings.waves, context.region.scale), bounded=True)
+    return within(search, slow(parts, context.settings.waves, context.region.scale))
 
 
 RULE = Rule(

@@ -59,9 +59,9 @@ def _search(context: Context) -> Search:
     own = context.settings
     search = cmaes.search(cmaes.Settings(own.spread, own.rows))
     parts = context.region.parts
-    if sum(part.size for part in parts) <= MOST:
+    if context.subspace is not None or sum(part.size for part in parts) <= MOST:
         return search
-    return within(search, slow(parts, own.waves, context.region.scale), bounded=True)
+    return within(search, slow(parts, own.waves, context.region.scale))
 
 
 RULE = Rule(

@@ -44,7 +44,7 @@ import sys
 from medaudit.core.protocol import Search
 from medaudit.core.region import L0, L1, LINF
 from medaudit.rule.base import Context, Rule, page_of
-from medaudit.search import cgba, hopskipjump, nes, portfolio, rays, signhunter, sparse, square
+from medaudit.search import cgba, hopskipjump, nes, rays, signhunter, sparse, square
 
 
 def members(context: Context) -> tuple[Search, ...]:
@@ -76,7 +76,7 @@ RULE = Rule(
     page=page_of(sys.modules[__name__]),
     access="",
     norms=("linf", "l2", "l1", "l0"),
-    search=lambda context: portfolio.search("standard", members(context)),
+    search=members,
     smallest=True,
     strength=3,
 )

@@ -37,7 +37,7 @@ def search(name: str, members: tuple[Search, ...], settings: Settings = Settings
         partial(tell, members, settings),
         partial(stopped, members),
         partial(starts, members),
-        partial(_owner, members),
+        turn=partial(_owner, members),
     )
 
 

@@ -1,7 +1,7 @@
 """Where a walk from labels alone may begin, and how far it may go.
 
-First coarse noise of two and four times eps, from where the boundary is never far; then clean records
-of another decision, from near to far; then noise of any size.
+First noise of one, two and four times eps, from where the boundary is never far; then clean records of
+another decision, from near to far; then noise of any size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from medaudit.core.protocol import Lanes, Search
 from medaudit.core.region import LINF, Region, clip, free, snap
 
 UNIFORM = 1
-NEAR = 8  # tries of coarse noise
+NEAR = 9  # tries of noise near eps: in coarse cells, and every third number by number
 COARSE = 2
 DONORS = 8  # clean records tried before noise
 NOISE = 30.0  # largest noise, as a multiple of a number's share of eps
@@ -48,7 +48,7 @@ def start(donors: Array | None, region: Region, lanes: Lanes, order: Array, trie
     reach = NOISE * region.eps * region.scale / (1 if region.norm == LINF else x.shape[1] ** 0.5)
     lo, hi = xp.maximum(lo, x - reach), xp.minimum(hi, x + reach)
     draw = streams.uniform(key, asked, UNIFORM, x.shape[1])
-    share = (xp.astype(asked % 8 + 1, xp.float32) / 8)[:, None]
+    share = _power(asked % 8 - 7)[:, None]
     noise = xp.astype(lo + (hi - lo) * draw, xp.float32)
     points = x + share * (noise - x)
     if donors is not None and donors.shape[0]:
@@ -60,10 +60,19 @@ def start(donors: Array | None, region: Region, lanes: Lanes, order: Array, trie
         donor = xp.where(xp.isnan(donor), x, donor)
         points = xp.where(use[:, None], donor, points)
     if xp.any(turn < NEAR):
-        factor = xp.astype(2 + 2 * (turn % 2), xp.float32)[:, None] * (reach / NOISE)
-        near = x + factor * cells.signs(region.parts, key, turn, COARSE)
+        factor = _power(turn % 3)[:, None] * (reach / NOISE)
+        fine = (turn // 3 == 2)[:, None]
+        single = 1 - 2 * xp.astype(draw < 0.5, xp.float32)
+        near = x + factor * xp.where(fine, single, cells.signs(region.parts, key, turn, COARSE))
         points = xp.where((turn < NEAR)[:, None], near, points)
     return clip(lanes, who, snap(region, clip(lanes, who, points)))
+
+
+def _power(exponent: Array) -> Array:
+    """2 to small integers, float32: exact everywhere."""
+    xp = namespace(exponent)
+    table = xp.asarray([2.0**k for k in range(-8, 9)], dtype=xp.float32, device=exponent.device)
+    return xp.take(table, exponent + 8)
 
 
 def beyond(search: Search) -> Search:
@@ -75,6 +84,7 @@ def beyond(search: Search) -> Search:
         return lanes._replace(lo=lanes.legal_lo, hi=lanes.legal_hi)
 
     return search._replace(
+        beyond=True,
         init=lambda region, lanes: search.init(region, wide(lanes)),
         ask=lambda region, lanes, state: search.ask(region, wide(lanes), state),
         tell=lambda region, lanes, state, *told: search.tell(region, wide(lanes), state, *told),
