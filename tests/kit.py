@@ -7,6 +7,7 @@ them per sample without asking the engine, the attack or the search.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,7 +29,7 @@ from medaudit.engine.inline import run_inline
 from medaudit.engine.loop import Finished
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import Goal, oracle, wanted_classes
-from medaudit.search import cgba, cmaes, hopskipjump, nes, portfolio, rays, signhunter, simba, sparse, square
+from medaudit.search import boundary, cgba, hopskipjump, portfolio, rays
 
 Array = NDArray[Any]
 Model = Callable[[Array], Array]  # points [R, D], NaN where missing -> answers [R, M]
@@ -55,10 +56,21 @@ SEARCHES = (
     ("slow-cmaes", L2),
     ("rays", LINF),
     ("cgba", L2),
+    ("boundary", L2),
+    ("sparse_rs", L0),
+    ("genetic", L0),
+    ("genetic", LINF),
+    ("genetic", L2),
+    ("differential", LINF),
+    ("differential", L2),
+    ("uniform", LINF),
+    ("uniform", L2),
+    ("uniform", L1),
+    ("uniform", L0),
     ("portfolio", LINF),
     ("portfolio", L2),
 )
-BLIND = {"hopskipjump", "cgba", "rays"}  # searches that look at labels only
+BLIND = {"hopskipjump", "cgba", "rays", "boundary"}  # searches that look at labels only
 MINIMISES = BLIND | {"portfolio"}
 KINDS = ("multiclass", "binary", "multilabel", "label", "moved", "dice")
 # Every oracle with the searches that differ most; the others meet a score, a label and a value.
@@ -215,12 +227,12 @@ def search_of(name: str, region: Region, donors: Array, kinds: Array) -> Search:
         names = ("square", "slow-cmaes", "nes", "rays" if region.norm == LINF else "cgba")
         members = tuple(search_of(n, region, donors, kinds) for n in names)
         return portfolio.search("portfolio", members, portfolio.Settings(first=4))
-    starts = {"hopskipjump": hopskipjump, "cgba": cgba, "rays": rays}
+    starts = {"hopskipjump": hopskipjump, "cgba": cgba, "rays": rays, "boundary": boundary}
     if name in starts:
         module = starts[name]
         return module.search(module.Settings(), donors, kinds)  # type: ignore[attr-defined, no-any-return]
-    plain = {"square": square, "nes": nes, "sparse": sparse, "signhunter": signhunter, "simba": simba, "cmaes": cmaes}
-    return plain[name].search()  # type: ignore[attr-defined, no-any-return]
+    module = importlib.import_module(f"medaudit.search.{name}")
+    return module.search()  # type: ignore[no-any-return]
 
 
 def build(name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal | None = None) -> Problem:

@@ -55,7 +55,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     noise = _noise(settings, lanes, state.t)
     steps = xp.matmul(noise, xp.matrix_transpose(state.transform))
     moved = state.mean[:, None, :] + state.sigma[:, None, None] * steps
-    points = lanes.x[:, None, :] + moved * _reach(region, lanes)[:, None, :]
+    points = lanes.x[:, None, :] + moved * reach(region, lanes)[:, None, :]
     lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), settings.rows)
     return Query(project(region, lanes, lane, xp.reshape(points, (n * settings.rows, d))), lane)
 
@@ -110,7 +110,7 @@ def _noise(settings: Settings, lanes: Lanes, t: Array) -> Array:
     return xp.reshape(normal, (-1, settings.rows, d))
 
 
-def _reach(region: Region, lanes: Lanes) -> Array:
+def reach(region: Region, lanes: Lanes) -> Array:
     """[L, D]: how far a number may move, alone."""
     xp = namespace(lanes.x)
     movable = xp.astype(free(lanes), xp.float32)

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put, put_where
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import Region, free, snap
+from medaudit.core.region import Region, changes, free
+from medaudit.search.entries import replaced, slots, swap, value
 
 ORDER, SWAP = 1, 2
 
@@ -46,15 +47,15 @@ def init(settings: Settings, region: Region, lanes: Lanes) -> State:
     xp = namespace(lanes.x)
     n, d = lanes.x.shape
     on = {"device": lanes.x.device}
-    slots = _slots(region)
-    feature = xp.arange(d * slots, dtype=xp.int64, **on) // slots
-    slot = xp.arange(d * slots, dtype=xp.int64, **on) % slots
-    values = _value(region, lanes, xp.broadcast_to(feature, (n, d * slots)), slot[None, :])
+    count_of = slots(region)
+    feature = xp.arange(d * count_of, dtype=xp.int64, **on) // count_of
+    slot = xp.arange(d * count_of, dtype=xp.int64, **on) % count_of
+    values = value(region, lanes, xp.broadcast_to(feature, (n, d * count_of)), slot[None, :])
     current = xp.take(lanes.x, feature, axis=1)
     valid = xp.isfinite(values) & (values != current) & xp.take(free(lanes), feature, axis=1)
-    draw = streams.uniform(lanes.key, xp.zeros(n, dtype=xp.int64, **on), ORDER, d * slots)
+    draw = streams.uniform(lanes.key, xp.zeros(n, dtype=xp.int64, **on), ORDER, d * count_of)
     order = xp.argsort(xp.where(valid, draw, draw + 1), axis=1, stable=True)
-    keep = min(settings.sweep, d * slots)
+    keep = min(settings.sweep, d * count_of)
     count = xp.minimum(xp.sum(xp.astype(valid, xp.int64), axis=1), xp.full((n,), keep, dtype=xp.int64, **on))
     zero = xp.zeros(n, dtype=xp.int64, **on)
     worst = xp.full(n, xp.inf, dtype=xp.float32, **on)
@@ -74,12 +75,13 @@ def init(settings: Settings, region: Region, lanes: Lanes) -> State:
 def ask(region: Region, lanes: Lanes, state: State) -> Query:
     xp = namespace(lanes.x)
     n = lanes.x.shape[0]
-    slots = _slots(region)
+    count_of = slots(region)
     place = xp.clip(state.at, 0, state.order.shape[1] - 1)
     entry = xp.take_along_axis(state.order, place[:, None], axis=1)
-    feature, slot = entry // slots, entry % slots
-    swept = _with(state.base, feature[:, 0], _value(region, lanes, feature, slot)[:, 0])
-    swapped = _swap(region, lanes, state)
+    feature, slot = entry // count_of, entry % count_of
+    swept = replaced(state.base, feature[:, 0], value(region, lanes, feature, slot)[:, 0])
+    draw = streams.uniform(lanes.key, state.t, SWAP, 2 * lanes.x.shape[1] + 2)
+    swapped = swap(region, lanes, state.base, state.changes >= int(region.eps), draw)
     points = xp.where((state.at >= 0)[:, None], swept, swapped)
     return Query(points, xp.arange(n, dtype=xp.int64, device=lanes.x.device))
 
@@ -107,68 +109,11 @@ def _end_of_sweep(region: Region, lanes: Lanes, state: State) -> State:
     over = state.at >= state.count
     gain = over & (state.trial_score < state.score)
     base = xp.where(gain[:, None], state.trial, state.base)
-    changes = xp.sum(xp.astype(base != lanes.x, xp.int64), axis=1)
-    more = gain & (changes < int(region.eps))
+    changed = xp.astype(changes(region, base != lanes.x), xp.int64)
+    more = gain & (changed < int(region.eps))
     return state._replace(
         base=base,
         score=xp.where(gain, state.trial_score, state.score),
-        changes=xp.where(over, changes, state.changes),
+        changes=xp.where(over, changed, state.changes),
         at=xp.where(over, xp.where(more, xp.zeros_like(state.at), xp.zeros_like(state.at) - 1), state.at),
     )
-
-
-def _slots(region: Region) -> int:
-    """Values tried per number in a sweep: both ends of its box, or every category."""
-    if region.choices is None:
-        return 2
-    return max(2, int(namespace(region.choices).max(region.choices)))
-
-
-def _value(region: Region, lanes: Lanes, feature: Array, slot: Array) -> Array:
-    """Value of (feature, slot) for each lane, [L, S] float32; NaN where there is no such slot."""
-    xp = namespace(lanes.x)
-    lo, hi = (
-        xp.take_along_axis(lanes.lo, feature, axis=1),
-        xp.take_along_axis(lanes.hi, feature, axis=1),
-    )
-    nan = xp.full_like(lo, xp.nan)
-    number = xp.where(slot == 0, lo, xp.where(slot == 1, hi, nan))
-    if region.choices is None:
-        return number
-    choices = xp.reshape(xp.take(region.choices, xp.reshape(feature, (-1,))), feature.shape)
-    return xp.where(choices > 0, xp.where(slot < choices, xp.astype(slot, xp.float32), nan), number)
-
-
-def _swap(region: Region, lanes: Lanes, state: State) -> Array:
-    """Take one change back where eps is used up, then change another number at random."""
-    xp = namespace(lanes.x)
-    n, d = lanes.x.shape
-    draw = streams.uniform(lanes.key, state.t, SWAP, 2 * d + 2)
-    changed = state.base != lanes.x
-    nothing = xp.full((n, d), -1.0, dtype=xp.float64, device=lanes.x.device)
-    undo = xp.argmax(xp.where(changed, draw[:, :d], nothing), axis=1)
-    full = (state.changes >= int(region.eps))[:, None]
-    back = xp.arange(d, dtype=undo.dtype, device=lanes.x.device)[None, :] == undo[:, None]
-    base = xp.where(back & full & changed, lanes.x, state.base)
-    allowed = free(lanes) & (base == lanes.x)
-    pick = xp.argmax(xp.where(allowed, draw[:, d : 2 * d], nothing), axis=1)
-    share = draw[:, 2 * d]
-    # Half of the draws go to an end of the box, where linear parts of a model are worst.
-    share = xp.where(draw[:, 2 * d + 1] < 0.25, xp.zeros_like(share), share)
-    share = xp.where(draw[:, 2 * d + 1] > 0.75, xp.ones_like(share), share)
-    lo = xp.take_along_axis(lanes.lo, pick[:, None], axis=1)[:, 0]
-    hi = xp.take_along_axis(lanes.hi, pick[:, None], axis=1)[:, 0]
-    value = xp.astype(lo + share * (hi - lo), xp.float32)
-    if region.choices is not None:
-        choices = xp.take(region.choices, pick)
-        category = xp.floor(draw[:, 2 * d] * xp.astype(xp.maximum(choices, xp.ones_like(choices)), xp.float64))
-        value = xp.where(choices > 0, xp.astype(category, xp.float32), value)
-    points = snap(region, _with(base, pick, value))
-    return xp.minimum(xp.maximum(points, lanes.lo), lanes.hi)
-
-
-def _with(points: Array, column: Array, value: Array) -> Array:
-    """points [L, D] with one number per lane replaced."""
-    xp = namespace(points)
-    here = xp.arange(points.shape[1], dtype=column.dtype, device=points.device)[None, :] == column[:, None]
-    return xp.where(here, value[:, None], points)

@@ -1,0 +1,107 @@
+"""A genetic search over records: entries are crossed between candidates and mutated (score-based, any norm).
+
+Alzantot et al. 2019, "GenAttack", algorithm 1, with the constrained tables of Simonetto et al. 2022, "A
+unified framework for adversarial attack and defense in constrained feature space" (MoEvA2, section 4):
+numbers, whole numbers and categories mutate each in their own way, frozen and missing ones never. One
+objective in place of three, since candidates that break a constraint are repaired before they are
+asked (`core.relations`). A child replaces the parent in whose place it stands where it scores better.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.protocol import Lanes, Query, Search
+from medaudit.core.region import L0, Region, free, project
+from medaudit.search import entries
+
+DRAW = 1
+
+
+class Settings(NamedTuple):
+    """rows: candidates; mutate: entries of a child that mutate, on average."""
+
+    rows: int = 16
+    mutate: float = 1.5
+
+
+class State(NamedTuple):
+    t: Array  # [L] int64, generation
+    pool: Array  # [L, R, D] float32
+    score: Array  # [L, R] float32
+
+
+def search(settings: Settings = Settings()) -> Search:
+    return Search("genetic", settings.rows, partial(init, settings), partial(ask, settings), partial(tell, settings))
+
+
+def init(settings: Settings, region: Region, lanes: Lanes) -> State:
+    xp = namespace(lanes.x)
+    n, on = lanes.x.shape[0], {"device": lanes.x.device}
+    pool = xp.asarray(xp.broadcast_to(lanes.x[:, None, :], (n, settings.rows, lanes.x.shape[1])), copy=True)
+    score = xp.full((n, settings.rows), xp.inf, dtype=xp.float32, **on)
+    return State(xp.zeros(n, dtype=xp.int64, **on), pool, score)
+
+
+def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
+    xp = namespace(lanes.x)
+    n, rows, d = state.pool.shape
+    draw = streams.uniform(lanes.key, state.t, DRAW, rows * (5 * d + 2))
+    pick = draw[:, : 2 * rows]
+    mix, mutate, share, end, drop = (
+        xp.reshape(draw[:, 2 * rows + i * rows * d : 2 * rows + (i + 1) * rows * d], (n, rows, d)) for i in range(5)
+    )
+    # The mate is the better of two drawn at random.
+    one, two = (xp.astype(xp.floor(part * rows), xp.int64) for part in (pick[:, :rows], pick[:, rows:]))
+    better = xp.take_along_axis(state.score, one, axis=1) <= xp.take_along_axis(state.score, two, axis=1)
+    mate = xp.take_along_axis(state.pool, xp.where(better, one, two)[:, :, None], axis=1)
+    child = xp.where(mix < 0.5, state.pool, mate)
+    movable = free(lanes)
+    many = xp.maximum(xp.sum(xp.astype(movable, xp.float64), axis=1), xp.ones_like(draw[:, 0]))[:, None, None]
+    changes = (mutate < settings.mutate / many) & movable[:, None, :]
+    lo, hi = (xp.broadcast_to(bound[:, None, :], child.shape) for bound in (lanes.lo, lanes.hi))
+    choices = None if region.choices is None else xp.broadcast_to(region.choices[None, None, :], child.shape)
+    child = xp.where(changes, entries.random(region, lo, hi, choices, share, end), child)
+    if region.norm == L0:
+        child = _few(region, lanes, child, drop)
+    lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), rows)
+    return Query(project(region, lanes, lane, xp.reshape(child, (n * rows, d))), lane)
+
+
+def tell(
+    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
+) -> State:
+    xp = namespace(score)
+    who = query.lane[:: settings.rows]
+    score = xp.reshape(score, (-1, settings.rows))
+    child = xp.reshape(query.points, (-1, settings.rows, lanes.x.shape[1]))
+    old = xp.take(state.score, who, axis=0)
+    better = score < old
+    pool = xp.where(better[:, :, None], child, xp.take(state.pool, who, axis=0))
+    return State(
+        t=put(state.t, who, xp.take(state.t, who) + 1),
+        pool=put(state.pool, who, pool),
+        score=put(state.score, who, xp.where(better, score, old)),
+    )
+
+
+def _few(region: Region, lanes: Lanes, child: Array, drop: Array) -> Array:
+    """At most eps entries of each candidate stay changed, drawn at random; those that are alike go together."""
+    xp = namespace(child)
+    x = lanes.x[:, None, :]
+    if region.alike is not None:
+        drop = xp.take(drop, region.alike, axis=2)  # one draw a group: that of the number its id names
+    changed = child != x
+    rank = xp.where(changed, drop, drop + 1)
+    order = xp.sort(rank, axis=2)
+    # The eps-th smallest draw among distinct groups; without groups all draws differ.
+    if region.alike is not None:
+        first = xp.concat([order[:, :, :1] >= 0, order[:, :, 1:] != order[:, :, :-1]], axis=2)
+        place = xp.cumulative_sum(xp.astype(first, xp.int64), axis=2)
+        limit = xp.max(xp.where(place <= int(region.eps), order, xp.zeros_like(order)), axis=2)
+    else:
+        limit = order[:, :, min(int(region.eps), order.shape[2]) - 1]
+    return xp.where(changed & (rank <= limit[:, :, None]), child, x)
