@@ -226,7 +226,7 @@ def search_of(name: str, region: Region, donors: Array, kinds: Array) -> Search:
     if name == "portfolio":
         names = ("square", "slow-cmaes", "nes", "rays" if region.norm == LINF else "cgba")
         members = tuple(search_of(n, region, donors, kinds) for n in names)
-        return portfolio.search("portfolio", members, portfolio.Settings(first=4))
+        return portfolio.search("portfolio", members, (4, 16, 17, 6))
     starts = {"hopskipjump": hopskipjump, "cgba": cgba, "rays": rays, "boundary": boundary}
     if name in starts:
         module = starts[name]

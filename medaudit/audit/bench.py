@@ -174,7 +174,7 @@ class Bench:
                 guide = oracle(output, check.goal, "scores", context.clearance)
                 attack = planted(attack, guide, here, answers, output.task == "label")
             self.cohorts[check.id] = Cohort(check.id, attack, check.budget, lanes.on(xp))
-            self.verifiers[check.id] = Verifier(self, check, area, clean, lanes)
+            self.verifiers[check.id] = Verifier(self, check, area, clean, lanes, attack.members)
 
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
         for check, sample, saved in lanes:

@@ -73,6 +73,7 @@ def attack_cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) ->
                 distance={norm: record["distance"]} if record.get("distance") is not None else {},
                 before=printable(record.get("before", "")),
                 after=printable(record.get("after", "")),
+                by=record.get("by", ""),
                 note=record.get("fault") or record["note"],
                 evidence=evidence,
             )

@@ -83,8 +83,11 @@ class LaneMaker:
 class Verifier:
     """Never believes a claim: region, distance and decision again, alone, on another session."""
 
-    def __init__(self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker) -> None:
+    def __init__(
+        self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker, members: tuple[str, ...]
+    ) -> None:
         self.bench, self.check, self.area, self.clean, self.lanes = bench, check, area, clean, lanes
+        self.members = members
         output = bench.spec.interface.output
         self.judge = oracle(output, check.goal, "scores", clean.floor)
 
@@ -110,6 +113,8 @@ class Verifier:
             record |= {"possible": bool(got["possible"]), "success": record["found"] > 0}
         elif np.isfinite(size):
             arrays = self._verify(finished.sample, np.asarray(got["claim"]), record)
+        if record["success"] and self.check.goal.stop == "flip" and self.members:
+            record["by"] = self.members[int(got["turn"])]  # a lane ends with the row that succeeded
         return Case(finished.check, finished.sample, record, arrays)
 
     def _verify(self, sample: int, claim: np.ndarray, record: dict[str, Any]) -> dict[str, np.ndarray]:

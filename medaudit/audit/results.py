@@ -77,6 +77,7 @@ class Case(Part):
     distance: dict[str, float] = {}
     before: str = ""
     after: str = ""
+    by: str = Field("", description="which search of a set found it")
     note: str = ""
     evidence: str | None = None
 

@@ -145,6 +145,9 @@ def starter_threats(interface: Interface) -> dict[str, dict[str, Any]]:
     if any(i.domain in ("table", "sequence") for i in interface.inputs):
         # Plausible slips: a channel may move by half its spread, a category to any other.
         out["few-entries"] = {"access": "scores", "norm": "l0", "eps": 2}
+    else:
+        places = sum(i.part.rows * i.part.columns for i in attacked)
+        out["few-places"] = {"access": "scores", "norm": "l0", "eps": max(1, round(0.005 * places))}
     return out
 
 

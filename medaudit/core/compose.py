@@ -148,9 +148,10 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
     def result(state: State) -> dict[str, Array]:
         names = ("rows", "found", "size", "claim", "curve", "invalid")
         starts = state.rows * 0 if search.starts is None else search.starts(state.search)
-        return {name: to_numpy(getattr(state, name)) for name in names} | {"starts": to_numpy(starts)}
+        out = {name: to_numpy(getattr(state, name)) for name in names} | {"starts": to_numpy(starts)}
+        return out if search.turn is None else out | {"turn": to_numpy(search.turn(state.search))}
 
-    return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result)
+    return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result, search.members)
 
 
 def _order_in_lane(lane: np.ndarray) -> np.ndarray:

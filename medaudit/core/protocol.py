@@ -47,6 +47,7 @@ class Search(NamedTuple):
     starts: Callable[[Any], Array] | None = None  # state -> [L] int64, rows asked to find a start point
     beyond: bool = False  # it may ask outside eps: it minimises size
     turn: Callable[[Any], Array] | None = None  # state -> [L] int64, which of its members asked last
+    members: tuple[str, ...] = ()  # names, where several searches take turns
 
 
 class Oracle(NamedTuple):
@@ -67,3 +68,4 @@ class Attack(NamedTuple):
     tell: Callable[[Any, Query, Array], Any]  # state, query, answers [R, M] -> state
     done: Callable[[Any], Array]  # state -> [L] bool
     result: Callable[[Any], dict[str, Array]]  # state -> arrays, first axis lane
+    members: tuple[str, ...] = ()  # names of the searches that take turns

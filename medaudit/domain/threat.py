@@ -14,6 +14,8 @@ from medaudit.core.subspace import Side, Subspace, bumps, slow, smooth
 from medaudit.domain.quantity import COUNT, RELATIVE, Quantity, convert, known
 from medaudit.domain.relations import rules_of
 
+UNKNOWN = 10.0  # standard deviations that a number without a legal range may move, where eps counts changes
+
 
 @dataclass(frozen=True)
 class Threat:
@@ -238,7 +240,8 @@ def _reach(interface: Interface, threat: Threat, area: Region, legal: bool) -> n
     def one(channel: Channel, item: Input) -> float:
         limit = named.get(channel.name)
         if limit is None:
-            return np.inf
+            # Where nothing says what is legal, a value may still not be just anything.
+            return np.inf if channel.lo is not None and channel.hi is not None else UNKNOWN * channel.sd
         single = Interface((_only(item, channel),), interface.output)
         return limit.value * float(unit_scale(single, limit)[0])
 

@@ -8,7 +8,7 @@ import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,6 +66,13 @@ class Context:
     subspace: Subspace | None = None  # the threat's own: all that may be asked lies in it
 
 
+class Set(NamedTuple):
+    """Searches that take turns on each sample, and the rows of their first turns."""
+
+    members: tuple[Search, ...]
+    first: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Rule:
     """One rule. `kind` says who runs it: "attack" (engine), or a protocol check of the audit."""
@@ -80,7 +87,7 @@ class Rule:
     norms: tuple[str, ...] = ()
     domains: tuple[str, ...] = ("signal", "image", "table", "sequence")
     settings: Any = None  # a NamedTuple type; None: no settings
-    search: Callable[[Context], Search | tuple[Search, ...]] | None = None  # attacks: how they propose
+    search: Callable[[Context], Search | Set] | None = None  # attacks: how they propose
     smallest: bool = False  # the attack minimises distance
     strength: int = 0  # among attacks of one norm: labels < scores
 
@@ -94,10 +101,10 @@ class Rule:
             raise ValueError(f"rule {self.name} is no attack")
         guide = oracle(context.interface.output, context.goal, context.access, context.clearance)
         found, narrow = self.search(context), context.subspace
-        members = (found,) if isinstance(found, Search) else found
+        members, first = ((found,), ()) if isinstance(found, Search) else (found.members, found.first)
         if narrow is not None:
             members = tuple(within(member, narrow) for member in members)
-        search = members[0] if isinstance(found, Search) else portfolio.search(self.name, members)
+        search = members[0] if isinstance(found, Search) else portfolio.search(self.name, members, first)
         return compose(search, guide, context.region, stop=context.goal.stop, smallest=self.smallest)
 
     def applies(self, interface: Interface) -> str:

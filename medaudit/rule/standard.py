@@ -7,13 +7,15 @@ sample the worst case over the set, and each attack runs only on what still stan
 
 How it works
 ------------
-The set follows from the threat alone. Largest change (linf) with scores: square-noise, sign-noise
-and label-rays; with labels: label-rays and label-walk. Length of the change (l2) with scores:
-square-noise, gradient-estimate and label-arc; with labels: label-arc and label-walk. Sum of
-changes (l1): square-noise. Number of changes (l0): few-features. They take turns on each sample,
-of 60 rows each, then 120, then 240 and so on, each going on where it was, until one succeeds; the
-case says which. With scores at least one of them looks at answers only, so that scores that
-mislead cannot hide a weakness. Nothing is to be set but size and budget.
+The set follows from the threat alone, and so do the rows of each member's first turn. Largest
+change (linf) with scores: sign-noise 100, square-noise 40, label-rays 20; with labels: label-rays
+90, label-walk 30. Length of the change (l2) with scores: square-noise 60, gradient-estimate 51,
+label-arc 60; with labels: label-arc 90, label-walk 30. Sum of changes (l1): square-noise. Number
+of changes (l0): few-features, with evolved-entries for tables and few-places elsewhere, 60 each.
+They take turns on each sample, every turn twice as long as the one before, each going on where it
+was, until one succeeds; the case says which. With scores at least one of the linf and l2 members
+looks at answers only, so that scores that mislead cannot hide a weakness. Nothing is to be set
+but size and budget.
 
 What a failure means
 --------------------
@@ -41,30 +43,32 @@ parameter-free attacks" (AutoAttack), ICML; the references of the members.
 
 import sys
 
-from medaudit.core.protocol import Search
 from medaudit.core.region import L0, L1, LINF
-from medaudit.rule.base import Context, Rule, page_of
-from medaudit.search import cgba, hopskipjump, nes, rays, signhunter, sparse, square
+from medaudit.rule.base import Context, Rule, Set, page_of
+from medaudit.search import cgba, genetic, hopskipjump, nes, rays, signhunter, sparse, sparse_rs, square
 
 
-def members(context: Context) -> tuple[Search, ...]:
-    """The set for a threat."""
+def members(context: Context) -> Set:
+    """The set for a threat: the strongest on measured models gets the most rows."""
     blind = context.access == "labels" or context.interface.output.task == "label"
     start = (context.donors, context.kinds)
     norm = context.region.norm
     if norm == L0:
-        return (sparse.search(),)
+        domains = {part.domain for part in context.region.parts}
+        dense = (sparse_rs.search(),) if domains != {"table"} else (genetic.search(),)
+        greedy = (sparse.search(),) if domains & {"table", "sequence"} else ()
+        return Set((*greedy, *dense), (60,) * (len(greedy) + 1))
     if norm == L1:
-        return (square.search(),)
+        return Set((square.search(),), (60,))
     if norm == LINF:
         ray = rays.search(rays.Settings(), *start)
         if blind:
-            return (ray, hopskipjump.search(hopskipjump.Settings(), *start))
-        return (square.search(), signhunter.search(), ray)
+            return Set((ray, hopskipjump.search(hopskipjump.Settings(), *start)), (90, 30))
+        return Set((signhunter.search(), square.search(), ray), (100, 40, 20))
     arc = cgba.search(cgba.Settings(), *start)
     if blind:
-        return (arc, hopskipjump.search(hopskipjump.Settings(), *start))
-    return (square.search(), nes.search(), arc)
+        return Set((arc, hopskipjump.search(hopskipjump.Settings(), *start)), (90, 30))
+    return Set((square.search(), nes.search(), arc), (60, 51, 60))
 
 
 RULE = Rule(

@@ -2,7 +2,7 @@
 
 Croce, Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse
 parameter-free attacks" (AutoAttack), with a schedule in place of one attack after the other: every
-member gets `first` rows, then each twice as many again, and so on, each going on where it was. So no
+member gets its first rows, then each twice as many again, and so on, each going on where it was. So no
 member waits for the budget's end, and a run with a smaller budget is a prefix of a larger one.
 """
 
@@ -16,35 +16,33 @@ from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region
 
 
-class Settings(NamedTuple):
-    """first: rows of a member's first turn."""
-
-    first: int = 60
-
-
 class State(NamedTuple):
+    last: Array  # [L] int64, the member that asked last
     turn: Array  # [L] int64, members' turns so far
     left: Array  # [L] int64, rows left in this turn
     members: tuple[Any, ...]
 
 
-def search(name: str, members: tuple[Search, ...], settings: Settings = Settings()) -> Search:
+def search(name: str, members: tuple[Search, ...], first: tuple[int, ...] = ()) -> Search:
+    """first: rows of each member's first turn; 60 each where it is not given."""
+    rows = first or (60,) * len(members)
     return Search(
         name,
         max(member.quantum for member in members),
-        partial(init, members, settings),
+        partial(init, members, rows),
         partial(ask, members),
-        partial(tell, members, settings),
+        partial(tell, members, rows),
         partial(stopped, members),
         partial(starts, members),
-        turn=partial(_owner, members),
+        turn=lambda state: state.last,
+        members=tuple(member.name for member in members),
     )
 
 
-def init(members: tuple[Search, ...], settings: Settings, region: Region, lanes: Lanes) -> State:
+def init(members: tuple[Search, ...], first: tuple[int, ...], region: Region, lanes: Lanes) -> State:
     xp = namespace(lanes.x)
     zero = xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device)
-    return State(zero, zero + settings.first, tuple(member.init(region, lanes) for member in members))
+    return State(zero, zero, zero + first[0], tuple(member.init(region, lanes) for member in members))
 
 
 def ask(members: tuple[Search, ...], region: Region, lanes: Lanes, state: State) -> Query:
@@ -66,7 +64,7 @@ def ask(members: tuple[Search, ...], region: Region, lanes: Lanes, state: State)
 
 
 def tell(
-    members: tuple[Search, ...], settings: Settings, region: Region, lanes: Lanes, state: State, query: Query,
+    members: tuple[Search, ...], first: tuple[int, ...], region: Region, lanes: Lanes, state: State, query: Query,
     score: Array, hit: Array,
 ) -> State:  # fmt: skip
     xp = namespace(score)
@@ -88,8 +86,10 @@ def tell(
         states[i] = after if every else map_tree(lambda old, new, at=who: put(old, at, new), states[i], after)
     left = state.left - asked
     turn = xp.where(left <= 0, state.turn + 1, state.turn)
-    fresh = settings.first * xp.astype(2 ** (turn // len(members)), xp.int64)
-    return State(turn, xp.where(left <= 0, fresh, left), tuple(states))
+    own_rows = xp.take(xp.asarray(first, dtype=xp.int64, device=turn.device), turn % len(members))
+    fresh = own_rows * xp.astype(2 ** (turn // len(members)), xp.int64)
+    last = put(state.last, query.lane, owner)
+    return State(last, turn, xp.where(left <= 0, fresh, left), tuple(states))
 
 
 def stopped(members: tuple[Search, ...], state: State) -> Array:
