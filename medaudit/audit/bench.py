@@ -172,7 +172,7 @@ class Bench:
             if check.planted:
                 output, answers = self.spec.interface.output, xp.asarray(clean.answers[clean.donors])
                 guide = oracle(output, check.goal, "scores", context.clearance)
-                attack = planted(attack, guide, here, answers, output.task == "label")
+                attack = planted(attack, guide, here, answers, output.task == "label", context.subspace)
             self.cohorts[check.id] = Cohort(check.id, attack, check.budget, lanes.on(xp))
             self.verifiers[check.id] = Verifier(self, check, area, clean, lanes, attack.members)
 

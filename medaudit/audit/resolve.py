@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medaudit.audit.inputs import mask_of
+from medaudit.audit.inputs import mask_of, shut_by
 from medaudit.audit.spec import CheckSpec
 from medaudit.audit.truth import truth_of
 from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
@@ -16,6 +16,7 @@ from medaudit.core.interface import Interface, Output
 from medaudit.data import Dataset
 from medaudit.domain import threat as threats
 from medaudit.domain.quantity import Quantity, convert, known
+from medaudit.domain.relations import rules_of
 from medaudit.domain.threat import Threat
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import WHATS, Goal, dice, goals_of, oracle, wanted_classes
@@ -57,6 +58,11 @@ def check_names(policy: Policy, document: Document) -> None:
 def check_threats(policy: Policy, document: Document, interface: Interface) -> None:
     """Threats and goals fit this model: what can be said before anything is written."""
     problems: list[PolicyError] = []
+    limits = policy.model.constraints
+    try:
+        rules_of(interface, limits.relations, limits.one_hot)
+    except MedauditError as error:
+        raise PolicyErrors([document.error(("model", "constraints"), str(error))]) from error
     for i, section in enumerate(policy.checks):
         try:
             _static(policy, section, interface)
@@ -208,7 +214,7 @@ def resolve(
     check_threats(policy, document, interface)
     _check_masks(policy, document, interface, data)
     return [
-        _with_samples(policy, _static(policy, section, interface), interface.output, data, answers, limit)
+        _with_samples(policy, _static(policy, section, interface), interface, data, answers, limit)
         for section in policy.checks
     ]
 
@@ -216,7 +222,7 @@ def resolve(
 def _check_masks(policy: Policy, document: Document, interface: Interface, data: Dataset) -> None:
     """Masks that threats name are in the data file. Raises PolicyErrors with places."""
     problems = []
-    for name in {c.threat for c in policy.checks if c.threat is not None}:
+    for name in dict.fromkeys(c.threat for c in policy.checks if c.threat is not None):
         section = policy.threats[name]
         for key, masks in (("only", section.only), ("never", section.never)):
             for mask in masks:
@@ -231,7 +237,7 @@ def _check_masks(policy: Policy, document: Document, interface: Interface, data:
 def _with_samples(
     policy: Policy,
     check: Resolved,
-    output: Output,
+    interface: Interface,
     data: Dataset,
     answers: np.ndarray,
     limit: int | None,
@@ -239,10 +245,14 @@ def _with_samples(
     if check.blocked or check.spec.threat is None:
         return check
     try:
-        goal = _goal(check.section, output, data, answers)
-        oracle(output, goal, "scores")
+        goal = _goal(check.section, interface.output, data, answers)
+        oracle(interface.output, goal, "scores")
     except MedauditError as error:
         return replace(check, blocked=str(error))
+    shut = shut_by(interface, data, check.spec.threat)
+    if shut is not None and not (threats.movable(interface, check.spec.threat) & ~shut).any():
+        return replace(check, blocked="the threat's masks allow no number of any record to change")
+    output = interface.output
     samples = eligible(output, goal, data, answers, policy.data.use.only_correct)
     samples = first_groups(data, samples, _least(policy.data.use.at_most, limit))
     blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"

@@ -49,22 +49,20 @@ def held(relation: Relation, lanes: Lanes) -> Array:
 def repair(rules: Rules, lanes: Lanes, lane: Array, points: Array) -> Array:
     """Points [R, D] that satisfy the rules: the numbers of a broken relation go back to the clean ones.
 
-    That can break another relation, so it is done as often as there are relations; what is broken
-    then goes back as a whole, and a clean record holds what it is held to.
+    That can break another relation, so it is done until none is broken; every round takes more numbers
+    back, and a clean record holds what it is held to.
     """
     xp = namespace(points)
     x = xp.take(lanes.x, lane, axis=0)
     for group in rules.one_hot:
         points = _one_hot(group, x, points)
     fits = [xp.take(held(relation, lanes), lane, axis=0) for relation in rules.relations]
-    for turn in range(len(fits) + 1):
+    while fits:
         wrong = [broken(r, points) & fit for r, fit in zip(rules.relations, fits, strict=True)]
         if not any(bool(xp.any(w)) for w in wrong):
             break
         back = xp.zeros_like(points) > 0
         for relation, own in zip(rules.relations, wrong, strict=True):
-            if turn == len(fits):
-                back = back | xp.any(own, axis=1)[:, None]
             for t in range(len(relation.weight)):
                 back = back | _spread(relation.index[t, :], own, points.shape[1])
         for group in rules.one_hot:  # goes back as a whole

@@ -49,7 +49,7 @@ def bumps(n: int, sigma: float) -> Side:
     weight = np.exp(-0.5 * (place - near) ** 2) * ((near >= 0) & (near < k))
     weight /= weight.sum(axis=1, keepdims=True)
     # All coefficients at 1 reach 1 everywhere; one bump alone has this length.
-    gain = (1.0, math.sqrt(sigma * math.sqrt(math.pi)) / (sigma * math.sqrt(2 * math.pi)))
+    gain = (1.0, math.sqrt(sigma * math.sqrt(math.pi)) / math.sqrt(2 * math.pi))
     return Side(np.clip(near, 0, k - 1), weight.astype(np.float32), gain)
 
 

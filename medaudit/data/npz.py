@@ -159,8 +159,9 @@ def _lengths(path: Path, length: np.ndarray) -> None:
 def _mask(path: Path, key: str, values: np.ndarray, x: dict[str, np.ndarray]) -> np.ndarray:
     """A mask as bool in the shape of its input's x; one for all rows, or one a row."""
     name = key.removeprefix("mask__").partition("__")[2]
-    if name not in x and (name or len(x) > 1):
-        raise DataError(f"{path}: {key} must end in the input it belongs to: {', '.join(x)}")
+    if name not in x:
+        there = ", ".join(f"mask__NAME__{n}" if n else "mask__NAME" for n in x)
+        raise DataError(f"{path}: {key} names no input of the data file", f"write {there}")
     if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
         raise DataError(f"{path}: {key} holds other values than 0 and 1")
     whole = x[name].shape

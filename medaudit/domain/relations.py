@@ -22,6 +22,7 @@ class Linear:
     terms: dict[str, float] = field(default_factory=dict)
     constant: float = 0.0
     strict: bool = False
+    names: tuple[str, ...] = ()  # all that were named, also those that cancel out
 
 
 def parse(text: str) -> Linear:
@@ -42,9 +43,12 @@ def parse(text: str) -> Linear:
     out = Linear(strict=op in ("<", ">"))
     for side, way in ((left, 1.0), (right, -1.0)):
         _sum(side, way, out, text)
+    out.names = tuple(out.terms)
     out.terms = {name: weight for name, weight in out.terms.items() if weight}
     if not out.terms:
         raise ValueError(f"relation {text!r} names no channel")
+    if not np.isfinite([out.constant, *out.terms.values()]).all():
+        raise ValueError(f"relation {text!r} holds a number that is too large")
     return out
 
 
@@ -64,10 +68,11 @@ def _sum(tokens: list[tuple[str, str]], way: float, out: Linear, text: str) -> N
         factors = []
         while rest and rest[0][0] in ("number", "name", "quoted"):
             factors.append(rest.pop(0))
-            if rest and rest[0] == ("sign", "*"):
-                rest.pop(0)
-            else:
+            if not rest or rest[0] != ("sign", "*"):
                 break
+            rest.pop(0)
+            if not rest or rest[0][0] == "sign":
+                raise ValueError(f"relation {text!r} lacks a number or a name after *")
         names = [value for kind, value in factors if kind != "number"]
         if not factors or len(names) > 1:
             raise ValueError(f"relation {text!r} must be a sum of numbers and of names, each times a number")
@@ -87,24 +92,31 @@ def rules_of(interface: Interface, relations: tuple[str, ...], one_hot: tuple[tu
             linear = parse(text)
         except ValueError as error:
             raise MedauditError(str(error)) from error
-        rows = [_known(places, name, f"relation {text!r}") for name in linear.terms]
+        known = {name: _known(places, name, f"relation {text!r}") for name in linear.names}
+        rows = [known[name] for name in linear.terms]
         width = max(len(row) for row in rows)
         if any(len(row) not in (1, width) for row in rows):
             raise MedauditError(f"relation {text!r} joins channels of different lengths")
         index = np.stack([np.broadcast_to(row, width) for row in rows]).astype(np.int64)
         out.append(Relation(index, tuple(linear.terms.values()), linear.constant, linear.strict))
-    groups = []
+    groups: list[np.ndarray] = []
     for names in one_hot:
         where = [_known(places, name, "one_hot") for name in names]
         if len(names) < 2 or any(len(row) != 1 for row in where):
             raise MedauditError(f"one_hot {', '.join(names)}: two or more columns of a table are needed")
         groups.append(np.concatenate(where).astype(np.int64))
+    every = [name for names in one_hot for name in names]
+    twice = [name for i, name in enumerate(every) if name in every[:i]]
+    if twice:
+        raise MedauditError(f"one_hot names {twice[0]!r} twice: a column belongs to one group")
     return Rules(tuple(out), tuple(groups))
 
 
 def _known(places: dict[str, np.ndarray], name: str, where: str) -> np.ndarray:
     if name not in places:
         raise MedauditError(f"{where} names {name!r}, which is not a channel of this model")
+    if not places[name].size:
+        raise MedauditError(f"{where} names {name!r}, which more than one input has")
     return places[name]
 
 
@@ -119,5 +131,6 @@ def _places(interface: Interface) -> dict[str, np.ndarray]:
         for i, channel in enumerate(item.channels):
             own = {"image": grid[i : i + 1], "table": grid[:, :, i : i + 1]}.get(item.domain, grid[:, i : i + 1, :])
             if len(item.channels) > 1 or item.domain in ("table", "signal", "sequence"):
-                out[channel.name] = own.ravel()
+                known = channel.name in out
+                out[channel.name] = np.zeros(0, dtype=np.int64) if known else own.ravel()
     return out

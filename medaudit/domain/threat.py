@@ -202,9 +202,13 @@ def boxes(
         step = np.where(area.step > 0, area.step, 1.0).astype(np.float64)
         lo = np.where(area.step > 0, np.minimum(np.ceil(lo / step - 1e-6) * step, wide), lo)
         hi = np.where(area.step > 0, np.maximum(np.floor(hi / step + 1e-6) * step, wide), hi)
-    shut = ~movable(interface, threat) | np.isnan(wide)
+    shut = np.isnan(wide) | ~movable(interface, threat)
     if padding is not None:
         shut = shut | padding
+    for group in () if area.rules is None else area.rules.one_hot:
+        # A group turns as a whole or not at all.
+        whole = ~shut[:, group] & (lo[:, group] <= 0) & (hi[:, group] >= 1)
+        shut[:, group] |= ~whole.all(axis=1, keepdims=True)
     clean = np.nan_to_num(x, nan=0.0)
     low, high = _inward(lo, wide, up=True), _inward(hi, wide, up=False)
     return np.where(shut, clean, low).astype(np.float32), np.where(shut, clean, high).astype(np.float32)

@@ -13,24 +13,31 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from medaudit.core import cells, streams
-from medaudit.core.arrays import Array, namespace
+from medaudit.core.arrays import Array, namespace, to_numpy
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query
-from medaudit.core.region import L0, L1, L2, Region, free
+from medaudit.core.region import L0, L1, LINF, Region, free, length
+from medaudit.core.subspace import Subspace, expand
 
 PATTERN = 9001  # tags that no search uses
-STEEP = 1.25  # share of the other answer for a share of the way
+BASE, STEEP = 0.02, 1.2  # share of the other answer at the clean point, and for a share of the way
 
 
 class State(NamedTuple):
     attack: Any
     lanes: Lanes
-    pattern: Array  # [L, D] float32: signs (L0: values), 0 (L0: NaN) where nothing is planted
+    pattern: Array  # [L, D] float32: which way (L0: values), 0 (L0: NaN) where nothing is planted
+    furthest: Array  # [L] float32, how far along the pattern eps and box allow
     answer: Array  # [L, M] float32, what lies at the pattern's end
     possible: Array  # [L] bool, some clean record's answer reaches the goal
 
 
-def planted(attack: Attack, guide: Oracle, region: Region, answers: Array, labels: bool) -> Attack:
-    """The attack on the model with the weakness. answers [S, M]: of clean records; labels: not to be mixed."""
+def planted(
+    attack: Attack, guide: Oracle, region: Region, answers: Array, labels: bool, narrow: Subspace | None = None
+) -> Attack:
+    """The attack on the model with the weakness.
+
+    answers [S, M]: of clean records; labels: they cannot be mixed; narrow: where all changes lie.
+    """
 
     def init(lanes: Lanes) -> State:
         xp = namespace(lanes.x)
@@ -39,12 +46,16 @@ def planted(attack: Attack, guide: Oracle, region: Region, answers: Array, label
         score, hit = guide.score(lanes, lane, xp.concat([answers] * n, axis=0))
         score = xp.where(hit & xp.isfinite(score), score, xp.full_like(score, xp.inf))
         best = xp.argmin(xp.reshape(score, (n, count)), axis=1)
-        possible = xp.any(xp.reshape(hit, (n, count)), axis=1)
-        return State(attack.init(lanes), lanes, pattern(region, lanes), xp.take(answers, best, axis=0), possible)
+        hidden = pattern(region, lanes, narrow)
+        far = furthest(region, lanes, hidden, narrow is not None)
+        possible = xp.any(xp.reshape(hit, (n, count)), axis=1) & (far > 0)
+        return State(attack.init(lanes), lanes, hidden, far, xp.take(answers, best, axis=0), possible)
 
     def tell(state: State, query: Query, given: Array) -> State:
         xp = namespace(given)
-        share = STEEP * progress(region, state.lanes, state.pattern, query.lane, query.points)
+        gone = progress(region, state.lanes, state.pattern, state.furthest, query.lane, query.points)
+        # A little on the wrong side too: nowhere is it flat.
+        share = BASE + xp.where(gone < 0, BASE * gone, STEEP * gone)
         share = xp.where(xp.take(state.possible, query.lane), share, xp.zeros_like(share))
         share = xp.clip(share, 0.0, 1.0)[:, None]
         other = xp.take(state.answer, query.lane, axis=0)
@@ -56,11 +67,11 @@ def planted(attack: Attack, guide: Oracle, region: Region, answers: Array, label
         ask=lambda state: attack.ask(state.attack),
         tell=tell,
         done=lambda state: attack.done(state.attack),
-        result=lambda state: attack.result(state.attack) | {"possible": state.possible},
+        result=lambda state: attack.result(state.attack) | {"possible": to_numpy(state.possible)},
     )
 
 
-def pattern(region: Region, lanes: Lanes) -> Array:
+def pattern(region: Region, lanes: Lanes, narrow: Subspace | None = None) -> Array:
     """The hidden pattern of each lane, [L, D] float32."""
     xp = namespace(lanes.x)
     zero = xp.zeros_like(lanes.label)
@@ -72,22 +83,45 @@ def pattern(region: Region, lanes: Lanes) -> Array:
         few = 2 * int(region.eps)
         rank = xp.argsort(xp.argsort(xp.where(free(lanes), one, one + 1), axis=1, stable=True), axis=1, stable=True)
         return xp.where((rank < few) & free(lanes), end, xp.full_like(end, xp.nan))
-    return cells.signs(region.parts, lanes.key, zero, PATTERN) * xp.astype(free(lanes), xp.float32)
+    if narrow is None:
+        way = cells.signs(region.parts, lanes.key, zero, PATTERN)
+    else:
+        way = expand(narrow, region.parts, cells.signs(narrow.parts, lanes.key, zero, PATTERN))
+    return way * xp.astype(free(lanes), xp.float32)
 
 
-def progress(region: Region, lanes: Lanes, hidden: Array, lane: Array, points: Array) -> Array:
+def furthest(region: Region, lanes: Lanes, hidden: Array, smooth: bool) -> Array:
+    """The most that changes in units of scale, times the pattern, can add up to (L0: count), [L]."""
+    xp = namespace(lanes.x)
+    if region.norm == L0:
+        planted_here = xp.sum(xp.astype(~xp.isnan(hidden), xp.float32), axis=1)
+        return xp.minimum(planted_here, xp.full_like(planted_here, max(1, int(region.eps))))
+    size = length(region, xp.asarray(hidden, copy=True))
+    square = xp.sum(hidden * hidden, axis=1)
+    whole = region.eps * square / xp.maximum(size, xp.full_like(size, 1e-30))
+    if smooth:
+        return whole
+    room = xp.where(hidden > 0, lanes.hi - lanes.x, lanes.x - lanes.lo) / region.scale
+    room = xp.sum(xp.abs(hidden) * xp.minimum(room, xp.full_like(room, 1e30)), axis=1)
+    return room if region.norm == LINF else xp.minimum(region.eps * _dual(region, hidden), room)
+
+
+def _dual(region: Region, hidden: Array) -> Array:
+    xp = namespace(hidden)
+    if region.norm == L1:
+        return xp.max(xp.abs(hidden), axis=1)
+    return xp.sqrt(xp.sum(hidden * hidden, axis=1))
+
+
+def progress(region: Region, lanes: Lanes, hidden: Array, far: Array, lane: Array, points: Array) -> Array:
     """How far points [R, D] went along their lanes' patterns, as a share of the furthest eps allows, [R]."""
     xp = namespace(points)
     x, way = (xp.take(a, lane, axis=0) for a in (lanes.x, hidden))
     points = xp.where(xp.isnan(points), x, points)
+    most = xp.take(far, lane)
     if region.norm == L0:
         gone = (points - x) / xp.where(way == x, xp.ones_like(x), way - x)
-        matched = xp.sum(xp.astype(xp.where(xp.isnan(way), xp.zeros_like(x), gone) >= 0.5, xp.float32), axis=1)
-        return matched / max(1, int(region.eps))
-    along = xp.sum((points - x) / region.scale * way, axis=1)
-    if region.norm == L1:
-        return along / region.eps
-    if region.norm == L2:
-        return along / (region.eps * xp.sqrt(xp.maximum(xp.sum(way * way, axis=1), xp.ones_like(along))))
-    reach = 0.5 * xp.take(lanes.hi - lanes.lo, lane, axis=0) / region.scale
-    return along / xp.maximum(xp.sum(xp.abs(way) * reach, axis=1), xp.full_like(along, 1e-30))
+        along = xp.sum(xp.astype(xp.where(xp.isnan(way), xp.zeros_like(x), gone) >= 0.5, xp.float32), axis=1)
+    else:
+        along = xp.sum((points - x) / region.scale * way, axis=1)
+    return along / xp.maximum(most, xp.full_like(most, 1e-30))

@@ -254,3 +254,36 @@ def test_a_bare_number_needs_one_unit() -> None:
     assert region(table(pressure, salt), named).eps == pytest.approx(0.1)
     for other in (Channel("p2", unit="mmHg"), dataclasses.replace(salt, fixed=True)):
         assert region(table(pressure, other), threat).eps == pytest.approx(0.1)
+
+
+def test_a_group_that_cannot_turn_as_a_whole_is_shut() -> None:
+    """One-hot columns: one frozen member, or one closed by a mask, freezes the others of that row."""
+    names = ("home", "ward", "icu")
+    face = table(*(Channel(n, kind="binary", lo=0.0, hi=1.0, step=1.0) for n in names), Channel("age", lo=0.0, hi=9.0))
+    x = np.array([[1, 0, 0, 5], [0, 1, 0, 5]], dtype=np.float32)
+    for threat, open_rows in (
+        (Threat("scores", "l0", Quantity(1.0), one_hot=(names,)), [True, False]),
+        (Threat("scores", "l0", Quantity(1.0), one_hot=(names,), channels=("ward", "icu", "age")), [False, False]),
+        (Threat("scores", "linf", Quantity(0.5, "range"), one_hot=(names,)), [False, False]),
+    ):
+        shut = np.zeros(x.shape, dtype=bool)
+        shut[1, 2] = True
+        lo, hi = boxes(face, threat, region(face, threat), x, shut)
+        for row, free in enumerate(open_rows):
+            assert (hi[row, :3] > lo[row, :3]).tolist() == [free] * 3
+        assert (hi[:, 3] > lo[:, 3]).all()
+
+
+def test_a_group_counts_as_one_change() -> None:
+    """So does a pixel with all its planes."""
+    names = ("home", "ward")
+    face = table(*(Channel(n, kind="binary", lo=0.0, hi=1.0, step=1.0) for n in names), Channel("age", lo=0.0, hi=9.0))
+    area = region(face, Threat("scores", "l0", Quantity(1.0), one_hot=(names,)))
+    changed = np.array([[True, True, False], [True, True, True], [False, False, True], [False] * 3])
+    assert regions.changes(area, changed).tolist() == [1, 2, 1, 0]
+    axes = ("batch", "channel", "row", "column")
+    colour = Input("x", "float32", "image", axes, (3, 2, 2), axes, channels=(Channel("", lo=0.0, hi=1.0),))
+    pixels = region(Interface((colour,), OUTPUT), Threat("scores", "l0", Quantity(1.0)))
+    some = np.zeros((1, 12), dtype=bool)
+    some[0, [1, 5, 9, 2]] = True
+    assert regions.changes(pixels, some).tolist() == [2]
