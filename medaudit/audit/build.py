@@ -17,7 +17,7 @@ from medaudit.audit.cases import attack_cases, changed_cases
 from medaudit.audit.companions import every, judge_planted
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.facts import data_facts, model_facts
-from medaudit.audit.resolve import Resolved, threshold_of
+from medaudit.audit.resolve import Resolved, threshold_of, written_id
 from medaudit.core.text import printable
 from medaudit.domain import threat as threats
 from medaudit.engine.journal import Journal
@@ -228,7 +228,7 @@ def _check(
         listed = changed_cases(plan, check)
     if check.rule.kind == "baseline":
         rows = plan.rows_clean
-    waiver = next((w for w in plan.policy.waivers if w.check == check.spec.id), None)
+    waiver = next((w for w in plan.policy.waivers if w.check == written_id(check.spec.id)), None)
     reason = judged.reason
     if waiver is not None and not waiver.live(dt.date.today()):
         reason += f"; a waiver of {printable(waiver.owner, 80)} expired on {waiver.expires} and no longer counts"
@@ -254,6 +254,7 @@ def _check(
             verification=sum(r["verification"] for r in records.values()),
         ),
         cases=listed,
+        turns=_turns(records),
         curve=judged.curve,
         flags=list(dict.fromkeys(judged.flags)),
         maps_to=list(check.section.maps_to),
@@ -261,6 +262,28 @@ def _check(
         proves=proves(plan.policy.defaults.confidence, check, plan),
         page=check.rule.page,
     )
+
+
+def _turns(records: verdicts.Records) -> list[results.Turn]:
+    """From which clean answer to which other one, where answers are single words."""
+    attacked: dict[str, int] = {}
+    broken: dict[tuple[str, str], int] = {}
+    for record in records.values():
+        before = str(record.get("clean", ""))
+        if not before:
+            return []
+        attacked[before] = attacked.get(before, 0) + 1
+        if record["success"]:
+            key = (before, str(record["after"]))
+            broken[key] = broken.get(key, 0) + 1
+    return [
+        results.Turn(before=printable(before), after=printable(after), broken=count, attacked=attacked[before])
+        for (before, after), count in sorted(broken.items())
+    ] + [
+        results.Turn(before=printable(before), after="", broken=0, attacked=count)
+        for before, count in sorted(attacked.items())
+        if not any(before == key[0] for key in broken)
+    ]
 
 
 def _rows(records: verdicts.Records) -> int:

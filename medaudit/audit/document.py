@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from medaudit.audit.resolve import written_id
 from medaudit.core.interface import Channel, Input, Interface
+from medaudit.oracle.goal import EVERY
 from medaudit.policy.schema import Policy
 from medaudit.policy.write import dump
 from medaudit.rule.base import as_dict
@@ -17,15 +19,18 @@ def resolved_policy(plan: Plan) -> str:
     """Text of the run folder's policy.yaml."""
     data = as_data(plan.policy, plan.found.interface)
     data["defaults"]["seed"] = plan.seed
-    for section, check in zip(data["checks"], plan.checks, strict=True):
+    first = {written_id(check.spec.id): check for check in reversed(plan.checks)}
+    for section in data["checks"]:
+        check = first[section["id"]]
         section["budget"] = {"queries": check.spec.budget}
         if check.spec.settings is not None:
             section["with"] = as_dict(check.spec.settings)
         if check.spec.threat is not None:
             goal = check.spec.goal
+            every = check.spec.id != section["id"]
             section["goal"] = {
-                "what": goal.what,
-                "name": goal.name,
+                "what": EVERY if every else goal.what,
+                "name": "" if every else goal.name,
                 "amount": goal.amount,
                 "stop": goal.stop,
             }
@@ -36,9 +41,11 @@ def as_data(policy: Policy, interface: Interface) -> dict[str, Any]:
     """A policy with the whole interface written out."""
     data: dict[str, Any] = policy.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     data.setdefault("defaults", {})
+    limits = data.get("model", {}).get("constraints")
     data["model"] = {
         "inputs": {item.name: input_section(item) for item in interface.inputs},
         "output": output_section(interface),
+        **({"constraints": limits} if limits else {}),
     }
     order = ("medaudit", "policy", "model", "data", "threats", "defaults", "checks", "waivers")
     return {name: data[name] for name in order if name in data}

@@ -108,6 +108,9 @@ class Verifier:
             "success": False,
             "note": "",
         }
+        output = self.bench.spec.interface.output
+        if output.task in ("multiclass", "binary", "label"):
+            record["clean"] = decision_words(output, self.clean.single[[finished.sample]])
         arrays: dict[str, np.ndarray] = {}
         if self.check.planted:
             record |= {"possible": bool(got["possible"]), "success": record["found"] > 0}

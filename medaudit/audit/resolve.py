@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from medaudit.domain.quantity import Quantity, convert, known
 from medaudit.domain.relations import rules_of
 from medaudit.domain.threat import Threat
 from medaudit.oracle.decision import decide
-from medaudit.oracle.goal import WHATS, Goal, dice, goals_of, oracle, wanted_classes
+from medaudit.oracle.goal import EVERY, WHATS, Goal, dice, goals_of, oracle, wanted_classes
 from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
 from medaudit.rule import RULES, Rule, find, settings_of
@@ -196,6 +197,10 @@ def _check_goal(section: CheckSection, output: Output) -> None:
         raise PolicyError("the goal's amount must not be negative", path="goal")
     if goal.what == "any":
         return
+    if goal.what == EVERY:
+        if output.task not in ("multiclass", "label") or len(output.classes) < 2:
+            raise PolicyError(f"goal {EVERY!r} needs a model that names its classes, not {output.task}", path="goal")
+        return
     try:
         oracle(output, Goal(goal.what, goal.name, goal.amount.value, goal.stop), "scores")
     except MedauditError as error:
@@ -214,9 +219,28 @@ def resolve(
     check_threats(policy, document, interface)
     _check_masks(policy, document, interface, data)
     return [
-        _with_samples(policy, _static(policy, section, interface), interface, data, answers, limit)
+        _with_samples(policy, _static(policy, one, interface), interface, data, answers, limit)
         for section in policy.checks
+        for one in each_target(section, interface.output)
     ]
+
+
+def each_target(section: CheckSection, output: Output) -> list[CheckSection]:
+    """The check itself, or one check a class where its goal is every target: ID~CLASS."""
+    if section.goal.what != EVERY or output.task not in ("multiclass", "label"):
+        return [section]
+    out: list[CheckSection] = []
+    for k, name in enumerate(output.classes):
+        goal = section.goal.model_copy(update={"what": "target", "name": name})
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or f"class-{k}"
+        slug += f"-{k}" if any(done.id == f"{section.id}~{slug}" for done in out) else ""
+        out.append(section.model_copy(update={"id": f"{section.id}~{slug}", "goal": goal}))
+    return out
+
+
+def written_id(name: str) -> str:
+    """The id that the policy writes, of a check that may be one of its targets."""
+    return name.partition("~")[0]
 
 
 def _check_masks(policy: Policy, document: Document, interface: Interface, data: Dataset) -> None:

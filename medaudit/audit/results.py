@@ -91,6 +91,15 @@ class Curve(Part):
     high: list[float]
 
 
+class Turn(Part):
+    """How many records of one clean answer were led to one other answer."""
+
+    before: str
+    after: str
+    broken: int
+    attacked: int = Field(description="records of that clean answer under attack")
+
+
 class Threat(Part):
     access: str
     norm: str
@@ -126,6 +135,7 @@ class Check(Part):
     required: list[Required] = []
     queries: Queries = Queries()
     cases: list[Case] = []
+    turns: list[Turn] = []
     curve: Curve | None = None
     flags: list[str] = []
     maps_to: list[str] = []

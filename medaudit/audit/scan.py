@@ -206,7 +206,7 @@ def prepare(
 
 
 def _selected(check: Resolved, options: Options) -> Resolved:
-    name = check.spec.id
+    name = resolving.written_id(check.spec.id)
     off = (bool(options.only) and name not in options.only) or name in options.skip
     return replace(check, deselected=off)
 

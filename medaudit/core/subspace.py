@@ -116,11 +116,12 @@ class State(NamedTuple):
     search: Any
 
 
-def within(search: Search, subspace: Subspace) -> Search:
+def within(search: Search, subspace: Subspace, *, exact: bool = True) -> Search:
     """The search, moving coefficients instead of numbers.
 
     One coefficient alone reaches at most eps, and all together are shrunk to it; a hundred times eps
-    where the search is to find out the size.
+    where the search is to find out the size. exact: points stay in the subspace where the legal box
+    allows; else sums beyond eps are cut off number by number in Linf, which reaches further.
     """
     bounded = not search.beyond
 
@@ -130,7 +131,8 @@ def within(search: Search, subspace: Subspace) -> Search:
 
     def ask(region: Region, lanes: Lanes, state: State) -> Query:
         query = _coefficients(search, subspace, region, state)
-        return query._replace(points=outside(region, lanes, subspace, query.lane, query.points, bounded))
+        shrunk = bounded and (exact or region.norm != LINF)
+        return query._replace(points=outside(region, lanes, subspace, query.lane, query.points, bounded, shrunk))
 
     def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:
         # What was asked is asked for again, of the lanes that were told: proposals are pure.
@@ -173,11 +175,13 @@ def _inner_lanes(region: Region, lanes: Lanes, subspace: Subspace, bounded: bool
     return lanes._replace(x=zero, lo=zero - wide, hi=zero + wide, missing=None, legal_lo=None, legal_hi=None)
 
 
-def outside(region: Region, lanes: Lanes, subspace: Subspace, lane: Array, coefficients: Array, bounded: bool) -> Array:
-    """The real points [R, D] of coefficients [R, K]: shrunk as a whole to eps where bounded, then boxed."""
+def outside(
+    region: Region, lanes: Lanes, subspace: Subspace, lane: Array, coefficients: Array, bounded: bool, shrunk: bool
+) -> Array:
+    """The real points [R, D] of coefficients [R, K]: shrunk as a whole to eps where `shrunk`, then boxed."""
     xp = namespace(coefficients)
     delta = expand(subspace, region.parts, coefficients)
-    if bounded:
+    if shrunk:
         far = length(region, xp.asarray(delta, copy=True))
         factor = region.eps * (1 - 1e-6) / xp.maximum(far, xp.full_like(far, 1e-30))
         delta = delta * xp.minimum(factor, xp.ones_like(far))[:, None]

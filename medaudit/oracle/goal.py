@@ -15,7 +15,8 @@ from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes, Oracle
 from medaudit.oracle.decision import decide, masks, scores
 
-WHATS = ("any", "target", "clear", "raise", "missed-disease", "false-alarm", "moved", "dice-drop")
+EVERY = "every-target"  # one check a class: resolved into "target" goals before anything runs
+WHATS = ("any", "target", EVERY, "clear", "raise", "missed-disease", "false-alarm", "moved", "dice-drop")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class CheckView(NamedTuple):
     picks: list[Pick]
     page: list[Block]
     same: str  # anchor of an earlier check of the same rule
+    turn_rows: list[tuple[str, ...]]
 
 
 def checks(report: Report, run_folder: Path) -> list[CheckView]:
@@ -84,6 +85,7 @@ def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[P
         picks,
         blocks(check.page),
         same if same != anchor else "",
+        [(t.before, t.after or text.DASH, f"{t.broken:,} of {t.attacked:,}") for t in check.turns],
     )
 
 

@@ -60,7 +60,7 @@ def _search(context: Context) -> Search:
     parts = context.region.parts
     if context.subspace is not None or sum(part.size for part in parts) <= MOST:
         return search
-    return within(search, slow(parts, own.waves, context.region.scale))
+    return within(search, slow(parts, own.waves, context.region.scale), exact=False)
 
 
 RULE = Rule(

@@ -55,7 +55,7 @@ def _search(context: Context) -> Search:
     parts = context.region.parts
     if context.subspace is not None or all(part.domain == "table" for part in parts):
         return search
-    return within(search, slow(parts, context.settings.waves, context.region.scale))
+    return within(search, slow(parts, context.settings.waves, context.region.scale), exact=False)
 
 
 RULE = Rule(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import L0, Region, free, project
+from medaudit.core.region import L0, LINF, Region, free, project
 from medaudit.search import entries
 
 DRAW = 1
@@ -62,7 +62,11 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     movable = free(lanes)
     many = xp.maximum(xp.sum(xp.astype(movable, xp.float64), axis=1), xp.ones_like(draw[:, 0]))[:, None, None]
     changes = (mutate < settings.mutate / many) & movable[:, None, :]
-    lo, hi = (xp.broadcast_to(bound[:, None, :], child.shape) for bound in (lanes.lo, lanes.hi))
+    low, high = lanes.lo, lanes.hi
+    if region.norm not in (L0, LINF):  # a number alone reaches eps, or the others would be shrunk to nothing
+        reach = 0.5 * region.eps * region.scale
+        low, high = xp.maximum(low, lanes.x - reach), xp.minimum(high, lanes.x + reach)
+    lo, hi = (xp.broadcast_to(bound[:, None, :], child.shape) for bound in (low, high))
     choices = None if region.choices is None else xp.broadcast_to(region.choices[None, None, :], child.shape)
     child = xp.where(changes, entries.random(region, lo, hi, choices, share, end), child)
     if region.norm == L0:
