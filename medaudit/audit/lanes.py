@@ -8,6 +8,7 @@ import numpy as np
 
 from medaudit.audit.inputs import shut_by
 from medaudit.audit.spec import CheckSpec, Clean
+from medaudit.audit.truth import truth_of
 from medaudit.core import streams
 from medaudit.core.arrays import map_tree
 from medaudit.core.errors import EngineError
@@ -41,6 +42,9 @@ class LaneMaker:
         decided = np.asarray(decide(output, clean.answers))
         single = output.task in ("multiclass", "binary", "label")
         self.label = decided.astype(np.int64) if single else np.full(len(decided), -1, dtype=np.int64)
+        self.truth = truth_of(output, bench.data.y).astype(np.int64) if single and bench.data.y is not None else None
+        if check.truth and self.truth is not None:
+            self.label = self.truth
         wanted = wanted_classes(output, check.goal)
         self.target = wanted[0] if len(wanted) == 1 and single else -1
         self.shut = None if check.threat is None else shut_by(bench.spec.interface, bench.data, check.threat)
@@ -116,6 +120,10 @@ class Verifier:
             record |= {"possible": bool(got["possible"]), "success": record["found"] > 0}
         elif np.isfinite(size):
             arrays = self._verify(finished.sample, np.asarray(got["claim"]), record)
+        if "worst" in got and not self.check.planted:
+            record["worst"] = self._worst(finished.sample, np.asarray(got["worst"]), record)
+            if self.lanes.truth is not None:
+                record["positive"] = bool(self.lanes.truth[finished.sample] == 1)
         if record["success"] and self.check.goal.stop == "flip" and self.members:
             record["by"] = self.members[int(got["turn"])]  # a lane ends with the row that succeeded
         return Case(finished.check, finished.sample, record, arrays)
@@ -155,6 +163,23 @@ class Verifier:
         delta = point.astype(np.float64) - clean.astype(np.float64)
         return {"delta": delta}
 
+    def _worst(self, sample: int, claim: np.ndarray, record: dict[str, Any]) -> float | None:
+        """Score of the positive class at the row with the best score, asked again alone; None: not two classes.
+
+        A row that does not lie in the region counts as the clean one.
+        """
+        bench, output = self.bench, self.bench.spec.interface.output
+        if output.task not in ("multiclass", "binary") or len(output.classes) > 2:
+            return None
+        lanes, clean = self.lanes.host([sample], self.clean.single), bench.points[sample]
+        point = np.where(np.isnan(clean), np.nan, claim).astype(np.float32)
+        tripped = np.nan_to_num(bench.reference.codec.round_trip(point[None]))[0]
+        slack = np.abs(tripped - np.nan_to_num(point))
+        near = self._distance(tripped, lanes, slack) <= self.area.eps * (1 + 1e-5) + self._tolerance(slack)
+        answer = bench.alone(point[None]) if near and self._lawful(lanes, tripped) else self.clean.single[[sample]]
+        record["verification"] += int(near)
+        return verdict_score(output, answer) if np.isfinite(answer).all() else None
+
     def _lawful(self, lanes: Lanes, point: np.ndarray) -> bool:
         """Whether every constraint that the record is held to still holds."""
         if self.area.rules is None:
@@ -181,6 +206,11 @@ class Verifier:
         if self.area.norm == L1:
             return float(np.sum(np.abs(delta)))
         return float(np.sqrt(np.sum(delta * delta)))
+
+
+def verdict_score(output: Output, answers: np.ndarray) -> float:
+    """How much one answer speaks for the second (positive) class."""
+    return float(answers[0, 0] if output.task == "binary" else answers[0, 1] - answers[0, 0])
 
 
 def decision_words(output: Output, answers: np.ndarray) -> str:

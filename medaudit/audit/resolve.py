@@ -101,6 +101,11 @@ def _rule_of(section: CheckSection) -> tuple[Rule, Any]:
             path="require.metric",
         )
     _demand(rule, section)
+    wants_scores = section.require is not None and section.require.metric == "auroc_under_attack"
+    if wants_scores and section.goal.stop != "budget":
+        raise PolicyError(
+            "auroc_under_attack reads scores at the budget's end: write goal: {stop: budget}", path="goal"
+        )
     if rule.kind == "attack" and section.threat is None:
         raise PolicyError(f"rule {rule.name} needs a threat", path="threat")
     return rule, settings
@@ -280,7 +285,8 @@ def _with_samples(
     samples = eligible(output, goal, data, answers, policy.data.use.only_correct)
     samples = first_groups(data, samples, _least(policy.data.use.at_most, limit))
     blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
-    return replace(check, spec=replace(check.spec, goal=goal), samples=tuple(samples), blocked=blocked)
+    truth = not policy.data.use.only_correct and data.y is not None
+    return replace(check, spec=replace(check.spec, goal=goal, truth=truth), samples=tuple(samples), blocked=blocked)
 
 
 def _least(*limits: int | None) -> int | None:

@@ -14,6 +14,7 @@ SCHEMA_VERSION = "1.0"
 METRICS = {
     "robust_accuracy": "patients whose answer withstands the attack",
     "attack_success": "patients whose answer the attack turns",
+    "auroc_under_attack": "area under the ROC curve, every score pushed as far as the attack could",
     "control_success": "patients whose answer random changes of the same size turn",
     "planted_found": "planted weaknesses that the same attack found within the same budget",
     "median_distance": "median size of the smallest change found",

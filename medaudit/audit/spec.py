@@ -32,6 +32,7 @@ class CheckSpec:
     budget: int
     settings: Any
     planted: bool = False  # on the model with a planted weakness
+    truth: bool = False  # attacked from the label, not from the clean decision: all records are admitted
 
 
 @dataclass(frozen=True)

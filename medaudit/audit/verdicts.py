@@ -243,6 +243,9 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
     }
     if "median_distance" in check.rule.metrics:
         estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
+    area = _area(check, data, records, confidence)
+    if area is not None:
+        estimates["auroc_under_attack"] = area
     verdict, reason, required = judge(estimates, check.section.require, confidence, (n - broken, n), check.unit)
     flags = attack_flags(check, records)
     asked = sum(r["rows"] > 0 for r in records.values())
@@ -261,6 +264,16 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
     units = {"median_distance": check.unit}
     metrics = {k: value_of(v, confidence, units.get(k, "")) for k, v in estimates.items()}
     return Judged(verdict, reason, metrics, required, _curve(check, groups, confidence), flags)
+
+
+def _area(check: Resolved, data: Dataset, records: Records, confidence: float) -> Estimate | None:
+    """Area under the ROC curve where every record's score was pushed as far as the attack could."""
+    rows = [s for s, r in records.items() if r.get("worst") is not None and "positive" in r]
+    positive = np.array([records[s]["positive"] for s in rows], dtype=bool)
+    if check.spec.threat is None or check.spec.threat.access != "scores" or positive.all() or not positive.any():
+        return None
+    scores = np.array([records[s]["worst"] for s in rows])
+    return bounds.auroc(scores, positive, confidence, np.asarray(data.groups)[rows])
 
 
 def broken(data: Dataset, records: Records, confidence: float) -> Estimate:

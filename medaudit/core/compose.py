@@ -30,12 +30,15 @@ class State(NamedTuple):
     claim: Array  # [L, D] float32, best point that reached the goal (x when none did)
     curve: Array  # [L, len(CHECKPOINTS)] float32, size of the best claim at those row counts
     invalid: Array  # [L] int64, rows with a non-finite answer
+    low: Array  # [L] float32, best score of any row inside eps; inf: none yet
+    worst: Array | None  # [L, D] float32, that row; None where a lane ends at its first success
 
 
 def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip", smallest: bool = False) -> Attack:
     """Build an attack.
 
-    stop: "flip" ends a lane at its first success, "budget" never ends it early.
+    stop: "flip" ends a lane at its first success, "budget" never ends it early and keeps the row with the
+    best score, for metrics that read scores.
     smallest: keep the smallest claim (attacks that minimise distance) instead of the first.
     """
 
@@ -52,6 +55,8 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
             claim=lanes.x,
             curve=xp.full((n, len(CHECKPOINTS)), xp.inf, dtype=xp.float32, **on),
             invalid=xp.zeros(n, dtype=xp.int64, **on),
+            low=xp.full(n, xp.inf, dtype=xp.float32, **on),
+            worst=lanes.x if stop == "budget" else None,
         )
 
     def ask(state: State) -> Query:
@@ -77,6 +82,8 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
         score = xp.where(xp.logical_and(valid, xp.logical_not(xp.isnan(score))), score, worst)
         hit = xp.logical_and(hit, valid)
         state = _claims(state, query, hit, valid)
+        if state.worst is not None:
+            state = _worst(state, query, to_numpy(score))
         return state._replace(search=search.tell(region, lanes, state.search, query, score, hit))
 
     def _claims(state: State, query: Query, hit: Array, valid: Array) -> State:
@@ -140,6 +147,25 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
             "claim": claim,
         }
 
+    def _worst(state: State, query: Query, score: np.ndarray) -> State:
+        """Keep each lane's row with the best score inside eps; few rows are better than all before."""
+        lane, low = to_numpy(query.lane), to_numpy(state.low)
+        where = np.flatnonzero(score < low[lane])
+        where = where[np.argsort(score[where], kind="stable")]
+        where = where[np.sort(np.unique(lane[where], return_index=True)[1])]  # the best of each lane
+        if not where.size:
+            return state
+        xp, on = namespace(state.size), {"device": state.size.device}
+        points = xp.take(query.points, xp.asarray(where, **on), axis=0)
+        near = to_numpy(size(region, state.lanes, xp.asarray(lane[where], **on), points)) <= region.eps * (1 + 1e-6)
+        if not near.all():
+            where, points = where[near], xp.take(points, xp.asarray(np.flatnonzero(near), **on), axis=0)
+        if not where.size:
+            return state
+        own = xp.asarray(lane[where], **on)
+        best = xp.asarray(score[where].astype(np.float32), **on)
+        return state._replace(low=put(state.low, own, best), worst=put(state.worst, own, points))
+
     def done(state: State) -> Array:
         xp = namespace(state.rows)
         over = xp.zeros_like(state.rows) > 0 if stop == "budget" else state.found > 0
@@ -149,6 +175,8 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
         names = ("rows", "found", "size", "claim", "curve", "invalid")
         starts = state.rows * 0 if search.starts is None else search.starts(state.search)
         out = {name: to_numpy(getattr(state, name)) for name in names} | {"starts": to_numpy(starts)}
+        if state.worst is not None:
+            out["worst"] = to_numpy(state.worst)
         return out if search.turn is None else out | {"turn": to_numpy(search.turn(state.search))}
 
     return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result, search.members)

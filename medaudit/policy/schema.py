@@ -154,7 +154,9 @@ class ModelSection(Strict):
 
 class UseSection(Strict):
     at_most: int | None = Field(None, ge=1, description="groups, in data order")
-    only_correct: bool = Field(True, description="attack only what the model gets right")
+    only_correct: bool = Field(
+        True, description="attack only what the model gets right; false: every record, what is wrong already is broken"
+    )
 
 
 class DataSection(Strict):

@@ -34,6 +34,7 @@ METRICS = {
     "mean_dice": ("share", "at_least"),
     "robust_accuracy": ("share", "at_least"),
     "attack_success": ("share", "at_most"),
+    "auroc_under_attack": ("share", "at_least"),
     "median_distance": ("distance", "at_least"),
     "mean_absolute_error": ("value", "at_most"),
     "changed_answers": ("count", "at_most"),
