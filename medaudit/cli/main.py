@@ -207,12 +207,13 @@ def rules() -> None:
 def explain(rule: Annotated[str, typer.Argument(help="a rule's name")]) -> None:
     """Print one rule's page."""
     from medaudit.rule import find
+    from medaudit.rule.example import example
 
     try:
         found = find(rule)
     except ValueError as error:
         raise MedauditError(str(error)) from error
-    typer.echo(f"{found.name} ({found.id})\n\n{found.page}")
+    typer.echo(f"{found.name} ({found.id})\n\n{found.page}\n\nIn a policy\n-----------\n{example(found)}", nl=False)
 
 
 @app.command()

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 import medaudit.rule as rules
+from medaudit.audit.resolve import check_names
 from medaudit.core.interface import DOMAINS, Channel, Input, Interface, Output
 from medaudit.core.protocol import Attack
 from medaudit.core.region import L0, L1, L2, LINF
 from medaudit.domain.quantity import parse
 from medaudit.domain.threat import Threat, region
 from medaudit.oracle.goal import Goal
+from medaudit.policy import loader
 from medaudit.rule import RULES, Context, Rule, find, settings_of
 from medaudit.rule.base import FAMILIES, HEADINGS, as_dict, sections
+from medaudit.rule.example import example
 
 ALL = pytest.mark.parametrize("rule", RULES.values(), ids=lambda r: r.name)
 KINDS = ("attack", "baseline", "repeatability", "row-purity", "batch-isolation", "finite-answers")
@@ -87,6 +90,26 @@ def test_attacks_are_whole(rule: Rule) -> None:
             assert "median_distance" in rule.metrics
 
 
+@ALL
+def test_example_is_a_policy(rule: Rule, tmp_path: Path) -> None:
+    """The policy on the page loads, names the rule and sets what the rule has."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(example(rule), encoding="utf-8")
+    policy, document = loader.load(path)
+    check_names(policy, document)
+    (check,) = policy.checks
+    assert check.rule == rule.name
+    assert settings_of(rule, check.with_) == (None if rule.settings is None else rule.settings())
+    assert (check.threat is not None) == (rule.kind == "attack")
+
+
+@ALL
+def test_references(rule: Rule) -> None:
+    """Attacks cite a year and a name; everything has something to read."""
+    text = sections(rule.page)["References"]
+    assert rule.kind != "attack" or re.search(r"[A-Z][a-z]+.*(19|20)\d\d", text, re.S)
+
+
 def test_names_and_ids_are_unique() -> None:
     """And the table is keyed by name."""
     assert len({r.id for r in RULES.values()}) == len(RULES)
@@ -97,7 +120,7 @@ def test_names_and_ids_are_unique() -> None:
 def test_every_file_is_listed() -> None:
     """One file per rule, named like it, and none forgotten."""
     folder = Path(rules.__file__).parent
-    files = {p.stem.replace("_", "-") for p in folder.glob("*.py")} - {"--init--", "base"}
+    files = {p.stem.replace("_", "-") for p in folder.glob("*.py")} - {"--init--", "base", "example"}
     assert files == set(RULES)
 
 

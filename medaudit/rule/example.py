@@ -1,0 +1,27 @@
+"""A policy with one check of a rule, as `medaudit explain` prints it."""
+
+from __future__ import annotations
+
+from medaudit.rule.base import METRICS, Rule
+
+EPS = {"linf": "0.1 sd", "l2": "2 sd", "l1": "5 sd", "l0": "3"}
+
+
+def example(rule: Rule) -> str:
+    """Text of a whole policy that uses the rule; it loads as it is."""
+    lines = ["medaudit: 1", f"policy: {{id: {rule.name}-example}}"]
+    if rule.kind == "attack":
+        access, norm = rule.access or "scores", rule.norms[0]
+        lines += ["threats:", f"  small: {{access: {access}, norm: {norm}, eps: {EPS[norm]}}}"]
+    metric = "median_distance" if rule.smallest and "median_distance" in rule.metrics else rule.metrics[0]
+    kind, side = METRICS[metric]
+    bound = {"share": "80%", "count": "0", "value": "1"}.get(kind, EPS[rule.norms[0]] if rule.norms else "1")
+    lines += ["checks:", f"  - id: {rule.name}", f"    rule: {rule.name}"]
+    if rule.kind == "attack":
+        lines += ["    threat: small", "    budget: {queries: 1000}"]
+    if metric == "median_distance":
+        lines += ["    goal: {stop: budget}   # the distance is the result: do not stop at eps"]
+    if rule.settings is not None:
+        given = ", ".join(f"{name}: {value}" for name, value in rule.settings()._asdict().items())
+        lines += [f"    with: {{{given}}}   # the defaults"]
+    return "\n".join([*lines, f"    require: {{metric: {metric}, {side}: {bound}}}", ""])
