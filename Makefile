@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test install dev clean bench-limit bench-peers bench-workers prove-resume prove-budgets prove-real prove-errors
+.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors
 
 install: .venv/installed
 dev: .venv/dev
@@ -42,6 +42,10 @@ bench-limit: .venv/dev
 bench-peers: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
 	$(RUN)/python -m benchmarks.peers $(if $(MEDAUDIT_REAL_DATA),--shared "$(MEDAUDIT_REAL_DATA)")
+
+bench-whitebox: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(RUN)/python -m benchmarks.whitebox "$(MEDAUDIT_REAL_DATA)"
 
 bench-workers: .venv/dev
 	$(RUN)/python -m benchmarks.workers
