@@ -38,7 +38,13 @@ LIMITS = [
     "This report gives evidence. Whether a device meets a law or standard is for its maker and assessors to decide.",
 ]
 
-OF_THE_RUN = ("noisy-model", "noisy-scores", "mixed-rows", "gate")  # flags under which no attack's pass holds
+OF_THE_RUN = (
+    "noisy-model",
+    "noisy-scores",
+    "mixed-rows",
+    "gate",
+    "invalid-answers",
+)  # flags under which no attack's pass holds
 
 
 def build_report(
@@ -58,7 +64,7 @@ def build_report(
         judged.flags.extend(beaten.get(check.spec.id, []))
         if check.rule.kind == "attack":
             judged = _beside(plan, check, judged, records, confidence)
-            if "saturated-scores" in flags and check.rule.access == "scores":
+            if "saturated-scores" in flags and _needs_scores(check):
                 judged.flags.append("saturated-scores")
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
@@ -195,6 +201,14 @@ def _judge(
     return verdicts.Judged(verdict, reason, metrics, required, None, [])
 
 
+def _needs_scores(check: Resolved) -> bool:
+    """Whether nothing in the attack looks at answers alone."""
+    threat = check.spec.threat
+    if threat is None or (check.rule.access or threat.access) != "scores":
+        return False
+    return not (check.rule.name == "standard" and threat.norm in ("linf", "l2"))
+
+
 def _beside(
     plan: Plan, check: Resolved, judged: verdicts.Judged, records: dict[str, verdicts.Records], confidence: float
 ) -> verdicts.Judged:
@@ -203,6 +217,8 @@ def _beside(
     if beside is None or not records[check.spec.id]:
         return judged
     found, flags = judge_planted(records[beside.planted.spec.id], confidence)
+    if any(r.get("fault") for c in (beside.planted, beside.control) for r in records[c.spec.id].values()):
+        flags.append("faults")
     control = verdicts.broken(plan.data, records[beside.control.spec.id], confidence)
     own = judged.metrics["attack_success"].value or 0.0
     if 0 < own <= control.value:

@@ -56,8 +56,13 @@ def every(beside: dict[str, Companions]) -> list[Resolved]:
 
 
 def judge_planted(records: Records, confidence: float) -> tuple[Estimate, list[str]]:
-    """Share of planted weaknesses found, and the flag when too few were."""
-    alive = [r for r in records.values() if not r.get("fault") and r.get("possible", True)]
-    found = sum(r["found"] > 0 for r in alive)
-    missed = bool(alive) and found < LEAST * len(alive)
-    return bounds.share(found, len(alive), confidence), ["planted-missed"] if missed else []
+    """Share of planted weaknesses found, and the flag when too few were, or none could be planted.
+
+    A lane in which the model failed found nothing.
+    """
+    planted = [r for r in records.values() if r.get("possible", True)]
+    found = sum(r["found"] > 0 for r in planted)
+    flags = [] if planted else ["nothing-planted"]
+    if planted and found < LEAST * len(planted):
+        flags = ["planted-missed"]
+    return bounds.share(found, len(planted), confidence), flags

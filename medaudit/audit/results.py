@@ -30,6 +30,7 @@ FLAGS = {
     "noisy-scores": "a row alone and in a block are answered so differently that small changes prove nothing",
     "mixed-rows": "a row's answer depends on its place or on the other rows of its block",
     "planted-missed": "the same attack within the same budget misses weaknesses that were planted: it proves little",
+    "nothing-planted": "no clean record's answer is what the goal wants, so no weakness could be planted",
     "chance-does-as-well": "random changes of the same size broke as much as the attack",
     "gate": "clean performance is below the gate: the model may be read or fed wrongly",
     "no-labels": "the data have no labels: clean performance was not measured",

@@ -32,6 +32,7 @@ WEAKENING = {
     "saturated-scores",
     "weaker-beats-stronger",
     "planted-missed",
+    "nothing-planted",
     "noisy-model",
     "noisy-scores",
     "mixed-rows",
@@ -337,7 +338,7 @@ def weaken(judged: Judged, run_flags: list[str]) -> Judged:
         "inconclusive",
         f"{judged.reason}; but {why}",
         judged.metrics,
-        judged.required,
+        [row.model_copy(update={"verdict": "inconclusive"}) for row in judged.required],
         judged.curve,
         judged.flags,
     )

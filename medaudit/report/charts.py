@@ -107,9 +107,7 @@ def dots(report: Report) -> list[Dot]:
                 value.low if value.low is not None else 0.0,
                 value.high if value.high is not None else 1.0,
             )
-            # A bound that is met under a flag proves too little: the check's own verdict says so.
-            shown = check.verdict if need.verdict == "pass" else need.verdict
-            dot = Dot(check.id, value.value, low, high, need.op, need.threshold, shown)
+            dot = Dot(check.id, value.value, low, high, need.op, need.threshold, need.verdict)
             out.append(dot)
     return out[:40]
 
