@@ -9,6 +9,7 @@ exceeded. Usage: python -m benchmarks.prove_budgets
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def main() -> None:
         for budget in (1, 2, 7, 60):
             with tempfile.TemporaryDirectory() as name:
                 own = Path(name) / "policy.yaml"
-                own.write_text(text.replace("queries: 500", f"queries: {budget}"))
+                own.write_text(re.sub(r"queries: \d+", f"queries: {budget}", text))
                 options = Options(
                     folder / "model.onnx",
                     str(own),
@@ -87,7 +88,7 @@ def main() -> None:
                     most = max((case.rows for case in check.cases), default=0)
                     assert most <= budget, (check.id, most)
                     assert sum(case.rows for case in check.cases) == check.queries.rows
-                searched = sum(c.queries.rows for c in attacks)
+                searched = sum(c.queries.rows + c.queries.control + c.queries.planted for c in attacks)
                 ledger = searched + report.cost.padding + sum(c.queries.verification for c in attacks)
                 block = report.block
                 for check in report.checks:

@@ -72,7 +72,9 @@ def build_report(
         if beside is not None:
             done.queries.planted = _rows(records[beside.planted.spec.id])
             if beside.control.spec.id.startswith(f"{check.spec.id}~"):  # it may be shared: count it once
-                done.queries.control = _rows(records[beside.control.spec.id])
+                own = records[beside.control.spec.id]
+                done.queries.control = _rows(own)
+                done.queries.verification += sum(int(r["verification"]) for r in own.values())
         checks.append(done)
     counted = [c.verdict for c in checks if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")]
     verdict, code = verdicts.overall(counted)
