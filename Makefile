@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors
+.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage
 
 install: .venv/installed
 dev: .venv/dev
@@ -61,3 +61,6 @@ prove-real: .venv/dev
 
 prove-errors: .venv/dev
 	$(RUN)/python -m pytest tests/audit/test_errors.py tests/audit/test_privacy.py -v
+
+prove-coverage: .venv/dev
+	$(RUN)/python -m benchmarks.prove_coverage

@@ -218,7 +218,7 @@ def _beside(
     beside = plan.beside.get(check.spec.id)
     if beside is None or not records[check.spec.id]:
         return judged
-    found, flags = judge_planted(records[beside.planted.spec.id], confidence)
+    found, flags = judge_planted(records[beside.planted.spec.id], confidence, plan.data)
     if any(r.get("fault") for c in (beside.planted, beside.control) for r in records[c.spec.id].values()):
         flags.append("faults")
     control = verdicts.broken(plan.data, records[beside.control.spec.id], confidence)

@@ -55,14 +55,16 @@ def every(beside: dict[str, Companions]) -> list[Resolved]:
     return [*controls.values(), *(c.planted for c in beside.values())]
 
 
-def judge_planted(records: Records, confidence: float) -> tuple[Estimate, list[str]]:
+def judge_planted(records: Records, confidence: float, data: Dataset | None = None) -> tuple[Estimate, list[str]]:
     """Share of planted weaknesses found, and the flag when too few were, or none could be planted.
 
-    A lane in which the model failed found nothing.
+    A lane in which the model failed found nothing. data: whose rows they are, for bounds over patients.
     """
     planted = [r for r in records.values() if r.get("possible", True)]
     found = sum(r["found"] > 0 for r in planted)
     flags = [] if planted else ["nothing-planted"]
     if planted and found < LEAST * len(planted):
         flags = ["planted-missed"]
-    return bounds.share(found, len(planted), confidence), flags
+    patients = len({data.groups[s] for s, r in records.items() if r.get("possible", True)}) if data else len(planted)
+    share = found / len(planted) if planted else 0.0
+    return bounds.share(share * patients, patients, confidence), flags

@@ -141,7 +141,7 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
         out["accuracy"] = share(right, np.ones_like(right))
         classes = [k for k in np.unique(truth) if k >= 0]
         recalls = [share(right, truth == k) for k in classes]
-        out["balanced_accuracy"] = _balanced(recalls, confidence, len(set(data.groups)))
+        out["balanced_accuracy"] = _balanced(recalls, len(set(data.groups)))
         if len(output.classes) == 2:
             sick = 1 if not output.disease else output.classes.index(output.disease[0])
             ill, well = truth == sick, truth == 1 - sick
@@ -159,7 +159,7 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
         # Sensitivity and specificity of all findings together; balanced over findings and sides.
         sides = [(right[:, k], truth[:, k] == side) for k in range(truth.shape[1]) for side in (1, 0)]
         recalls = [share(own, at) for own, at in sides if at.any()]
-        out["balanced_accuracy"] = _balanced(recalls, confidence, len(set(data.groups)))
+        out["balanced_accuracy"] = _balanced(recalls, len(set(data.groups)))
         for name, side in (("sensitivity", 1), ("specificity", 0)):
             at = truth == side
             rows = at.any(axis=1)
@@ -179,32 +179,30 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
 
 
 def _by_groups(data: Dataset, confidence: float) -> Callable[[np.ndarray, np.ndarray], Estimate]:
-    """share(right, among): a share of rows, with bounds as if each patient counted once."""
+    """share(right, among): a share of rows, with bounds as of so many patients as weigh alike.
+
+    Patients with more rows weigh more: Kish's effective number (sum of rows)^2 / sum of rows^2.
+    """
     groups = np.asarray(data.groups)
 
     def share(right: np.ndarray, among: np.ndarray) -> Estimate:
         at = np.asarray(among, dtype=bool)
-        rows, patients = int(at.sum()), len(set(groups[at]))
-        if rows == 0:
+        if not at.any():
             return bounds.share(0, 0, confidence)
+        counts = np.unique(groups[at], return_counts=True)[1].astype(np.float64)
+        alike = float(counts.sum() ** 2 / (counts**2).sum())
         value = float(np.asarray(right, dtype=np.float64)[at].mean())
-        return bounds.share(value * patients, patients, confidence)
+        return bounds.share(value * alike, alike, confidence)._replace(n=len(counts))
 
     return share
 
 
-def _balanced(recalls: list[Estimate], confidence: float, n: int) -> Estimate:
-    """Mean recall; bounds from the classes' normal variances (a mean of independent shares)."""
-    from scipy.special import ndtri
-
+def _balanced(recalls: list[Estimate], n: int) -> Estimate:
+    """Mean recall; its bounds are the means of the classes' own, which hold however classes hang together."""
     if not recalls:
         return Estimate(math.nan, 0.0, 1.0, 0, "mean of recalls")
-    value = float(np.mean([r.value for r in recalls]))
-    # Agresti-Coull's added pseudo-counts keep the variance above zero for perfect recalls.
-    shares = [((r.value * r.n + 1) / (r.n + 2), r.n + 2) for r in recalls]
-    deviation = math.sqrt(sum(p * (1 - p) / m for p, m in shares)) / len(shares)
-    half = float(ndtri(confidence)) * deviation
-    return Estimate(value, max(0.0, value - half), min(1.0, value + half), n, "mean of recalls")
+    value, low, high = (float(np.mean([getattr(r, side) for r in recalls])) for side in ("value", "low", "high"))
+    return Estimate(value, low, high, n, "mean of recalls")
 
 
 def gate(output: Output, measured: dict[str, Estimate], data: Dataset) -> str:

@@ -268,7 +268,7 @@ TABLE = [
     Pair("planted-missed", BASE.but(budget=2), BASE),
     # Many a random change of full size crosses the boundary; the twin's patients fall to searching only.
     Pair("chance-does-as-well", WIDE.but(near=(0.5,) * 4), WIDE.but(near=(6.0,) * 4), verdict="pass", code=0),
-    Pair("gate", BASE.but(rows=40, wrong=24), BASE.but(rows=40), way="chance"),
+    Pair("gate", BASE.but(rows=60, wrong=40), BASE.but(rows=60), way="chance"),
     Pair("gate", BASE.but(rows=40, wrong=8, checks=CLEAN), BASE.but(rows=40, checks=CLEAN), code=1, way="required"),
     Pair("no-labels", BASE.but(labelled=False), BASE, verdict="pass", code=0),
     Pair("invalid-answers", BASE.but(quirk=partial(root, limit=0.6)), BASE.but(quirk=partial(root, limit=50.0))),
