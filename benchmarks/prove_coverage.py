@@ -76,7 +76,7 @@ def layout(n: int, design: str, part: float = 0.5) -> tuple[np.ndarray, float, D
 
 @functools.cache
 def by_groups(n: int, design: str, part: float = 0.5) -> Callable[[np.ndarray, np.ndarray], Estimate]:
-    return verdicts._by_groups(layout(n, design, part)[2], C)
+    return verdicts.by_groups(layout(n, design, part)[2].groups, C)
 
 
 @functools.cache

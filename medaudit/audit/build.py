@@ -38,13 +38,8 @@ LIMITS = [
     "This report gives evidence. Whether a device meets a law or standard is for its maker and assessors to decide.",
 ]
 
-OF_THE_RUN = (
-    "noisy-model",
-    "noisy-scores",
-    "mixed-rows",
-    "gate",
-    "invalid-answers",
-)  # flags under which no attack's pass holds
+# Flags under which no attack's pass holds.
+OF_THE_RUN = ("noisy-model", "noisy-scores", "mixed-rows", "gate", "invalid-answers")
 
 
 def build_report(
@@ -71,7 +66,7 @@ def build_report(
         beside = plan.beside.get(check.spec.id)
         if beside is not None:
             done.queries.planted = _rows(records[beside.planted.spec.id])
-            if beside.control.spec.id.startswith(f"{check.spec.id}~"):  # it may be shared: count it once
+            if beside.first:  # the control may be shared: count it once
                 own = records[beside.control.spec.id]
                 done.queries.control = _rows(own)
                 done.queries.verification += sum(int(r["verification"]) for r in own.values())
@@ -208,7 +203,7 @@ def _needs_scores(check: Resolved) -> bool:
     threat = check.spec.threat
     if threat is None or (check.rule.access or threat.access) != "scores":
         return False
-    return not (check.rule.name == "standard" and threat.norm in ("linf", "l2"))
+    return threat.norm not in check.rule.by_labels
 
 
 def _beside(
@@ -218,7 +213,7 @@ def _beside(
     beside = plan.beside.get(check.spec.id)
     if beside is None or not records[check.spec.id]:
         return judged
-    found, flags = judge_planted(records[beside.planted.spec.id], confidence, plan.data)
+    found, flags = judge_planted(records[beside.planted.spec.id], plan.data.groups, confidence)
     if any(r.get("fault") for c in (beside.planted, beside.control) for r in records[c.spec.id].values()):
         flags.append("faults")
     control = verdicts.broken(plan.data, records[beside.control.spec.id], confidence)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from medaudit.audit.resolve import Resolved, first_groups
+from medaudit.audit.verdicts import Records, by_groups
 from medaudit.data import Dataset
 from medaudit.rule import RULES
-from medaudit.stats import bounds
 from medaudit.stats.bounds import Estimate
 
 CONTROL = RULES["random-noise"]
 CONTROL_ROWS = 50  # random changes of full size per sample
 PLANTED = 10  # patients whose answers get a planted weakness
 LEAST = 0.8  # share of planted weaknesses that an attack must find before its silence counts
-
-Records = dict[int, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Companions:
 
     control: Resolved
     planted: Resolved
+    first: bool  # of those that share the control
 
 
 def companions(checks: list[Resolved], data: Dataset) -> dict[str, Companions]:
@@ -45,26 +46,25 @@ def companions(checks: list[Resolved], data: Dataset) -> dict[str, Companions]:
             spec=replace(spec, id=f"{spec.id}~planted", goal=goal, planted=True),
             samples=tuple(first_groups(data, list(check.samples), PLANTED)),
         )
-        out[spec.id] = Companions(control, planted)
+        out[spec.id] = Companions(control, planted, control.spec is own)
     return out
 
 
 def every(beside: dict[str, Companions]) -> list[Resolved]:
     """All checks to run, each control once."""
-    controls = {c.control.spec.id: c.control for c in beside.values()}
-    return [*controls.values(), *(c.planted for c in beside.values())]
+    return [*(c.control for c in beside.values() if c.first), *(c.planted for c in beside.values())]
 
 
-def judge_planted(records: Records, confidence: float, data: Dataset | None = None) -> tuple[Estimate, list[str]]:
+def judge_planted(records: Records, groups: tuple[str, ...], confidence: float) -> tuple[Estimate, list[str]]:
     """Share of planted weaknesses found, and the flag when too few were, or none could be planted.
 
-    A lane in which the model failed found nothing. data: whose rows they are, for bounds over patients.
+    A lane in which the model failed found nothing. groups: patient of every row of the data file.
     """
-    planted = [r for r in records.values() if r.get("possible", True)]
-    found = sum(r["found"] > 0 for r in planted)
-    flags = [] if planted else ["nothing-planted"]
-    if planted and found < LEAST * len(planted):
-        flags = ["planted-missed"]
-    patients = len({data.groups[s] for s, r in records.items() if r.get("possible", True)}) if data else len(planted)
-    share = found / len(planted) if planted else 0.0
-    return bounds.share(share * patients, patients, confidence), flags
+    planted, found = np.zeros(len(groups), dtype=bool), np.zeros(len(groups), dtype=bool)
+    for sample, record in records.items():
+        planted[sample] = record.get("possible", True)
+        found[sample] = record["found"] > 0
+    share = by_groups(groups, confidence)(found, planted)
+    if not planted.any():
+        return share, ["nothing-planted"]
+    return share, ["planted-missed"] if found[planted].sum() < LEAST * planted.sum() else []

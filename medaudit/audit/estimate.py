@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medaudit.audit.build import proves
+from medaudit.audit.companions import every
 from medaudit.audit.scan import Options, Plan, open_run, prepare, read_inputs, silent, worker_count
 from medaudit.audit.work import start_worker
 
@@ -69,11 +70,8 @@ def of_plan(plan: Plan, model: float, options: Options) -> Estimate:
         attack = check.rule.kind == "attack"
         rows = int(plan.stages.get(check.spec.id, {}).get("rows", 0))
         if attack:
-            beside = plan.beside.get(check.spec.id)
-            ours = [check] if beside is None else [check, beside.planted]
-            if beside is not None and beside.control.spec.id.startswith(f"{check.spec.id}~"):
-                ours.append(beside.control)
-            rows = sum(len(c.samples) * c.spec.budget for c in ours)
+            own = {name: beside for name, beside in plan.beside.items() if name == check.spec.id}
+            rows = sum(len(c.samples) * c.spec.budget for c in (check, *every(own)))
         says = f"not run: {check.blocked}" if check.blocked else proves(plan.policy.defaults.confidence, check, plan)
         budget = check.spec.budget if attack else 0
         lines.append(

@@ -19,7 +19,7 @@ from medaudit.core.relations import broken, held
 from medaudit.domain import threat as threats
 from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
-from medaudit.oracle.decision import decide
+from medaudit.oracle.decision import decide, positive_score
 from medaudit.oracle.goal import oracle, wanted_classes
 from medaudit.rule import RULES
 
@@ -130,17 +130,7 @@ class Verifier:
 
     def _verify(self, sample: int, claim: np.ndarray, record: dict[str, Any]) -> dict[str, np.ndarray]:
         bench = self.bench
-        lanes = self.lanes.host([sample], self.clean.single)
-        clean = bench.points[sample]
-        point = np.where(np.isnan(clean), np.nan, claim).astype(np.float32)
-        tripped = np.nan_to_num(bench.reference.codec.round_trip(point[None]))[0]
-        slack = np.abs(tripped - np.nan_to_num(point))  # the input's own precision
-        distance = self._distance(tripped, lanes, slack)
-        # float32 rounding of x, of a bound and of their difference
-        slack = slack + 4e-7 * np.maximum(np.abs(lanes.x[0]), np.abs(tripped))
-        lo = lanes.lo if lanes.legal_lo is None else lanes.legal_lo
-        hi = lanes.hi if lanes.legal_hi is None else lanes.legal_hi
-        inside = np.all(tripped >= lo[0] - slack) and np.all(tripped <= hi[0] + slack)
+        point, lanes, distance, near, wrong = self._placed(sample, claim)
         answer = bench.alone(point[None])
         record["verification"] = 1
         _, hit = self.judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
@@ -148,20 +138,34 @@ class Verifier:
         output = bench.spec.interface.output
         record["before"] = decision_words(output, self.clean.single[[sample]])
         record["after"] = decision_words(output, answer)
-        reached = distance <= self.area.eps * (1 + 1e-5) + self._tolerance(slack)
         if not np.all(np.isfinite(answer)):
             record["note"] = "the re-check answered a number that is not finite"
-        elif not inside:
-            record["note"] = "the re-check found the point outside the region"
-        elif not self._lawful(lanes, tripped):
-            record["note"] = "the re-check found a constraint between values broken"
+        elif wrong:
+            record["note"] = f"the re-check found {wrong}"
         elif not bool(hit[0]):
             record["note"] = "the re-check did not reach the goal: its margin is within the model's numeric noise"
         else:
-            record["success"] = bool(reached) and record["found"] > 0
+            record["success"] = near and record["found"] > 0
             record["reached"] = True
-        delta = point.astype(np.float64) - clean.astype(np.float64)
-        return {"delta": delta}
+        return {"delta": point.astype(np.float64) - bench.points[sample].astype(np.float64)}
+
+    def _placed(self, sample: int, claim: np.ndarray) -> tuple[np.ndarray, Lanes, float, bool, str]:
+        """A claim after a round trip through the input's own precision: the point, its lane, how far it lies
+        from the clean one, whether that is within eps, and what is wrong with it ("" for nothing)."""
+        lanes, clean = self.lanes.host([sample], self.clean.single), self.bench.points[sample]
+        point = np.where(np.isnan(clean), np.nan, claim).astype(np.float32)
+        tripped = np.nan_to_num(self.bench.reference.codec.round_trip(point[None]))[0]
+        slack = np.abs(tripped - np.nan_to_num(point))  # the input's own precision
+        distance = self._distance(tripped, lanes, slack)
+        # float32 rounding of x, of a bound and of their difference
+        slack = slack + 4e-7 * np.maximum(np.abs(lanes.x[0]), np.abs(tripped))
+        lo = lanes.lo if lanes.legal_lo is None else lanes.legal_lo
+        hi = lanes.hi if lanes.legal_hi is None else lanes.legal_hi
+        wrong = "" if self._lawful(lanes, tripped) else "a constraint between values broken"
+        if not (np.all(tripped >= lo[0] - slack) and np.all(tripped <= hi[0] + slack)):
+            wrong = "the point outside the region"
+        near = distance <= self.area.eps * (1 + 1e-5) + self._tolerance(slack)
+        return point, lanes, distance, bool(near), wrong
 
     def _worst(self, sample: int, claim: np.ndarray, record: dict[str, Any]) -> float | None:
         """Score of the positive class at the row with the best score, asked again alone; None: not two classes.
@@ -171,14 +175,11 @@ class Verifier:
         bench, output = self.bench, self.bench.spec.interface.output
         if output.task not in ("multiclass", "binary") or len(output.classes) > 2:
             return None
-        lanes, clean = self.lanes.host([sample], self.clean.single), bench.points[sample]
-        point = np.where(np.isnan(clean), np.nan, claim).astype(np.float32)
-        tripped = np.nan_to_num(bench.reference.codec.round_trip(point[None]))[0]
-        slack = np.abs(tripped - np.nan_to_num(point))
-        near = self._distance(tripped, lanes, slack) <= self.area.eps * (1 + 1e-5) + self._tolerance(slack)
-        answer = bench.alone(point[None]) if near and self._lawful(lanes, tripped) else self.clean.single[[sample]]
-        record["verification"] += int(near)
-        return verdict_score(output, answer) if np.isfinite(answer).all() else None
+        point, _, _, near, wrong = self._placed(sample, claim)
+        legal = near and not wrong
+        answer = bench.alone(point[None]) if legal else self.clean.single[[sample]]
+        record["verification"] += int(legal)
+        return float(positive_score(output, answer)[0]) if np.isfinite(answer).all() else None
 
     def _lawful(self, lanes: Lanes, point: np.ndarray) -> bool:
         """Whether every constraint that the record is held to still holds."""
@@ -206,11 +207,6 @@ class Verifier:
         if self.area.norm == L1:
             return float(np.sum(np.abs(delta)))
         return float(np.sqrt(np.sum(delta * delta)))
-
-
-def verdict_score(output: Output, answers: np.ndarray) -> float:
-    """How much one answer speaks for the second (positive) class."""
-    return float(answers[0, 0] if output.task == "binary" else answers[0, 1] - answers[0, 0])
 
 
 def decision_words(output: Output, answers: np.ndarray) -> str:

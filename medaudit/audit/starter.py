@@ -222,7 +222,7 @@ def _attack(rule: Rule, threat: str, facts: dict[str, Any], labels: bool) -> dic
         "rule": rule.name,
         "threat": threat,
     }
-    if rule.smallest and "median_distance" in rule.metrics:
+    if rule.minimises:
         # One run gives the whole distance distribution: do not stop at eps.
         check["goal"] = {"stop": "budget"}
     check["require"] = {"metric": "robust_accuracy", "at_least": "80%"}

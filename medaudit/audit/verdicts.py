@@ -15,7 +15,7 @@ from medaudit.audit.truth import truth_of
 from medaudit.core.compose import CHECKPOINTS
 from medaudit.core.interface import Output
 from medaudit.data import Dataset
-from medaudit.oracle.decision import decide
+from medaudit.oracle.decision import decide, positive_score
 from medaudit.oracle.goal import dice
 from medaudit.policy.schema import RequireSection
 from medaudit.stats import bounds
@@ -137,7 +137,7 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
     out: dict[str, Estimate] = {}
     if output.task in ("multiclass", "binary", "label"):
         right = decided == truth
-        share = _by_groups(data, confidence)
+        share = by_groups(data.groups, confidence)
         out["accuracy"] = share(right, np.ones_like(right))
         classes = [k for k in np.unique(truth) if k >= 0]
         recalls = [share(right, truth == k) for k in classes]
@@ -147,13 +147,13 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
             ill, well = truth == sick, truth == 1 - sick
             out["sensitivity"], out["specificity"] = share(right, ill), share(right, well)
             if output.task != "label":
-                score = answers[:, 0] if output.task == "binary" else answers[:, 1] - answers[:, 0]
+                score = positive_score(output, answers)
                 positive = truth == 1
                 if np.isfinite(score).all():
                     out["auroc"] = bounds.auroc(score, positive, confidence, groups)
     elif output.task == "multilabel":
         right = decided == truth
-        share = _by_groups(data, confidence)
+        share = by_groups(data.groups, confidence)
         every = np.ones(len(right), dtype=bool)
         out["accuracy"] = share(right.all(axis=1), every)
         # Sensitivity and specificity of all findings together; balanced over findings and sides.
@@ -178,12 +178,12 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
     return out
 
 
-def _by_groups(data: Dataset, confidence: float) -> Callable[[np.ndarray, np.ndarray], Estimate]:
+def by_groups(patients: tuple[str, ...], confidence: float) -> Callable[[np.ndarray, np.ndarray], Estimate]:
     """share(right, among): a share of rows, with bounds as of so many patients as weigh alike.
 
     Patients with more rows weigh more: Kish's effective number (sum of rows)^2 / sum of rows^2.
     """
-    groups = np.asarray(data.groups)
+    groups = np.asarray(patients)
 
     def share(right: np.ndarray, among: np.ndarray) -> Estimate:
         at = np.asarray(among, dtype=bool)
@@ -234,18 +234,18 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
     groups = per_group(data, records)
     n = len(groups)
     faults = sum(1 for r in records.values() if r.get("fault"))
-    broken = sum(any(r["success"] for r in rs) for rs in groups.values())
+    count = _broken(groups)
     nearest = [min(_reached(r) for r in rs) for rs in groups.values()]
     estimates = {
-        "robust_accuracy": bounds.share(n - broken, n, confidence),
-        "attack_success": bounds.share(broken, n, confidence),
+        "robust_accuracy": bounds.share(n - count, n, confidence),
+        "attack_success": bounds.share(count, n, confidence),
     }
     if "median_distance" in check.rule.metrics:
         estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
     area = _area(check, data, records, confidence)
     if area is not None:
         estimates["auroc_under_attack"] = area
-    verdict, reason, required = judge(estimates, check.section.require, confidence, (n - broken, n), check.unit)
+    verdict, reason, required = judge(estimates, check.section.require, confidence, (n - count, n), check.unit)
     flags = attack_flags(check, records)
     asked = sum(r["rows"] > 0 for r in records.values())
     if asked < len(records) and not faults and verdict != "fail":
@@ -278,7 +278,11 @@ def _area(check: Resolved, data: Dataset, records: Records, confidence: float) -
 def broken(data: Dataset, records: Records, confidence: float) -> Estimate:
     """Share of patients of whom any record was broken."""
     groups = per_group(data, records)
-    return bounds.share(sum(any(r["success"] for r in rs) for rs in groups.values()), len(groups), confidence)
+    return bounds.share(_broken(groups), len(groups), confidence)
+
+
+def _broken(groups: dict[str, list[dict[str, Any]]]) -> int:
+    return sum(any(r["success"] for r in rs) for rs in groups.values())
 
 
 def _first_fault(records: Records) -> str:
@@ -299,7 +303,7 @@ def attack_flags(check: Resolved, records: Records) -> list[str]:
     share = check.section.require is None or check.section.require.metric != "median_distance"
     if share and len(found) < len(alive) and late >= max(2, 0.02 * len(alive)):
         flags.append("still-rising")
-    if check.rule.smallest and "median_distance" in check.rule.metrics:
+    if check.rule.minimises:
         stuck = sum(r["size"] is None for r in alive)
         if stuck > 0.05 * max(1, len(alive)):
             flags.append("no-start")

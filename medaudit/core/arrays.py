@@ -91,6 +91,12 @@ def to_numpy(array: Array) -> np.ndarray:
     return np.asarray(array)
 
 
+def ranks(values: Array) -> Array:
+    """Place of each number among its row's, from the smallest, integers of the shape of `values` [..., n]."""
+    xp = namespace(values)
+    return xp.argsort(xp.argsort(values, axis=-1, stable=True), axis=-1, stable=True)
+
+
 def map_tree(function: Callable[..., Array], *trees: Tree) -> Tree:
     """Apply `function` leaf by leaf; None stays None."""
     first = trees[0]

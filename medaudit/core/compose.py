@@ -31,15 +31,23 @@ class State(NamedTuple):
     curve: Array  # [L, len(CHECKPOINTS)] float32, size of the best claim at those row counts
     invalid: Array  # [L] int64, rows with a non-finite answer
     low: Array  # [L] float32, best score of any row inside eps; inf: none yet
-    worst: Array | None  # [L, D] float32, that row; None where a lane ends at its first success
+    worst: Array | None  # [L, D] float32, that row; None where nobody asks for it
 
 
-def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip", smallest: bool = False) -> Attack:
+def compose(
+    search: Search,
+    oracle: Oracle,
+    region: Region,
+    *,
+    stop: str = "flip",
+    smallest: bool = False,
+    keep_worst: bool = False,
+) -> Attack:
     """Build an attack.
 
-    stop: "flip" ends a lane at its first success, "budget" never ends it early and keeps the row with the
-    best score, for metrics that read scores.
+    stop: "flip" ends a lane at its first success, "budget" never ends it early.
     smallest: keep the smallest claim (attacks that minimise distance) instead of the first.
+    keep_worst: keep the row with the best score too, for metrics that read scores.
     """
 
     def init(lanes: Lanes) -> State:
@@ -56,7 +64,7 @@ def compose(search: Search, oracle: Oracle, region: Region, *, stop: str = "flip
             curve=xp.full((n, len(CHECKPOINTS)), xp.inf, dtype=xp.float32, **on),
             invalid=xp.zeros(n, dtype=xp.int64, **on),
             low=xp.full(n, xp.inf, dtype=xp.float32, **on),
-            worst=lanes.x if stop == "budget" else None,
+            worst=lanes.x if keep_worst else None,
         )
 
     def ask(state: State) -> Query:

@@ -79,6 +79,13 @@ def length(region: Region, delta: Array) -> Array:
     return xp.sqrt(xp.sum(delta, axis=1))
 
 
+def unit(region: Region, delta: Array) -> Array:
+    """Changes [R, D] divided by their own size; nothing stays nothing."""
+    xp = namespace(delta)
+    far = length(region, xp.asarray(delta, copy=True))[:, None]
+    return delta / xp.maximum(far, xp.full_like(far, 1e-30))
+
+
 def snap(region: Region, points: Array) -> Array:
     """Move points [..., D] to the grid of legal values."""
     if region.step is None:

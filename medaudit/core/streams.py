@@ -75,6 +75,13 @@ def uniform(keys: Array, step: Array, tag: int, n: int) -> Array:
     return unit(bits(keys, step, tag, n))
 
 
+def normal(keys: Array, step: Array, tag: int, n: int) -> Array:
+    """Standard normal numbers (Box, Muller 1958), float32 [L, n]."""
+    xp = namespace(keys)
+    draw = uniform(keys, step, tag, 2 * n)
+    return xp.astype(xp.sqrt(-2 * xp.log(1 - draw[:, :n])) * xp.cos(2 * math.pi * draw[:, n:]), xp.float32)
+
+
 def coins(words: Array, n: int) -> Array:
     """n bits of words [L, >= n / 64], bool [L, n]: lowest bit of a word first."""
     if isinstance(words, np.ndarray):

@@ -15,7 +15,7 @@ import numpy as np
 
 from medaudit.core.arrays import Array, map_tree, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import LINF, Part, Region, length, project
+from medaudit.core.region import LINF, Part, Region, project, shrink
 
 
 class Side(NamedTuple):
@@ -131,8 +131,7 @@ def within(search: Search, subspace: Subspace, *, exact: bool = True) -> Search:
 
     def ask(region: Region, lanes: Lanes, state: State) -> Query:
         query = _coefficients(search, subspace, region, state)
-        shrunk = bounded and (exact or region.norm != LINF)
-        return query._replace(points=outside(region, lanes, subspace, query.lane, query.points, bounded, shrunk))
+        return query._replace(points=outside(region, lanes, subspace, query.lane, query.points, bounded, exact))
 
     def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:
         # What was asked is asked for again, of the lanes that were told: proposals are pure.
@@ -176,19 +175,20 @@ def _inner_lanes(region: Region, lanes: Lanes, subspace: Subspace, bounded: bool
 
 
 def outside(
-    region: Region, lanes: Lanes, subspace: Subspace, lane: Array, coefficients: Array, bounded: bool, shrunk: bool
+    region: Region, lanes: Lanes, subspace: Subspace, lane: Array, coefficients: Array, bounded: bool, exact: bool
 ) -> Array:
-    """The real points [R, D] of coefficients [R, K]: shrunk as a whole to eps where `shrunk`, then boxed."""
+    """The real points [R, D] of coefficients [R, K], inside eps where bounded (see `within`), and in the box."""
     xp = namespace(coefficients)
-    delta = expand(subspace, region.parts, coefficients)
-    if shrunk:
-        far = length(region, xp.asarray(delta, copy=True))
-        factor = region.eps * (1 - 1e-6) / xp.maximum(far, xp.full_like(far, 1e-30))
-        delta = delta * xp.minimum(factor, xp.ones_like(far))[:, None]
     if not bounded and lanes.legal_lo is not None:
         lanes = lanes._replace(lo=lanes.legal_lo, hi=lanes.legal_hi)
-    points = xp.take(lanes.x, lane, axis=0) + delta * region.scale
-    return project(region if bounded else region._replace(norm=LINF), lanes, lane, points)
+    x = xp.take(lanes.x, lane, axis=0)
+    points = x + expand(subspace, region.parts, coefficients) * region.scale
+    if not bounded:
+        return project(region._replace(norm=LINF), lanes, lane, points)
+    if region.norm == LINF and exact:  # as a whole, where `project` would cut number by number
+        lo, hi = (xp.take(bound, lane, axis=0) for bound in (lanes.lo, lanes.hi))
+        points = shrink(region, lanes._replace(x=x, lo=lo, hi=hi), points)
+    return project(region, lanes, lane, points)
 
 
 def _count(side: Side | None, n: int) -> int:

@@ -175,14 +175,14 @@ def boxes(
     threat: Threat,
     area: Region,
     x: np.ndarray,
-    padding: np.ndarray | None,
+    closed: np.ndarray | None,
     *,
     legal: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """lo, hi [n, D] float32 around clean points x [n, D] (NaN where missing).
 
-    padding: [n, D] bool, numbers that only fill a row up. What is fixed, missing, padding or of
-    an untouched input gets lo == hi == x. Bounds lie on the instrument's grid and never outside
+    closed: [n, D] bool, padding and what masks close. What is fixed, missing, closed or of an
+    untouched input gets lo == hi == x. Bounds lie on the instrument's grid and never outside
     eps, also after rounding to float32. legal: only what is legal binds, not the eps of Linf.
     """
     none = np.nan
@@ -203,8 +203,8 @@ def boxes(
         lo = np.where(area.step > 0, np.minimum(np.ceil(lo / step - 1e-6) * step, wide), lo)
         hi = np.where(area.step > 0, np.maximum(np.floor(hi / step + 1e-6) * step, wide), hi)
     shut = np.isnan(wide) | ~movable(interface, threat)
-    if padding is not None:
-        shut = shut | padding
+    if closed is not None:
+        shut = shut | closed
     for group in () if area.rules is None else area.rules.one_hot:
         # A group turns as a whole or not at all.
         whole = ~shut[:, group] & (lo[:, group] <= 0) & (hi[:, group] >= 1)

@@ -72,6 +72,11 @@ def typical_margin(output: Output, answers: Array) -> float:
     return float(margins[margins.shape[0] // 2]) if margins.shape[0] else 0.0
 
 
+def positive_score(output: Output, answers: Array) -> Array:
+    """How much answers [R, M] of two classes speak for the second (positive) one, [R]."""
+    return answers[:, 0] if output.task == "binary" else answers[:, 1] - answers[:, 0]
+
+
 def decide(output: Output, answers: Array) -> Array:
     """Decisions of answers [R, M]: [R] int64 classes (multiclass, binary, label), [R, K] int64
     findings (multilabel), [R, P] int64 masks (segmentation), [R, K] float values otherwise.

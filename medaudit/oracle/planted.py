@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from medaudit.core import cells, streams
-from medaudit.core.arrays import Array, namespace, to_numpy
+from medaudit.core.arrays import Array, namespace, ranks, to_numpy
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query
 from medaudit.core.region import L0, L1, LINF, Region, free, length
 from medaudit.core.subspace import Subspace, expand
@@ -81,7 +81,7 @@ def pattern(region: Region, lanes: Lanes, narrow: Subspace | None = None) -> Arr
         low = lanes.x == lanes.lo
         end = xp.where(low | ((two < 0.5) & (lanes.x != lanes.hi)), lanes.hi, lanes.lo)
         few = 2 * int(region.eps)
-        rank = xp.argsort(xp.argsort(xp.where(free(lanes), one, one + 1), axis=1, stable=True), axis=1, stable=True)
+        rank = ranks(xp.where(free(lanes), one, one + 1))
         return xp.where((rank < few) & free(lanes), end, xp.full_like(end, xp.nan))
     if narrow is None:
         way = cells.signs(region.parts, lanes.key, zero, PATTERN)

@@ -16,7 +16,7 @@ from medaudit.core.compose import compose
 from medaudit.core.interface import Interface
 from medaudit.core.protocol import Attack, Search
 from medaudit.core.region import Region
-from medaudit.core.subspace import Subspace, within
+from medaudit.core.subspace import Subspace, slow, within
 from medaudit.oracle.goal import Goal, oracle
 from medaudit.search import portfolio
 
@@ -66,6 +66,14 @@ class Context:
     kinds: np.ndarray | None = None  # [S] their decisions
     subspace: Subspace | None = None  # the threat's own: all that may be asked lies in it
 
+    def in_waves(self, search: Search, waves: int, most: int = 0) -> Search:
+        """The search over slow cosines; as it is in a threat's own subspace, in tables, and up to `most` numbers."""
+        parts = self.region.parts
+        plain = all(part.domain == "table" for part in parts) or sum(part.size for part in parts) <= most
+        if plain or self.subspace is not None:
+            return search
+        return within(search, slow(parts, waves, self.region.scale), exact=False)
+
 
 class Set(NamedTuple):
     """Searches that take turns on each sample, and the rows of their first turns."""
@@ -89,12 +97,19 @@ class Rule:
     domains: tuple[str, ...] = ("signal", "image", "table", "sequence")
     settings: Any = None  # a NamedTuple type; None: no settings
     search: Callable[[Context], Search | Set] | None = None  # attacks: how they propose
-    smallest: bool = False  # the attack minimises distance
+    smallest: bool = False  # of its claims the smallest is kept, not the first
+    by_labels: tuple[str, ...] = ()  # norms in which something in it looks at answers alone, whatever it sees
+    columns: int = 0  # most columns of tables that it can search; 0: any number
     strength: int = 0  # among attacks of one norm: labels < scores
 
     @property
     def family(self) -> str:
         return self.id[:2]
+
+    @property
+    def minimises(self) -> bool:
+        """The distance is what the attack is after, beyond any eps."""
+        return self.smallest and "median_distance" in self.metrics
 
     def attack(self, context: Context) -> Attack:
         """The rule's search, guided by what the policy wants, inside the threat's region."""
@@ -106,13 +121,19 @@ class Rule:
         if narrow is not None:
             members = tuple(within(member, narrow) for member in members)
         search = members[0] if isinstance(found, Search) else portfolio.search(self.name, members, first)
-        return compose(search, guide, context.region, stop=context.goal.stop, smallest=self.smallest)
+        stop = context.goal.stop
+        # Only who sees scores pushes them, and only a lane that goes on to the end pushes them far.
+        worst = stop == "budget" and context.access == "scores" and "auroc_under_attack" in self.metrics
+        return compose(search, guide, context.region, stop=stop, smallest=self.smallest, keep_worst=worst)
 
     def applies(self, interface: Interface) -> str:
         """Why the rule cannot run on this model; "" when it can."""
         domains = {item.domain for item in interface.inputs}
         if not domains & set(self.domains):
             return f"it needs {' or '.join(self.domains)} data"
+        wide = sum(item.part.columns for item in interface.inputs if item.domain == "table")
+        if self.columns and wide > self.columns:
+            return f"its tables have {wide} columns, and this search can learn {self.columns}"
         if self.access == "scores" and interface.output.task == "label":
             return "the model gives labels only, and this attack needs scores"
         return ""

@@ -39,7 +39,6 @@ import sys
 from typing import NamedTuple
 
 from medaudit.core.protocol import Search
-from medaudit.core.subspace import slow, within
 from medaudit.rule.base import Context, Rule, page_of
 from medaudit.rule.slow_waves import MOST
 from medaudit.search import differential
@@ -56,11 +55,9 @@ class Settings(NamedTuple):
 
 def _search(context: Context) -> Search:
     own = context.settings
-    search = differential.search(differential.Settings(own.rows, own.weight, own.cross))
-    parts = context.region.parts
-    if context.subspace is not None or sum(part.size for part in parts) <= MOST:
-        return search
-    return within(search, slow(parts, own.waves, context.region.scale), exact=False)
+    return context.in_waves(
+        differential.search(differential.Settings(own.rows, own.weight, own.cross)), own.waves, MOST
+    )
 
 
 RULE = Rule(

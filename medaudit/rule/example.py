@@ -13,7 +13,7 @@ def example(rule: Rule) -> str:
     if rule.kind == "attack":
         access, norm = rule.access or "scores", rule.norms[0]
         lines += ["threats:", f"  small: {{access: {access}, norm: {norm}, eps: {EPS[norm]}}}"]
-    metric = "median_distance" if rule.smallest and "median_distance" in rule.metrics else rule.metrics[0]
+    metric = "median_distance" if rule.minimises else rule.metrics[0]
     kind, side = METRICS[metric]
     bound = {"share": "80%", "count": "0", "value": "1"}.get(kind, EPS[rule.norms[0]] if rule.norms else "1")
     lines += ["checks:", f"  - id: {rule.name}", f"    rule: {rule.name}"]

@@ -38,7 +38,6 @@ import sys
 from typing import NamedTuple
 
 from medaudit.core.protocol import Search
-from medaudit.core.subspace import slow, within
 from medaudit.rule.base import Context, Rule, page_of
 from medaudit.search import simba
 
@@ -51,11 +50,7 @@ class Settings(NamedTuple):
 
 
 def _search(context: Context) -> Search:
-    search = simba.search(simba.Settings(context.settings.step))
-    parts = context.region.parts
-    if context.subspace is not None or all(part.domain == "table" for part in parts):
-        return search
-    return within(search, slow(parts, context.settings.waves, context.region.scale), exact=False)
+    return context.in_waves(simba.search(simba.Settings(context.settings.step)), context.settings.waves)
 
 
 RULE = Rule(

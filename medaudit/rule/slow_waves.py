@@ -40,7 +40,6 @@ import sys
 from typing import NamedTuple
 
 from medaudit.core.protocol import Search
-from medaudit.core.subspace import slow, within
 from medaudit.rule.base import Context, Rule, page_of
 from medaudit.search import cmaes
 
@@ -57,11 +56,7 @@ class Settings(NamedTuple):
 
 def _search(context: Context) -> Search:
     own = context.settings
-    search = cmaes.search(cmaes.Settings(own.spread, own.rows))
-    parts = context.region.parts
-    if context.subspace is not None or sum(part.size for part in parts) <= MOST:
-        return search
-    return within(search, slow(parts, own.waves, context.region.scale), exact=False)
+    return context.in_waves(cmaes.search(cmaes.Settings(own.spread, own.rows)), own.waves, MOST)
 
 
 RULE = Rule(
@@ -75,5 +70,6 @@ RULE = Rule(
     norms=("linf", "l2"),
     settings=Settings,
     search=_search,
+    columns=256,
     strength=2,
 )

@@ -82,5 +82,6 @@ RULE = Rule(
     norms=("linf", "l2", "l1", "l0"),
     search=members,
     smallest=True,
+    by_labels=("linf", "l2"),
     strength=3,
 )

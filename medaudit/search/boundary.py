@@ -18,7 +18,7 @@ from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Part, Region, clip, snap
 from medaudit.search.paths import line
-from medaudit.search.starts import beyond, nearest, start
+from medaudit.search.starts import beyond, nearest, outcome, start
 
 START, BISECT, DRIFT, STOP = 0, 1, 2, 3
 NOISE = 2
@@ -80,8 +80,7 @@ def tell(
 ) -> State:
     xp = namespace(score)
     none = xp.zeros_like(state.phase)
-    told = put(none, query.lane, xp.ones_like(query.lane)) > 0
-    won = put(none, query.lane, xp.astype(hit, xp.int64)) > 0
+    told, won = outcome(lanes, query.lane, hit)
     points = put(state.far, query.lane, query.points)
     starts, bisects, drifts = (told & (state.phase == phase) for phase in (START, BISECT, DRIFT))
     middle = 0.5 * (state.low + state.high)

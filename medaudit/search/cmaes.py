@@ -101,13 +101,9 @@ def _constants(settings: Settings, d: int) -> tuple[list[float], float, float, f
 
 
 def _noise(settings: Settings, lanes: Lanes, t: Array) -> Array:
-    """Standard normal numbers [L, rows, D] (Box, Muller 1958)."""
-    xp = namespace(lanes.x)
+    """Standard normal numbers [L, rows, D]."""
     d = lanes.x.shape[1]
-    draw = streams.uniform(lanes.key, t, NOISE, 2 * settings.rows * d)
-    far = xp.sqrt(-2 * xp.log(1 - draw[:, : settings.rows * d]))
-    normal = xp.astype(far * xp.cos(2 * math.pi * draw[:, settings.rows * d :]), xp.float32)
-    return xp.reshape(normal, (-1, settings.rows, d))
+    return namespace(lanes.x).reshape(streams.normal(lanes.key, t, NOISE, settings.rows * d), (-1, settings.rows, d))
 
 
 def reach(region: Region, lanes: Lanes) -> Array:

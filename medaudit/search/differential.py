@@ -11,10 +11,11 @@ from functools import partial
 from typing import NamedTuple
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region, project
 from medaudit.search.cmaes import reach
+from medaudit.search.pool import Pool, begin, survive
 
 DRAW = 1
 
@@ -27,68 +28,51 @@ class Settings(NamedTuple):
     cross: float = 0.7
 
 
-class State(NamedTuple):
-    t: Array  # [L] int64, generation
-    pool: Array  # [L, R, D] float32, in shares of `reach`, 0 at the clean point
-    score: Array  # [L, R] float32
-
-
 def search(settings: Settings = Settings()) -> Search:
     own = (partial(init, settings), partial(ask, settings), partial(tell, settings))
     return Search("differential", settings.rows, *own)
 
 
-def init(settings: Settings, region: Region, lanes: Lanes) -> State:
+def init(settings: Settings, region: Region, lanes: Lanes) -> Pool:
     """Candidates anywhere in reach."""
     xp = namespace(lanes.x)
     n, d = lanes.x.shape
     zero = xp.zeros(n, dtype=xp.int64, device=lanes.x.device)
     draw = streams.uniform(lanes.key, zero, DRAW + 1, settings.rows * d)
-    pool = xp.reshape(xp.astype(2 * draw - 1, xp.float32), (n, settings.rows, d))
-    return State(zero, pool, xp.full((n, settings.rows), xp.inf, dtype=xp.float32, device=lanes.x.device))
+    return begin(xp.reshape(xp.astype(2 * draw - 1, xp.float32), (n, settings.rows, d)))  # in shares of `reach`
 
 
-def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
+def ask(settings: Settings, region: Region, lanes: Lanes, state: Pool) -> Query:
     """The first generation is the pool itself."""
     xp = namespace(lanes.x)
-    n, rows, d = state.pool.shape
+    n, rows, d = state.points.shape
     child = _children(settings, lanes, state)
     points = lanes.x[:, None, :] + child * reach(region, lanes)[:, None, :]
     lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), rows)
     return Query(project(region, lanes, lane, xp.reshape(points, (n * rows, d))), lane)
 
 
-def tell(
-    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
-) -> State:
+def tell(settings: Settings, region: Region, lanes: Lanes, state: Pool, query: Query, score: Array, hit: Array) -> Pool:
     xp = namespace(score)
     who = query.lane[:: settings.rows]
-    score = xp.reshape(score, (-1, settings.rows))
     child = xp.take(_children(settings, lanes, state), who, axis=0)
-    old = xp.take(state.score, who, axis=0)
-    better = score < old
-    pool = xp.where(better[:, :, None], child, xp.take(state.pool, who, axis=0))
-    return State(
-        t=put(state.t, who, xp.take(state.t, who) + 1),
-        pool=put(state.pool, who, pool),
-        score=put(state.score, who, xp.where(better, score, old)),
-    )
+    return survive(state, who, child, score)
 
 
-def _children(settings: Settings, lanes: Lanes, state: State) -> Array:
-    xp = namespace(state.pool)
-    n, rows, d = state.pool.shape
+def _children(settings: Settings, lanes: Lanes, state: Pool) -> Array:
+    xp = namespace(state.points)
+    n, rows, d = state.points.shape
     draw = streams.uniform(lanes.key, state.t, DRAW, rows * (4 + d))
     own = xp.arange(rows, dtype=xp.int64, device=draw.device)[None, :]
     others = []
     for i in range(3):  # any but the candidate itself
         step = 1 + xp.astype(xp.floor(draw[:, i * rows : (i + 1) * rows] * (rows - 1)), xp.int64)
-        others.append(xp.take_along_axis(state.pool, ((own + step) % rows)[:, :, None], axis=1))
+        others.append(xp.take_along_axis(state.points, ((own + step) % rows)[:, :, None], axis=1))
     mutant = others[0] + settings.weight * (others[1] - others[2])
     mutant = xp.minimum(xp.maximum(mutant, xp.full_like(mutant, -1)), xp.ones_like(mutant))
     taken = xp.reshape(draw[:, 4 * rows :], (n, rows, d)) < settings.cross
     place = xp.arange(d, dtype=xp.int64, device=draw.device)
     sure = xp.astype(xp.floor(draw[:, 3 * rows : 4 * rows] * d), xp.int64)  # one number surely
     taken = taken | (place[None, None, :] == sure[:, :, None])
-    child = xp.where(taken, mutant, state.pool)
-    return xp.where((state.t == 0)[:, None, None], state.pool, child)
+    child = xp.where(taken, mutant, state.points)
+    return xp.where((state.t == 0)[:, None, None], state.points, child)

@@ -13,10 +13,11 @@ from functools import partial
 from typing import NamedTuple
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import L0, LINF, Region, free, project
 from medaudit.search import entries
+from medaudit.search.pool import Pool, begin, survive
 
 DRAW = 1
 
@@ -28,27 +29,19 @@ class Settings(NamedTuple):
     mutate: float = 1.5
 
 
-class State(NamedTuple):
-    t: Array  # [L] int64, generation
-    pool: Array  # [L, R, D] float32
-    score: Array  # [L, R] float32
-
-
 def search(settings: Settings = Settings()) -> Search:
     return Search("genetic", settings.rows, partial(init, settings), partial(ask, settings), partial(tell, settings))
 
 
-def init(settings: Settings, region: Region, lanes: Lanes) -> State:
+def init(settings: Settings, region: Region, lanes: Lanes) -> Pool:
     xp = namespace(lanes.x)
-    n, on = lanes.x.shape[0], {"device": lanes.x.device}
-    pool = xp.asarray(xp.broadcast_to(lanes.x[:, None, :], (n, settings.rows, lanes.x.shape[1])), copy=True)
-    score = xp.full((n, settings.rows), xp.inf, dtype=xp.float32, **on)
-    return State(xp.zeros(n, dtype=xp.int64, **on), pool, score)
+    n, d = lanes.x.shape
+    return begin(xp.asarray(xp.broadcast_to(lanes.x[:, None, :], (n, settings.rows, d)), copy=True))
 
 
-def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
+def ask(settings: Settings, region: Region, lanes: Lanes, state: Pool) -> Query:
     xp = namespace(lanes.x)
-    n, rows, d = state.pool.shape
+    n, rows, d = state.points.shape
     draw = streams.uniform(lanes.key, state.t, DRAW, rows * (5 * d + 2))
     pick = draw[:, : 2 * rows]
     mix, mutate, share, end, drop = (
@@ -57,8 +50,8 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     # The mate is the better of two drawn at random.
     one, two = (xp.astype(xp.floor(part * rows), xp.int64) for part in (pick[:, :rows], pick[:, rows:]))
     better = xp.take_along_axis(state.score, one, axis=1) <= xp.take_along_axis(state.score, two, axis=1)
-    mate = xp.take_along_axis(state.pool, xp.where(better, one, two)[:, :, None], axis=1)
-    child = xp.where(mix < 0.5, state.pool, mate)
+    mate = xp.take_along_axis(state.points, xp.where(better, one, two)[:, :, None], axis=1)
+    child = xp.where(mix < 0.5, state.points, mate)
     movable = free(lanes)
     many = xp.maximum(xp.sum(xp.astype(movable, xp.float64), axis=1), xp.ones_like(draw[:, 0]))[:, None, None]
     changes = (mutate < settings.mutate / many) & movable[:, None, :]
@@ -75,21 +68,11 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     return Query(project(region, lanes, lane, xp.reshape(child, (n * rows, d))), lane)
 
 
-def tell(
-    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
-) -> State:
+def tell(settings: Settings, region: Region, lanes: Lanes, state: Pool, query: Query, score: Array, hit: Array) -> Pool:
     xp = namespace(score)
     who = query.lane[:: settings.rows]
-    score = xp.reshape(score, (-1, settings.rows))
     child = xp.reshape(query.points, (-1, settings.rows, lanes.x.shape[1]))
-    old = xp.take(state.score, who, axis=0)
-    better = score < old
-    pool = xp.where(better[:, :, None], child, xp.take(state.pool, who, axis=0))
-    return State(
-        t=put(state.t, who, xp.take(state.t, who) + 1),
-        pool=put(state.pool, who, pool),
-        score=put(state.score, who, xp.where(better, score, old)),
-    )
+    return survive(state, who, child, score)
 
 
 def _few(region: Region, lanes: Lanes, child: Array, drop: Array) -> Array:

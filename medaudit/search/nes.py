@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import LINF, Region, free, length, project
+from medaudit.core.region import LINF, Region, free, project, unit
 from medaudit.search.noise import ROWS, either, octets, weighted
 
 NOISE = 1
@@ -95,7 +95,7 @@ def tell(
     if region.norm == LINF:
         step = 0.5 * xp.take(lanes.hi - lanes.lo, who, axis=0) * xp.sign(velocity)
     else:
-        step = region.eps * region.scale * velocity / _length(region, velocity)
+        step = region.eps * region.scale * unit(region, velocity)
     moved = project(region._replace(step=None), lanes, who, xp.take(state.x, who, axis=0) - rate * step)
     return State(
         t=put(state.t, who, xp.take(state.t, who) + 1),
@@ -116,14 +116,8 @@ def _amplitude(settings: Settings, region: Region, lanes: Lanes) -> Array:
         amplitude = settings.probe * 0.5 * (lanes.hi - lanes.lo)
     else:
         movable = xp.astype(free(lanes), xp.float32)
-        amplitude = settings.probe * region.eps * movable / _length(region, movable) * region.scale
+        amplitude = settings.probe * region.eps * unit(region, movable) * region.scale
     if region.step is not None:
         # A probe below one step of the grid would be rounded away.
         amplitude = xp.where(free(lanes), xp.maximum(amplitude, region.step[None, :]), amplitude)
     return amplitude
-
-
-def _length(region: Region, direction: Array) -> Array:
-    xp = namespace(direction)
-    far = length(region, xp.asarray(direction, copy=True))[:, None]
-    return xp.maximum(far, xp.full_like(far, 1e-30))

@@ -17,7 +17,7 @@ from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region, size
 from medaudit.search.paths import line
 from medaudit.search.runs import Order, order, run
-from medaudit.search.starts import beyond, nearest, start
+from medaudit.search.starts import beyond, nearest, outcome, start
 
 START, BISECT, TURN, STOP = 0, 1, 2, 3
 
@@ -76,8 +76,7 @@ def tell(
 ) -> State:
     xp = namespace(score)
     none = xp.zeros_like(state.phase)
-    told = put(none, query.lane, xp.ones_like(query.lane)) > 0
-    won = put(none, query.lane, xp.astype(hit, xp.int64)) > 0
+    told, won = outcome(lanes, query.lane, hit)
     points = put(lanes.x, query.lane, query.points)
     radius = put(state.high, query.lane, size(region, lanes, query.lane, query.points))
     starts, bisects, turns = (told & (state.phase == phase) for phase in (START, BISECT, TURN))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from medaudit.core.arrays import Array, namespace, put, put_where
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import LINF, Region, free, length, project
+from medaudit.core.region import LINF, Region, free, project, unit
 from medaudit.search.runs import Order, order, run
 
 
@@ -46,9 +46,7 @@ def ask(region: Region, lanes: Lanes, state: State) -> Query:
         points = xp.where(up, lanes.hi, lanes.lo)
     else:
         signs = (2 * xp.astype(up, xp.float32) - 1) * xp.astype(free(lanes), xp.float32)
-        far = length(region, xp.asarray(signs, copy=True))[:, None]
-        delta = region.eps * signs / xp.maximum(far, xp.full_like(far, 1e-30))
-        points = project(region, lanes, lane, lanes.x + delta * region.scale)
+        points = project(region, lanes, lane, lanes.x + region.eps * unit(region, signs) * region.scale)
     return Query(points, lane)
 
 

@@ -8,15 +8,15 @@ to the goal. The share is a power of the absolute step instead of a table over t
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, namespace, put, put_where
+from medaudit.core.arrays import Array, namespace, put, put_where, ranks
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import Region, free
+from medaudit.core.region import Part, Region, free
 
 DRAW = 1
 
@@ -41,11 +41,12 @@ def search(settings: Settings = Settings()) -> Search:
     return Search("sparse-rs", 1, init, partial(ask, settings), partial(tell, settings))
 
 
-def members(region: Region) -> np.ndarray:
+@cache
+def members(parts: tuple[Part, ...]) -> np.ndarray:
     """Numbers of each place, [S, P] int64: a pixel's planes; places with fewer repeat their last."""
     rows, begin = [], 0
-    deep = max(part.planes for part in region.parts)
-    for part in region.parts:
+    deep = max(part.planes for part in parts)
+    for part in parts:
         grid = begin + np.arange(part.size).reshape(part.planes, -1).T
         rows.append(np.pad(grid, ((0, 0), (0, deep - part.planes)), mode="edge"))
         begin += part.size
@@ -55,7 +56,7 @@ def members(region: Region) -> np.ndarray:
 def init(region: Region, lanes: Lanes) -> State:
     xp = namespace(lanes.x)
     n, on = lanes.x.shape[0], {"device": lanes.x.device}
-    index = members(region)
+    index = members(region.parts)
     usable = xp.take(xp.astype(free(lanes), xp.int32), xp.asarray(index[:, 0], **on), axis=1) > 0
     for j in range(1, index.shape[1]):
         usable = usable | (xp.take(xp.astype(free(lanes), xp.int32), xp.asarray(index[:, j], **on), axis=1) > 0)
@@ -74,7 +75,7 @@ def init(region: Region, lanes: Lanes) -> State:
 def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
     xp = namespace(lanes.x)
     place, high = _moved(settings, lanes, state)
-    index = xp.asarray(members(region), device=lanes.x.device)
+    index = xp.asarray(members(region.parts), device=lanes.x.device)
     chosen = xp.take_along_axis(xp.astype(state.order, xp.int64), place, axis=1)  # [L, K]
     points = xp.asarray(lanes.x, copy=True)
     lane = xp.arange(points.shape[0], dtype=xp.int64, device=points.device)
@@ -108,7 +109,7 @@ def _moved(settings: Settings, lanes: Lanes, state: State) -> tuple[Array, Array
     draw = streams.uniform(lanes.key, state.t, DRAW, k * (2 + planes))
     share = settings.share / xp.sqrt(1 + xp.astype(state.t, xp.float64) / settings.knee)
     # The places with the smallest draws move, at least one of them.
-    rank = xp.argsort(xp.argsort(draw[:, :k], axis=1, stable=True), axis=1, stable=True)
+    rank = ranks(draw[:, :k])
     moves = (rank < xp.astype(xp.ceil(share * k), rank.dtype)[:, None]) | (state.t == 0)[:, None]
     count = xp.astype(xp.maximum(state.count, xp.ones_like(state.count)), xp.float64)
     fresh = xp.astype(xp.floor(draw[:, k : 2 * k] * count[:, None]), xp.int64)

@@ -7,12 +7,12 @@ another decision, from near to far; then noise of any size.
 from __future__ import annotations
 
 from medaudit.core import cells, streams
-from medaudit.core.arrays import Array, namespace
+from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Search
 from medaudit.core.region import LINF, Region, clip, free, snap
 
 UNIFORM = 1
-NEAR = 9  # tries of noise near eps: in coarse cells, and every third number by number
+NEAR = 9  # tries of noise near eps: six in coarse cells, the last three number by number
 COARSE = 2
 DONORS = 8  # clean records tried before noise
 NOISE = 30.0  # largest noise, as a multiple of a number's share of eps
@@ -66,6 +66,14 @@ def start(donors: Array | None, region: Region, lanes: Lanes, order: Array, trie
         near = x + factor * xp.where(fine, single, cells.signs(region.parts, key, turn, COARSE))
         points = xp.where((turn < NEAR)[:, None], near, points)
     return clip(lanes, who, snap(region, clip(lanes, who, points)))
+
+
+def outcome(lanes: Lanes, lane: Array, hit: Array) -> tuple[Array, Array]:
+    """Which lanes were told of one row [L] bool, and of those whose row reached the goal, [L] bool."""
+    none = namespace(hit).zeros_like(lanes.label)
+    return put(none, lane, namespace(hit).ones_like(lane)) > 0, put(
+        none, lane, namespace(hit).astype(hit, none.dtype)
+    ) > 0
 
 
 def _power(exponent: Array) -> Array:

@@ -6,13 +6,12 @@ numbers at random legal values. Nothing is learned from the answers.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.arrays import Array, namespace, put, ranks
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import L0, LINF, Region, free, length, project, snap
+from medaudit.core.region import L0, LINF, Region, free, project, snap, unit
 
 NOISE = 1
 
@@ -38,17 +37,15 @@ def ask(region: Region, lanes: Lanes, state: State) -> Query:
     if region.norm == LINF:
         words = streams.bits(lanes.key, state.t, NOISE, streams.word_count(d))
         return Query(xp.where(streams.coins(words, d), lanes.hi, lanes.lo), lane)
-    draw = streams.uniform(lanes.key, state.t, NOISE, 2 * d)
-    one, two = draw[:, :d], draw[:, d:]
     if region.norm == L0:
-        rank = xp.argsort(xp.argsort(xp.where(movable, one, one + 1), axis=1, stable=True), axis=1, stable=True)
+        draw = streams.uniform(lanes.key, state.t, NOISE, 2 * d)
+        one, two = draw[:, :d], draw[:, d:]
+        rank = ranks(xp.where(movable, one, one + 1))
         points = xp.astype(lanes.lo + (lanes.hi - lanes.lo) * two, xp.float32)
         points = xp.where((rank < int(region.eps)) & movable, snap(region, points), lanes.x)
         return Query(xp.minimum(xp.maximum(points, lanes.lo), lanes.hi), lane)
-    normal = xp.sqrt(-2 * xp.log(1 - one)) * xp.cos(2 * math.pi * two)
-    delta = xp.where(movable, xp.astype(normal, xp.float32), xp.zeros_like(lanes.x))
-    far = length(region, xp.asarray(delta, copy=True))[:, None]
-    delta = region.eps * delta / xp.maximum(far, xp.full_like(far, 1e-30))
+    delta = xp.where(movable, streams.normal(lanes.key, state.t, NOISE, d), xp.zeros_like(lanes.x))
+    delta = region.eps * unit(region, delta)
     return Query(project(region, lanes, lane, lanes.x + delta * region.scale), lane)
 
 

@@ -18,7 +18,7 @@ from medaudit.search import normal as normals
 from medaudit.search.noise import ROWS, octets
 from medaudit.search.normal import Normal
 from medaudit.search.paths import arc, line
-from medaudit.search.starts import beyond, nearest, start
+from medaudit.search.starts import beyond, nearest, outcome, start
 
 START, BISECT, GRAD, STEP, STOP = 0, 1, 2, 3, 4
 NOISE = 2
@@ -110,10 +110,11 @@ def tell(
     """Every lane moves by the outcome of its one row, or adds its eight probes to its sums."""
     xp = namespace(score)
     none = xp.zeros_like(state.phase)
-    told = put(none, query.lane, xp.ones_like(query.lane)) > 0
     rows = xp.nonzero(query.claims)[0]
     owner = xp.take(query.lane, rows)
-    won = put(none, owner, xp.astype(xp.take(hit, rows), xp.int64)) > 0
+    moved, won = outcome(lanes, owner, xp.take(hit, rows))
+    probed = xp.nonzero(xp.logical_not(query.claims))[0]
+    told = put(moved, xp.take(query.lane, probed), probed >= 0)
 
     starts, bisects, steps = (told & (state.phase == phase) for phase in (START, BISECT, STEP))
     tried = state.tried + xp.astype(starts | steps, xp.int64)
@@ -154,7 +155,7 @@ def tell(
     if who.shape[0] == 0:
         return after
     noise = _noise(settings, region, lanes, state, who)
-    outcomes = xp.reshape(xp.take(hit, xp.nonzero(xp.logical_not(query.claims))[0]), (-1, ROWS))
+    outcomes = xp.reshape(xp.take(hit, probed), (-1, ROWS))
     return _after_probes(settings, bends, region, lanes, after, who, noise, outcomes)
 
 
@@ -185,11 +186,11 @@ def _between(bends: bool, region: Region, lanes: Lanes, state: State, who: Array
     """The point at `share` of a lane's way: straight, or along its arc."""
     xp = namespace(lanes.x)
     far = xp.take(state.far, who, axis=0)
-    straight = line(region, lanes, who, far, share)
-    if not bends:
-        return straight
-    bent = arc(region, lanes, who, far, xp.take(state.normal.direction, who, axis=0), share)
-    return xp.where((xp.take(state.step, who) > 0)[:, None], bent, straight)
+    bent = xp.take(state.step, who) > 0
+    if not bends or not xp.any(bent):
+        return line(region, lanes, who, far, share)
+    points = arc(region, lanes, who, far, xp.take(state.normal.direction, who, axis=0), share)
+    return points if xp.all(bent) else xp.where(bent[:, None], points, line(region, lanes, who, far, share))
 
 
 def _noise(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array) -> Array:

@@ -430,6 +430,9 @@ def test_who_beats_whom(
     assert verdicts.compare_attacks([(weak, own), (strong, theirs)]) == expected
 
 
+PATIENTS = tuple(f"patient-{i}" for i in range(20))
+
+
 @pytest.mark.parametrize(
     ("cases", "flags", "value"),
     [
@@ -442,7 +445,7 @@ def test_who_beats_whom(
 )
 def test_planted_weaknesses_that_were_missed(cases: list[dict[str, Any]], flags: list[str], value: float) -> None:
     """Four in five are enough, of those that could be found."""
-    estimate, raised_flags = companions.judge_planted(records(*cases), 0.95)
+    estimate, raised_flags = companions.judge_planted(records(*cases), PATIENTS, 0.95)
     assert raised_flags == flags
     assert estimate.value == pytest.approx(value)
 
@@ -513,6 +516,6 @@ def test_no_start_and_its_twin(reports: Reports) -> None:
 
 def test_none_could_be_planted() -> None:
     """No share, and a flag."""
-    estimate, flags = companions.judge_planted(records(*withstood(3, possible=False)), 0.95)
+    estimate, flags = companions.judge_planted(records(*withstood(3, possible=False)), PATIENTS, 0.95)
     assert flags == ["nothing-planted"]
     assert estimate.n == 0
