@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from medaudit import data as readers
+from medaudit.audit.attacks import fitting, weakened
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
 from medaudit.audit.spec import CheckSpec, Clean, WorkSpec
@@ -28,8 +29,6 @@ from medaudit.engine.loop import Cohort, room_for, tick
 from medaudit.model import session as sessions
 from medaudit.model.pipeline import Model, Pipeline
 from medaudit.oracle.decision import decide, noise_floor
-from medaudit.oracle.goal import oracle
-from medaudit.oracle.planted import planted
 from medaudit.rule import RULES, Context
 
 BEAT = 0.5  # seconds between signs of life
@@ -144,8 +143,8 @@ class Bench:
 
     # --- lanes
 
-    def prepare(self, checks: tuple[CheckSpec, ...], clean: Clean) -> None:
-        """Build every check's attack; after this, lanes may come."""
+    def prepare(self, checks: tuple[CheckSpec, ...], clean: Clean, changes: dict[str, np.ndarray]) -> None:
+        """Build every check's attack; after this, lanes may come. changes: by check id, where one was fitted."""
         xp = array_module(self.spec.device)
         wide = np.isnan(self.points).any()
         donors = np.ascontiguousarray(self.points[clean.donors])
@@ -166,14 +165,18 @@ class Bench:
                 donors=xp.asarray(donors) if narrow is None else None,
                 kinds=xp.asarray(clean.kinds) if narrow is None else None,
                 subspace=None if narrow is None else subspaces.on(here.scale, narrow),
+                change=xp.asarray(changes[check.id]) if check.id in changes else None,
             )
             lanes = LaneMaker(self, check, area, clean, bool(wide))
-            attack = rule.attack(context)
-            if check.planted:
-                output, answers = self.spec.interface.output, xp.asarray(clean.answers[clean.donors])
-                guide = oracle(output, check.goal, "scores", context.clearance)
-                attack = planted(attack, guide, here, answers, output.task == "label", context.subspace)
-            self.cohorts[check.id] = Cohort(check.id, attack, check.budget, lanes.on(xp))
+            answers = xp.asarray(clean.answers[clean.donors]) if check.planted else None
+            make = lanes.on(xp)
+            if check.fit:
+                attack, make = fitting(rule, context, make(list(check.fit)), answers)
+            else:
+                attack = rule.attack(context)
+                if answers is not None:
+                    attack = weakened(attack, rule, context, answers)
+            self.cohorts[check.id] = Cohort(check.id, attack, check.budget, make)
             self.verifiers[check.id] = Verifier(self, check, area, clean, lanes, attack.members)
 
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:

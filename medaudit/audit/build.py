@@ -66,6 +66,9 @@ def build_report(
         beside = plan.beside.get(check.spec.id)
         if beside is not None:
             done.queries.planted = _rows(records[beside.planted.spec.id])
+            if beside.fits:
+                own_fit, planted_fit = (_rows(records[fit.spec.id]) for fit in beside.fits)
+                done.queries.fit, done.queries.planted = own_fit, done.queries.planted + planted_fit
             if beside.first:  # the control may be shared: count it once
                 own = records[beside.control.spec.id]
                 done.queries.control = _rows(own)
@@ -322,6 +325,9 @@ def proves(confidence: float, check: Resolved, plan: Plan) -> str:
         return ""
     n = len({plan.data.groups[s] for s in check.samples})
     text = f"{n} patients, {len(check.samples)} records, at most {check.spec.budget} queries each"
+    if check.fit:
+        fitted = len({plan.data.groups[s] for s in check.fit})
+        text = f"{n} patients, {len(check.samples)} records; fitted on {fitted} others, {check.fit_budget} rows"
     require = check.section.require
     if require is not None and require.metric in ("robust_accuracy", "attack_success"):
         op, threshold, _ = threshold_of(require)
@@ -372,12 +378,12 @@ def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> resu
     attacks = [c for c in checks if c.threat is not None]
     per_row = cost["model_s"] / cost["rows"] if cost["rows"] else 0.0
     for check in attacks:
-        check.seconds = round(per_row * check.queries.rows, 3)
+        check.seconds = round(per_row * (check.queries.rows + check.queries.fit), 3)
     model_s = cost["model_s"]
     return results.Cost(
         wall_s=round(cost["wall_s"], 3),
         model_s=round(model_s, 3),
-        rows=sum(c.queries.rows + c.queries.control + c.queries.planted for c in attacks),
+        rows=sum(c.queries.rows + c.queries.fit + c.queries.control + c.queries.planted for c in attacks),
         padding=cost["padding"],
         calls=cost["calls"],
         block=plan.spec.block,

@@ -26,6 +26,7 @@ class Companions:
     control: Resolved
     planted: Resolved
     first: bool  # of those that share the control
+    fits: tuple[Resolved, ...] = ()  # of the one change for the check and for its planted weakness, if it fits one
 
 
 def companions(checks: list[Resolved], data: Dataset) -> dict[str, Companions]:
@@ -37,7 +38,7 @@ def companions(checks: list[Resolved], data: Dataset) -> dict[str, Companions]:
             continue
         spec = check.spec
         goal = replace(spec.goal, stop="flip")
-        rows = min(spec.budget, CONTROL_ROWS)
+        rows = min(spec.budget, CONTROL_ROWS)  # one row where one change is laid over each record
         key = (spec.threat, goal, rows, check.samples)
         own = replace(spec, id=f"{spec.id}~control", rule=CONTROL.name, goal=goal, budget=rows, settings=None)
         control = shared.setdefault(key, replace(check, rule=CONTROL, spec=own))
@@ -46,13 +47,22 @@ def companions(checks: list[Resolved], data: Dataset) -> dict[str, Companions]:
             spec=replace(spec, id=f"{spec.id}~planted", goal=goal, planted=True),
             samples=tuple(first_groups(data, list(check.samples), PLANTED)),
         )
-        out[spec.id] = Companions(control, planted, control.spec is own)
+        fits = (fit_of(check), fit_of(planted)) if check.fit else ()
+        out[spec.id] = Companions(control, planted, control.spec is own, fits)
     return out
+
+
+def fit_of(check: Resolved) -> Resolved:
+    """The check that fits one change for `check`: a single lane, named after the first of the rows it is fitted on."""
+    spec = replace(check.spec, id=f"{check.spec.id}~fit", fit=check.fit, budget=check.fit_budget)
+    return replace(check, spec=spec, samples=check.fit[:1])
 
 
 def every(beside: dict[str, Companions]) -> list[Resolved]:
     """All checks to run, each control once."""
-    return [*(c.control for c in beside.values() if c.first), *(c.planted for c in beside.values())]
+    ours = beside.values()
+    fits = [fit for c in ours for fit in c.fits]
+    return [*fits, *(c.control for c in ours if c.first), *(c.planted for c in ours)]
 
 
 def judge_planted(records: Records, groups: tuple[str, ...], confidence: float) -> tuple[Estimate, list[str]]:

@@ -116,6 +116,8 @@ class Verifier:
         if output.task in ("multiclass", "binary", "label"):
             record["clean"] = decision_words(output, self.clean.single[[finished.sample]])
         arrays: dict[str, np.ndarray] = {}
+        if self.check.fit:
+            return Case(finished.check, finished.sample, record, {"change": np.asarray(got["worst"])})
         if self.check.planted:
             record |= {"possible": bool(got["possible"]), "success": record["found"] > 0}
         elif np.isfinite(size):

@@ -12,6 +12,7 @@ import numpy as np
 from medaudit.audit.inputs import mask_of, shut_by
 from medaudit.audit.spec import CheckSpec
 from medaudit.audit.truth import truth_of
+from medaudit.core import streams
 from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
 from medaudit.core.interface import Interface, Output
 from medaudit.data import Dataset
@@ -41,6 +42,8 @@ class Resolved:
     blocked: str = ""  # why it cannot run on this model or data
     deselected: bool = False
     unit: str = ""  # of eps
+    fit: tuple[int, ...] = ()  # rows that the one change is fitted on, where the rule fits one
+    fit_budget: int = 0  # rows asked to fit it
     notes: tuple[str, ...] = field(default=())
 
 
@@ -286,7 +289,21 @@ def _with_samples(
     samples = first_groups(data, samples, _least(policy.data.use.at_most, limit))
     blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
     truth = not policy.data.use.only_correct and data.y is not None
-    return replace(check, spec=replace(check.spec, goal=goal, truth=truth), samples=tuple(samples), blocked=blocked)
+    check = replace(check, spec=replace(check.spec, goal=goal, truth=truth), samples=tuple(samples), blocked=blocked)
+    return check if check.rule.fit is None or blocked else _split(check, data)
+
+
+def _split(check: Resolved, data: Dataset) -> Resolved:
+    """Some patients to fit the one change on, by the order of their ids' hashes; the others measure it."""
+    groups = sorted({data.groups[s] for s in check.samples}, key=lambda name: streams.key("fit", name))
+    count = min(check.spec.settings.patients, len(groups) // 2)
+    if not count:
+        return replace(check, blocked="it needs two patients: one to fit the change on, and one to measure it")
+    chosen = set(groups[:count])
+    fit = tuple(s for s in check.samples if data.groups[s] in chosen)
+    held = tuple(s for s in check.samples if data.groups[s] not in chosen)
+    spec = replace(check.spec, budget=1)
+    return replace(check, spec=spec, samples=held, fit=fit, fit_budget=check.spec.budget * len(fit))
 
 
 def _least(*limits: int | None) -> int | None:

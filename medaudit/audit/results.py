@@ -118,6 +118,7 @@ class Queries(Part):
     median_to_success: float | None = None
     starts: int = Field(0, description="rows spent on finding start points, part of rows")
     verification: int = Field(0, description="rows of the re-check, not part of rows")
+    fit: int = Field(0, description="rows on which one change for many records was fitted, not part of rows")
     control: int = Field(0, description="rows of random changes beside the attack, not part of rows")
     planted: int = Field(0, description="rows of the attack on planted weaknesses, not part of rows")
 

@@ -13,7 +13,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from medaudit.audit.companions import Companions, companions, every
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Report
-from medaudit.audit.spec import Clean, Found, WorkSpec
+from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec
 from medaudit.audit.work import start_worker
 from medaudit.core import streams
 from medaudit.core.errors import EngineError, MedauditError, ModelFault, RunError
@@ -255,17 +255,6 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
     )
     if not lanes:
         return {**cost, "earlier_s": cost["attack_s"]}
-    specs = tuple(c.spec for c in runnable)
-    spare = [first]
-
-    def ready() -> Worker:
-        worker = spare.pop() if spare else start_worker()
-        if worker is not first:
-            worker.ask("open", plan.spec)
-        worker.ask("prepare", (specs, plan.clean))
-        return worker
-
-    pool = Pool(ready, workers, LANES_HELD, SILENCE)
     latest: dict[int, dict[str, float]] = {}
 
     def spent() -> dict[str, Any]:
@@ -275,7 +264,7 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
         add = {**own, "model_s": own.pop("seconds"), "attack_s": wall, "worker_s": workers * wall}
         return {name: cost[name] + add[name] for name in cost}
 
-    for kind, value in pool.run(lanes, journal.snapshots()):
+    for kind, value in _events(plan, runnable, lanes, journal, first):
         if kind == "cases":
             journal.append([(c.check, c.sample, c.record, c.arrays) for c in value])
             journal.set_header(cost=spent())
@@ -301,6 +290,43 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
             journal.append([(c, s, _fault(why), {}) for c, s in lost])
             listen("fault", {"lanes": len(lost), "why": why})
     return {**spent(), "earlier_s": cost["attack_s"]}
+
+
+def _events(
+    plan: Plan, runnable: list[Resolved], lanes: list[tuple[str, int]], journal: Journal, first: Worker
+) -> Iterator[tuple[str, Any]]:
+    """What workers report: first of changes that are fitted for many records, then of all else."""
+    spare = [first]
+    for fits in (True, False):
+        changes, lost = ({}, {}) if fits else _fitted(plan, journal)
+        specs = tuple(c.spec for c in runnable if bool(c.spec.fit) == fits and c.spec.id not in lost)
+        names = {spec.id for spec in specs}
+
+        def ready(specs: tuple[CheckSpec, ...] = specs, changes: dict[str, np.ndarray] = changes) -> Worker:
+            worker = spare.pop() if spare else start_worker()
+            if worker is not first:
+                worker.ask("open", plan.spec)
+            worker.ask("prepare", (specs, plan.clean, changes))
+            return worker
+
+        for name, why in lost.items():
+            yield "fault", ([lane for lane in lanes if lane[0] == name], why)
+        own = [lane for lane in lanes if lane[0] in names]
+        if own:
+            yield from Pool(ready, worker_count(plan.options), LANES_HELD, SILENCE).run(own, journal.snapshots())
+
+
+def _fitted(plan: Plan, journal: Journal) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """By check id: the change that was fitted for its records, or why there is none."""
+    changes, lost = {}, {}
+    for fit in (fit for beside in plan.beside.values() for fit in beside.fits):
+        name = fit.spec.id.removesuffix("~fit")
+        record, arrays = journal.cases(fit.spec.id)[fit.samples[0]]
+        if "change" in arrays:
+            changes[name] = arrays["change"]
+        else:
+            lost[name] = f"no change could be fitted: {record.get('fault', '')}"
+    return changes, lost
 
 
 def _fault(why: str) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class CheckSpec:
     budget: int
     settings: Any
     planted: bool = False  # on the model with a planted weakness
+    fit: tuple[int, ...] = ()  # rows of the data file that one change is fitted on; then this is the fit
     truth: bool = False  # attacked from the label, not from the clean decision: all records are admitted
 
 

@@ -299,7 +299,7 @@ def attack_flags(check: Resolved, records: Records) -> list[str]:
     alive = [r for r in records.values() if not r.get("fault")]
     budget = check.spec.budget
     found = [r["found"] for r in alive if r["success"]]
-    late = sum(f > 0.8 * budget for f in found)
+    late = sum(f > 0.8 * budget for f in found) if check.rule.fit is None else 0
     share = check.section.require is None or check.section.require.metric != "median_distance"
     if share and len(found) < len(alive) and late >= max(2, 0.02 * len(alive)):
         flags.append("still-rising")
@@ -317,7 +317,7 @@ def attack_flags(check: Resolved, records: Records) -> list[str]:
 def _curve(check: Resolved, groups: dict[str, list[dict[str, Any]]], confidence: float) -> Curve | None:
     """Share of groups broken within q rows per sample, at fixed row counts up to the budget."""
     budget, n = check.spec.budget, len(groups)
-    if not n:
+    if not n or check.rule.fit is not None:
         return None
     first = [min((r["found"] for r in rs if r["success"]), default=0) for rs in groups.values()]
     points = sorted({q for q in CHECKPOINTS if q < budget} | {budget} | {f for f in first if f})

@@ -122,7 +122,7 @@ class Worker:
     def do_calibrate(self, seconds: float) -> float:
         return self._ready().calibrate(seconds)
 
-    def do_prepare(self, payload: tuple[tuple[CheckSpec, ...], Clean]) -> None:
+    def do_prepare(self, payload: tuple[tuple[CheckSpec, ...], Clean, dict[str, np.ndarray]]) -> None:
         self._ready().prepare(*payload)
 
     def _ready(self) -> Bench:

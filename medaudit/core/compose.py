@@ -69,14 +69,7 @@ def compose(
 
     def ask(state: State) -> Query:
         query = search.ask(region, state.lanes, state.search)
-        if region.rules is not None:
-            query = query._replace(points=repair(region.rules, state.lanes, query.lane, query.points))
-        if state.lanes.missing is None:
-            return query
-        xp = namespace(query.points)
-        gone = xp.take(state.lanes.missing, query.lane, axis=0)
-        nan = xp.full((1, 1), xp.nan, dtype=xp.float32, device=query.points.device)
-        return query._replace(points=select(gone, nan, query.points))
+        return query._replace(points=permitted(region, state.lanes, query.lane, query.points))
 
     def tell(state: State, query: Query, answers: Array) -> State:
         xp = namespace(answers)
@@ -188,6 +181,17 @@ def compose(
         return out if search.turn is None else out | {"turn": to_numpy(search.turn(state.search))}
 
     return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result, search.members)
+
+
+def permitted(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
+    """Points [R, D] as they may be asked: relations hold, what is missing in the record stays so."""
+    xp = namespace(points)
+    if region.rules is not None:
+        points = repair(region.rules, lanes, lane, points)
+    if lanes.missing is None:
+        return points
+    nan = xp.full((1, 1), xp.nan, dtype=xp.float32, device=points.device)
+    return select(xp.take(lanes.missing, lane, axis=0), nan, points)
 
 
 def _order_in_lane(lane: np.ndarray) -> np.ndarray:

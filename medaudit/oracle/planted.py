@@ -32,24 +32,22 @@ class State(NamedTuple):
 
 
 def planted(
-    attack: Attack, guide: Oracle, region: Region, answers: Array, labels: bool, narrow: Subspace | None = None
-) -> Attack:
+    attack: Attack, guide: Oracle, region: Region, answers: Array, labels: bool, narrow: Subspace | None = None,
+    key: Array | None = None,
+) -> Attack:  # fmt: skip
     """The attack on the model with the weakness.
 
-    answers [S, M]: of clean records; labels: they cannot be mixed; narrow: where all changes lie.
+    answers [S, M]: of clean records; labels: they cannot be mixed; narrow: where all changes lie; key [1]: of
+    one pattern for all lanes, in place of each lane's own.
     """
 
     def init(lanes: Lanes) -> State:
         xp = namespace(lanes.x)
-        n, count = lanes.x.shape[0], answers.shape[0]
-        lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), count)
-        score, hit = guide.score(lanes, lane, xp.concat([answers] * n, axis=0))
-        score = xp.where(hit & xp.isfinite(score), score, xp.full_like(score, xp.inf))
-        best = xp.argmin(xp.reshape(score, (n, count)), axis=1)
-        hidden = pattern(region, lanes, narrow)
+        answer, possible = nearest_goal(guide, lanes, answers)
+        named = lanes if key is None else lanes._replace(key=xp.broadcast_to(key, lanes.key.shape))
+        hidden = pattern(region, named, narrow)
         far = furthest(region, lanes, hidden, narrow is not None)
-        possible = xp.any(xp.reshape(hit, (n, count)), axis=1) & (far > 0)
-        return State(attack.init(lanes), lanes, hidden, far, xp.take(answers, best, axis=0), possible)
+        return State(attack.init(lanes), lanes, hidden, far, answer, possible & (far > 0))
 
     def tell(state: State, query: Query, given: Array) -> State:
         xp = namespace(given)
@@ -69,6 +67,17 @@ def planted(
         done=lambda state: attack.done(state.attack),
         result=lambda state: attack.result(state.attack) | {"possible": to_numpy(state.possible)},
     )
+
+
+def nearest_goal(guide: Oracle, lanes: Lanes, answers: Array) -> tuple[Array, Array]:
+    """For each lane the clean answer that reaches its goal best, [L, M], and whether any does, [L] bool."""
+    xp = namespace(lanes.x)
+    n, count = lanes.x.shape[0], answers.shape[0]
+    lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), count)
+    score, hit = guide.score(lanes, lane, xp.concat([answers] * n, axis=0))
+    score = xp.where(hit & xp.isfinite(score), score, xp.full_like(score, xp.inf))
+    best = xp.argmin(xp.reshape(score, (n, count)), axis=1)
+    return xp.take(answers, best, axis=0), xp.any(xp.reshape(hit, (n, count)), axis=1)
 
 
 def pattern(region: Region, lanes: Lanes, narrow: Subspace | None = None) -> Array:

@@ -25,6 +25,7 @@ from medaudit.rule import (
     slow_waves,
     square_noise,
     standard,
+    universal_noise,
 )
 from medaudit.rule.base import Context, Rule, settings_of
 
@@ -53,6 +54,7 @@ RULES: dict[str, Rule] = {
         label_rays,
         label_drift,
         random_noise,
+        universal_noise,
     )
 }
 

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from medaudit.core.arrays import Array
 from medaudit.core.compose import compose
+from medaudit.core.crowd import Crowd, goal
 from medaudit.core.interface import Interface
 from medaudit.core.protocol import Attack, Search
 from medaudit.core.region import Region
@@ -65,6 +67,7 @@ class Context:
     donors: np.ndarray | None = None  # [S, D] clean points to start from; None inside a subspace
     kinds: np.ndarray | None = None  # [S] their decisions
     subspace: Subspace | None = None  # the threat's own: all that may be asked lies in it
+    change: Array | None = None  # [D] the one change that was fitted, for rules that fit one
 
     def in_waves(self, search: Search, waves: int, most: int = 0) -> Search:
         """The search over slow cosines; as it is in a threat's own subspace, in tables, and up to `most` numbers."""
@@ -97,6 +100,7 @@ class Rule:
     domains: tuple[str, ...] = ("signal", "image", "table", "sequence")
     settings: Any = None  # a NamedTuple type; None: no settings
     search: Callable[[Context], Search | Set] | None = None  # attacks: how they propose
+    fit: Callable[[Context], Search] | None = None  # how one change for many records is searched, before `search`
     smallest: bool = False  # of its claims the smallest is kept, not the first
     by_labels: tuple[str, ...] = ()  # norms in which something in it looks at answers alone, whatever it sees
     columns: int = 0  # most columns of tables that it can search; 0: any number
@@ -125,6 +129,15 @@ class Rule:
         # Only who sees scores pushes them, and only a lane that goes on to the end pushes them far.
         worst = stop == "budget" and context.access == "scores" and "auroc_under_attack" in self.metrics
         return compose(search, guide, context.region, stop=stop, smallest=self.smallest, keep_worst=worst)
+
+    def fitting(self, context: Context, crowd: Crowd) -> Attack:
+        """The search for one change that turns as many of the crowd as it can; `worst` of its result holds it."""
+        if self.fit is None:
+            raise ValueError(f"rule {self.name} fits nothing")
+        search = self.fit(context)
+        if context.subspace is not None:
+            search = within(search, context.subspace)
+        return compose(search, goal(crowd), context.region._replace(rules=None), stop="budget", keep_worst=True)
 
     def applies(self, interface: Interface) -> str:
         """Why the rule cannot run on this model; "" when it can."""

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from medaudit.audit.attacks import fitting, weakened
 from medaudit.core.interface import Channel, Input, Interface, Output
 from medaudit.core.protocol import Lanes
 from medaudit.core.region import L0, L1, L2, LINF
@@ -16,8 +17,7 @@ from medaudit.core.streams import key
 from medaudit.domain.quantity import Quantity
 from medaudit.domain.threat import Threat, boxes, region
 from medaudit.engine.inline import run_inline
-from medaudit.oracle.goal import Goal, oracle
-from medaudit.oracle.planted import planted
+from medaudit.oracle.goal import Goal
 from medaudit.rule import RULES, Context, Rule, settings_of
 from medaudit.search import uniform
 
@@ -54,14 +54,13 @@ def found(rule: Rule, norm: str) -> int:
     face = interface(rule, norm)
     threat = Threat(rule.access or "scores", norm, EPS[norm])
     area = region(face, threat)
-    points = np.random.default_rng(4).normal(0, 1, (LANES, face.size)).astype(np.float32)
-    constant = np.tile(np.array([[0.9, 0.1]], dtype=np.float32), (LANES, 1))
+    points = np.random.default_rng(4).normal(0, 1, (2 * LANES, face.size)).astype(np.float32)
+    constant = np.tile(np.array([[0.9, 0.1]], dtype=np.float32), (2 * LANES, 1))
     clean = np.array([[0.85, 0.15], [0.1, 0.9]], dtype=np.float32)
     context = Context(
         face, area, Goal(stop="flip"), threat.access, 1e-4, settings_of(rule, {}),
         donors=points[:2] + 1, kinds=np.zeros(2, dtype=np.int64),
     )  # fmt: skip
-    attack = planted(rule.attack(context), oracle(OUTPUT, Goal(), "scores"), area, clean, False)
 
     def make_lanes(samples: list[int]) -> Lanes:
         x = points[samples]
@@ -71,8 +70,16 @@ def found(rule: Rule, norm: str) -> int:
         zero = np.zeros(len(samples), dtype=np.int64)
         return Lanes(keys, x, lo, hi, None, constant[samples], zero, zero - 1, *legal)
 
+    def answer(rows: Array) -> Array:
+        return np.tile(constant[:1], (len(rows), 1))
+
+    if rule.fit is not None:
+        fit, own = fitting(rule, context, make_lanes(list(range(LANES, 2 * LANES))), clean)
+        job = ("fit", fit, BUDGET * LANES, own, [0])
+        context = dataclasses.replace(context, change=run_inline([job], answer, 32)[0].arrays["worst"])
+    attack = weakened(rule.attack(context), rule, context, clean)
     job = ("check", attack, BUDGET, make_lanes, list(range(LANES)))
-    done = run_inline([job], lambda rows: np.tile(constant[:1], (len(rows), 1)), 32)
+    done = run_inline([job], answer, 32)
     assert all(bool(f.arrays["possible"]) for f in done)
     return sum(int(f.arrays["found"]) > 0 for f in done)
 
@@ -82,5 +89,6 @@ def test_rule_finds_what_chance_does_not(rule: Rule, norm: str) -> None:
     """The rule's search finds most; with random proposals in its place the same test would fail."""
     least = 0.75 * LANES
     assert found(rule, norm) >= least
-    by_chance = dataclasses.replace(rule, search=lambda context: uniform.search())
+    part = "search" if rule.fit is None else "fit"
+    by_chance = dataclasses.replace(rule, **{part: lambda context: uniform.search()})
     assert found(by_chance, norm) < least

@@ -216,6 +216,7 @@ def test_applies_and_builds(rule: Rule, domain: str, task: str) -> None:
             settings=settings_of(rule, {}),
             donors=np.zeros((1, one.size), dtype=np.float32),
             kinds=np.zeros(1, dtype=np.int64),
+            change=None if rule.fit is None else np.zeros(one.size, dtype=np.float32),
         )
         attack = rule.attack(context)
         assert isinstance(attack, Attack)

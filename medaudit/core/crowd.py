@@ -1,0 +1,97 @@
+"""One change for many records: a lane whose points are changes, and the records that answer for it.
+
+Moosavi-Dezfooli, Fawzi, Fawzi, Frossard 2017, "Universal adversarial perturbations". A search sees one
+lane around zero; every change it asks is laid over each record of the crowd, and its score is the mean
+over the crowd of tanh(score / usual clean score): records that are far beyond the goal, or far from it,
+pull no harder than others.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from medaudit.core.arrays import Array, namespace, to_numpy
+from medaudit.core.compose import permitted
+from medaudit.core.protocol import Attack, Lanes, Oracle, Query
+from medaudit.core.region import Region, project
+
+
+class Crowd(NamedTuple):
+    """The records that one change is fitted on."""
+
+    region: Region
+    lanes: Lanes  # [F]
+    guide: Oracle  # of one record
+    usual: float  # median size of their clean scores
+
+    @property
+    def size(self) -> int:
+        return int(self.lanes.x.shape[0])
+
+
+def gather(region: Region, lanes: Lanes, guide: Oracle) -> Crowd:
+    """The crowd of these lanes; they hold the records and the clean answers."""
+    xp = namespace(lanes.x)
+    score, _ = guide.score(lanes, xp.arange(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device), lanes.ref)
+    sizes = xp.sort(xp.abs(score))
+    usual = float(sizes[sizes.shape[0] // 2])
+    return Crowd(region, lanes, guide, usual if 0 < usual < float("inf") else 1.0)
+
+
+def changes_lane(crowd: Crowd, key: Array) -> Lanes:
+    """The one lane that a search sees: zero is no change, its box the widest that any record allows."""
+    xp, lanes = namespace(crowd.lanes.x), crowd.lanes
+    one = xp.full(1, -1, dtype=xp.int64, device=lanes.x.device)
+    return Lanes(
+        key=key,
+        x=xp.zeros_like(lanes.x[:1, :]),
+        lo=xp.min(lanes.lo - lanes.x, axis=0)[None, :],
+        hi=xp.max(lanes.hi - lanes.x, axis=0)[None, :],
+        missing=None,
+        ref=xp.reshape(lanes.ref, (1, -1)),
+        label=one,
+        target=one,
+    )
+
+
+def lay(region: Region, lanes: Lanes, lane: Array, changes: Array) -> Array:
+    """Changes [R, D] laid over the records of their lanes and brought into their boxes, [R, D]."""
+    xp = namespace(changes)
+    return project(region, lanes, lane, xp.take(lanes.x, lane, axis=0) + changes)
+
+
+def goal(crowd: Crowd) -> Oracle:
+    """How near the crowd is to the goal, from answers [R, F * M]; a hit turned at least half of it."""
+
+    def score(lanes: Lanes, lane: Array, answers: Array) -> tuple[Array, Array]:
+        xp = namespace(answers)
+        rows, size = answers.shape[0], crowd.size
+        who = xp.tile(xp.arange(size, dtype=xp.int64, device=answers.device), (rows,))
+        each, hit = crowd.guide.score(crowd.lanes, who, xp.reshape(answers, (rows * size, -1)))
+        each = xp.reshape(xp.tanh(each / crowd.usual), (rows, size))
+        share = xp.mean(xp.astype(xp.reshape(hit, (rows, size)), xp.float32), axis=1)
+        return xp.astype(xp.mean(each, axis=1), xp.float32), share >= 0.5
+
+    return Oracle(f"crowd·{crowd.guide.name}", score)
+
+
+def ask_crowd(attack: Attack, crowd: Crowd) -> Attack:
+    """The attack of one lane of changes, as rows that a model can answer: every record under every change."""
+    size = crowd.size
+
+    def ask(state: Any) -> Query:
+        query = attack.ask(state)
+        xp = namespace(query.points)
+        who = xp.tile(xp.arange(size, dtype=xp.int64, device=query.points.device), (query.points.shape[0],))
+        points = lay(crowd.region, crowd.lanes, who, xp.repeat(query.points, size, axis=0))
+        return Query(permitted(crowd.region, crowd.lanes, who, points), xp.repeat(query.lane, size))
+
+    def tell(state: Any, query: Query, answers: Array) -> Any:
+        own = attack.ask(state)
+        return attack.tell(state, own, namespace(answers).reshape(answers, (own.points.shape[0], -1)))
+
+    def result(state: Any) -> Any:
+        found = attack.result(state)
+        return found | {"rows": to_numpy(found["rows"]) * size}
+
+    return attack._replace(quantum=attack.quantum * size, ask=ask, tell=tell, result=result)
