@@ -20,7 +20,7 @@ from medaudit.core.arrays import leaves, map_tree
 from medaudit.core.compose import compose
 from medaudit.core.interface import Channel, Input, Interface, Output
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query, Search
-from medaudit.core.region import L0, L1, L2, LINF, Region
+from medaudit.core.region import L0, L1, L2, LINF, PATCH, Region
 from medaudit.core.streams import key
 from medaudit.core.subspace import slow, within
 from medaudit.domain import threat as threats
@@ -67,6 +67,8 @@ SEARCHES = (
     ("uniform", L2),
     ("uniform", L1),
     ("uniform", L0),
+    ("uniform", PATCH),
+    ("patch", PATCH),
     ("portfolio", LINF),
     ("portfolio", L2),
 )
@@ -78,7 +80,7 @@ FULL = {"square", "nes", "hopskipjump", "sparse", "portfolio"}
 COMBOS = [
     (name, norm, kind) for name, norm in SEARCHES for kind in KINDS if name in FULL or kind in ("multiclass", "moved")
 ]
-EPS = {LINF: "0.35 sd", L2: "1.6 sd", L1: "4 sd", L0: "3 features"}
+EPS = {LINF: "0.35 sd", L2: "1.6 sd", L1: "4 sd", L0: "3 features", PATCH: "2"}
 
 
 @dataclass(frozen=True)

@@ -314,7 +314,7 @@ def _title(check: Resolved) -> str:
     goal = check.spec.goal
     wants = {"missed-disease": "missed disease", "false-alarm": "false alarm"}.get(goal.what, "")
     wants = wants or printable(f"{goal.what} {goal.name}".strip() if goal.name else "", 80)
-    how = {"linf": "per value", "l2": "in all", "l1": "summed", "l0": "features"}[threat.norm]
+    how = {"linf": "per value", "l2": "in all", "l1": "summed", "l0": "features", "patch": "a side"}[threat.norm]
     size = f"{threat.eps.value:g} {how}" if threat.norm == "l0" else f"{threat.eps} {how}"
     return f"{check.rule.title} (up to {size}{', ' + wants if wants else ''})"
 
@@ -348,7 +348,7 @@ def _threat(plan: Plan, check: Resolved) -> results.Threat | None:
         access=threat.access,
         norm=threat.norm,
         eps=threat.eps.value,
-        unit=threat.eps.unit or ("features" if threat.norm == "l0" else ""),
+        unit=threat.eps.unit or {"l0": "features", "patch": "cells"}.get(threat.norm, ""),
         goal=f"{goal.what} {printable(goal.name)}".strip() + amount,
         text=threats.describe(threat),
         rationale=printable(plan.policy.threats[name].rationale, 1000) if name in plan.policy.threats else "",

@@ -14,7 +14,7 @@ from medaudit.core.arrays import map_tree
 from medaudit.core.errors import EngineError
 from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import L0, L1, LINF, Region, changes
+from medaudit.core.region import L0, L1, LINF, PATCH, Region, changes, side
 from medaudit.core.relations import broken, held
 from medaudit.domain import threat as threats
 from medaudit.engine.loop import Finished
@@ -194,6 +194,8 @@ class Verifier:
         return not any((broken(r, row) & held(r, lanes)).any() for r in self.area.rules.relations)
 
     def _tolerance(self, slack: np.ndarray) -> float:
+        if self.area.norm in (L0, PATCH):
+            return 0.0
         ratio = slack / self.area.scale
         if self.area.norm == L1:
             return float(np.sum(ratio))
@@ -203,6 +205,8 @@ class Verifier:
         delta = point - lanes.x[0].astype(np.float64)
         if self.area.norm == L0:
             return float(changes(self.area, (np.abs(delta) > slack)[None])[0])
+        if self.area.norm == PATCH:
+            return float(side(self.area, (np.abs(delta) > slack)[None])[0])
         delta = delta / self.area.scale
         if self.area.norm == LINF:
             return float(np.max(np.abs(delta), initial=0.0))

@@ -9,13 +9,13 @@ from medaudit.core.region import Part
 CELLS = 32  # at most so many a part
 
 
-def signs(parts: tuple[Part, ...], keys: Array, step: Array, tag: int) -> Array:
+def signs(parts: tuple[Part, ...], keys: Array, step: Array, tag: int, most: int = CELLS) -> Array:
     """+1 or -1 for every number, alike inside cells, float32 [L, D]; at (keys [L], step [L], tag)."""
     xp = namespace(keys)
     out = []
     for i, part in enumerate(parts):
         tall, wide = part.rows, part.columns
-        while tall * wide > CELLS:  # halve the longer side
+        while tall * wide > most:  # halve the longer side
             tall, wide = (tall, -(-wide // 2)) if wide >= tall else (-(-tall // 2), wide)
         words = streams.bits(keys, step, tag + i, streams.word_count(tall * wide))
         grid = xp.reshape(xp.astype(streams.coins(words, tall * wide), xp.float32), (keys.shape[0], 1, tall, wide))

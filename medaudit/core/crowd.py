@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from medaudit.core.arrays import Array, namespace, to_numpy
+from medaudit.core.arrays import Array, map_tree, namespace, to_numpy
 from medaudit.core.compose import permitted
+from medaudit.core.patches import SMALLEST, anywhere, canvas_lanes, canvas_region, place
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query
-from medaudit.core.region import Region, project
+from medaudit.core.region import PATCH, Region, project
+
+PLACE = 7001  # tag that no search uses
 
 
 class Crowd(NamedTuple):
@@ -42,6 +45,9 @@ def changes_lane(crowd: Crowd, key: Array) -> Lanes:
     """The one lane that a search sees: zero is no change, its box the widest that any record allows."""
     xp, lanes = namespace(crowd.lanes.x), crowd.lanes
     one = xp.full(1, -1, dtype=xp.int64, device=lanes.x.device)
+    if crowd.region.norm == PATCH:
+        first = map_tree(lambda a: a[:1, ...], lanes)
+        return canvas_lanes(crowd.region, first)._replace(key=key, ref=xp.reshape(lanes.ref, (1, -1)))
     return Lanes(
         key=key,
         x=xp.zeros_like(lanes.x[:1, :]),
@@ -54,9 +60,20 @@ def changes_lane(crowd: Crowd, key: Array) -> Lanes:
     )
 
 
+def changes_region(region: Region) -> Region:
+    """Where a search for the one change looks."""
+    return canvas_region(region) if region.norm == PATCH else region._replace(rules=None)
+
+
 def lay(region: Region, lanes: Lanes, lane: Array, changes: Array) -> Array:
-    """Changes [R, D] laid over the records of their lanes and brought into their boxes, [R, D]."""
+    """Changes laid over the records of their lanes and brought into their boxes, [R, D].
+
+    Changes [R, D] are added; patches [R, K] lie at each lane's own random place, a little smaller or not.
+    """
     xp = namespace(changes)
+    if region.norm == PATCH:
+        spot = anywhere(region, lanes, lane, xp.zeros_like(lane), PLACE, SMALLEST)
+        return place(region, lanes, lane, changes, spot)
     return project(region, lanes, lane, xp.take(lanes.x, lane, axis=0) + changes)
 
 

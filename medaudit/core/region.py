@@ -11,7 +11,7 @@ from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes
 from medaudit.core.relations import Rules
 
-LINF, L2, L1, L0 = "linf", "l2", "l1", "l0"
+LINF, L2, L1, L0, PATCH = "linf", "l2", "l1", "l0", "patch"
 
 
 class Part(NamedTuple):
@@ -34,9 +34,9 @@ class Part(NamedTuple):
 class Region(NamedTuple):
     """Shared by all lanes of a check; the box itself is per lane (`Lanes.lo`, `Lanes.hi`)."""
 
-    norm: str  # linf | l2 | l1 | l0
+    norm: str  # linf | l2 | l1 | l0 | patch: the side of the window that holds all changes
     eps: float  # largest size of a success, in units of `scale`
-    scale: Array  # [D] float32 > 0, how much of a number counts as 1
+    scale: Array  # [D] float32 > 0, how much of a number counts as 1; patch: how many cells do
     step: Array | None  # [D] float32, grid of legal values (0 = continuous); None: all continuous
     parts: tuple[Part, ...]  # geometry; sizes add up to D
     choices: Array | None = None  # [D] int64, number of categories (0 = numeric); None: none
@@ -50,6 +50,8 @@ def size(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
     delta = points - xp.take(lanes.x, lane, axis=0)
     if region.norm == L0:
         return changes(region, delta != 0)
+    if region.norm == PATCH:
+        return side(region, delta != 0)
     delta /= region.scale
     return length(region, delta)
 
@@ -66,6 +68,33 @@ def changes(region: Region, changed: Array) -> Array:
     ends = xp.take(total, xp.nonzero(last)[0], axis=1)
     steps = xp.concat([ends[:, :1], ends[:, 1:] - ends[:, :-1]], axis=1)
     return xp.astype(xp.count_nonzero(steps, axis=1), xp.float32)
+
+
+def side(region: Region, changed: Array) -> Array:
+    """Longest side of the smallest windows that hold what changed [R, D] bool, summed over parts, [R] float32.
+
+    Images: of rows and columns; signals and sequences: along time; any change of a table: its width.
+    """
+    xp = namespace(changed)
+    total, begin = xp.zeros(changed.shape[0], dtype=xp.float32, device=changed.device), 0
+    for part in region.parts:
+        own = changed[:, begin : begin + part.size]
+        grid = xp.reshape(own, (-1, part.planes, part.rows, part.columns))
+        span = _span(xp.any(grid, axis=(1, 2)))
+        if part.domain == "image":
+            span = xp.maximum(span, _span(xp.any(grid, axis=(1, 3))))
+        total = total + span / region.scale[begin]
+        begin += part.size
+    return total
+
+
+def _span(some: Array) -> Array:
+    """From the first to the last of some [R, N] bool, [R] float32; 0 where there is none."""
+    xp = namespace(some)
+    cell = xp.arange(some.shape[1], dtype=xp.int64, device=some.device)[None, :]
+    first = xp.min(xp.where(some, cell, xp.full_like(cell, some.shape[1])), axis=1)
+    last = xp.max(xp.where(some, cell, xp.zeros_like(cell) - 1), axis=1)
+    return xp.astype(xp.maximum(last - first + 1, xp.zeros_like(last)), xp.float32)
 
 
 def length(region: Region, delta: Array) -> Array:

@@ -9,11 +9,14 @@ import numpy as np
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Channel, Input, Interface
-from medaudit.core.region import L0, L1, L2, LINF, Region
+from medaudit.core.region import L0, L1, L2, LINF, PATCH, Region
 from medaudit.core.subspace import Side, Subspace, bumps, slow, smooth
 from medaudit.domain.quantity import COUNT, RELATIVE, Quantity, convert, known
 from medaudit.domain.relations import rules_of
 
+NORMS = {
+    L0: "changed", L1: "sum of changes", L2: "root of summed squares", LINF: "largest change", PATCH: "one window of",
+}  # fmt: skip
 UNKNOWN = 10.0  # standard deviations that a number without a legal range may move, where eps counts changes
 
 
@@ -22,9 +25,9 @@ class Threat:
     """What the attacker sees and how far they may go."""
 
     access: str  # scores | labels
-    norm: str  # linf | l2 | l1 | l0
+    norm: str  # linf | l2 | l1 | l0 | patch
     eps: Quantity
-    within: tuple[tuple[str, Quantity], ...] = ()  # l0: how far each named channel may move
+    within: tuple[tuple[str, Quantity], ...] = ()  # l0, patch: how far each named channel may move
     inputs: tuple[str, ...] = ()  # inputs that may be touched; empty: all
     channels: tuple[str, ...] = ()  # channels that may be touched; empty: all
     only: tuple[str, ...] = ()  # masks of the data file: nothing outside them may be touched
@@ -89,10 +92,13 @@ def unit_scale(interface: Interface, eps: Quantity) -> np.ndarray:
 
 def region(interface: Interface, threat: Threat) -> Region:
     """The pure-number region of a threat."""
-    if threat.norm != L0 and not threat.eps.unit:
+    if threat.norm not in (L0, PATCH) and not threat.eps.unit:
         _one_unit(interface, threat)
     rules = rules_of(interface, threat.relations, threat.one_hot)
-    scale = np.ones(interface.size) if threat.norm == L0 else unit_scale(interface, threat.eps)
+    if threat.norm == PATCH:
+        scale = _cells_per_unit(interface, threat.eps)
+    else:
+        scale = np.ones(interface.size) if threat.norm == L0 else unit_scale(interface, threat.eps)
     step = per_number(interface, lambda c, _: c.step if c.kind != "category" else 1.0)
     choices = per_number(interface, lambda c, _: len(c.categories) if c.kind == "category" else 0)
     return Region(
@@ -130,7 +136,7 @@ def subspace(interface: Interface, threat: Threat) -> Subspace | None:
     for i, item in enumerate(interface.inputs):
         if item.domain == "table":
             continue
-        width = _numbers(threat.smooth, item)
+        width = max(1.0, _numbers(threat.smooth, item, "smooth"))
         columns = bumps(item.part.columns, width)
         sides[i] = (bumps(item.part.rows, width) if item.domain == "image" else None, columns)
     if not sides:
@@ -138,21 +144,37 @@ def subspace(interface: Interface, threat: Threat) -> Subspace | None:
     return smooth(parts, sides)
 
 
-def _numbers(width: Quantity, item: Input) -> float:
-    """A width as a count of neighbouring numbers: pixels, samples, hours."""
+def _cells_per_unit(interface: Interface, side: Quantity) -> np.ndarray:
+    """How many neighbouring numbers one unit of a patch's side is, [D]; tables hold no patch."""
+    one, most = Quantity(1.0, side.unit), 0.0
+    sizes = []
+    for item in interface.inputs:
+        cells = 1.0 if item.domain == "table" else _numbers(one, item, "eps")
+        most = max(most, 0.0 if item.domain == "table" else side.value * cells)
+        sizes.append(np.full(item.part.size, cells))
+    if most < 1:
+        raise MedauditError(
+            f"a patch of {side} holds no number of this model's input",
+            "patches need a signal, an image or a sequence, and a side of at least one sample, pixel or hour",
+        )
+    return np.concatenate(sizes)
+
+
+def _numbers(width: Quantity, item: Input, key: str) -> float:
+    """A width as a count of neighbouring numbers: pixels, samples, hours. key: what says so, for errors."""
     if not width.unit:
-        return max(1.0, width.value)
+        return width.value
     try:
         seconds = convert(width, "s")
     except ValueError as error:
-        raise MedauditError(f"smooth is {width}, a time was expected ({error})") from error
+        raise MedauditError(f"{key} is {width}, a time was expected ({error})") from error
     rate = 1 / 3600 if item.domain == "sequence" else item.rate
     if not rate or item.domain == "image":
         raise MedauditError(
-            f"smooth is {width}, but the sampling rate of input {item.name!r} is not known",
+            f"{key} is {width}, but the sampling rate of input {item.name!r} is not known",
             "give rate for this input, or a number of samples without a unit",
         )
-    return max(1.0, seconds * rate)
+    return seconds * rate
 
 
 def _one_unit(interface: Interface, threat: Threat) -> None:
@@ -228,6 +250,8 @@ def _moves(threat: Threat, channel: Channel, item: Input) -> bool:
         return False
     if threat.norm != L0 and any(channel.name in group for group in threat.one_hot):
         return False
+    if threat.norm == PATCH and item.domain == "table":
+        return False
     if channel.kind == "category" and (threat.norm != L0 or len(channel.categories) < 2):
         return False
     return not named or channel.name in named
@@ -237,7 +261,7 @@ def _reach(interface: Interface, threat: Threat, area: Region, legal: bool) -> n
     """How far each number may move, [D]; inf where only the legal range binds."""
     if threat.norm in (L2, L1) or (legal and threat.norm == LINF):
         return np.full(interface.size, np.inf)
-    if threat.norm != L0:
+    if threat.norm not in (L0, PATCH):
         return np.asarray(area.eps * area.scale.astype(np.float64))
     named = dict(threat.within)
 
@@ -272,10 +296,9 @@ def _inward(bound: np.ndarray, x: np.ndarray, *, up: bool) -> np.ndarray:
 
 def describe(threat: Threat) -> str:
     """One line in words."""
-    norm = {"linf": "largest change", "l2": "root of summed squares", "l1": "sum of changes", "l0": "changed"}[
-        threat.norm
-    ]
-    amount = f"{threat.eps} {COUNT}" if threat.norm == L0 and not threat.eps.unit else str(threat.eps)
+    norm = NORMS[threat.norm]
+    of = {L0: f" {COUNT}", PATCH: " cells a side"}.get(threat.norm, "") if not threat.eps.unit else ""
+    amount = f"{threat.eps}{of}"
     relative = " of each channel" if threat.eps.unit in RELATIVE else ""
     more = [f"made of {threat.waves} slow waves"] if threat.waves else []
     more += [f"smooth over {threat.smooth}"] if threat.smooth is not None else []

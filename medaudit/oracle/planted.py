@@ -10,15 +10,18 @@ model file is not touched, and answers keep their form.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from medaudit.core import cells, streams
 from medaudit.core.arrays import Array, namespace, ranks, to_numpy
+from medaudit.core.patches import canvas
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query
-from medaudit.core.region import L0, L1, LINF, Region, free, length
+from medaudit.core.region import L0, L1, LINF, PATCH, Part, Region, free, length
 from medaudit.core.subspace import Subspace, expand
 
 PATTERN = 9001  # tags that no search uses
+TILE = 256  # signs in the hidden pattern of a patch
 BASE, STEEP = 0.02, 1.2  # share of the other answer at the clean point, and for a share of the way
 
 
@@ -33,21 +36,19 @@ class State(NamedTuple):
 
 def planted(
     attack: Attack, guide: Oracle, region: Region, answers: Array, labels: bool, narrow: Subspace | None = None,
-    key: Array | None = None,
+    hidden: Callable[[Lanes], Array] | None = None,
 ) -> Attack:  # fmt: skip
     """The attack on the model with the weakness.
 
-    answers [S, M]: of clean records; labels: they cannot be mixed; narrow: where all changes lie; key [1]: of
-    one pattern for all lanes, in place of each lane's own.
+    answers [S, M]: of clean records; labels: they cannot be mixed; narrow: where all changes lie;
+    hidden: one pattern for all lanes, in place of each lane's own.
     """
 
     def init(lanes: Lanes) -> State:
-        xp = namespace(lanes.x)
         answer, possible = nearest_goal(guide, lanes, answers)
-        named = lanes if key is None else lanes._replace(key=xp.broadcast_to(key, lanes.key.shape))
-        hidden = pattern(region, named, narrow)
-        far = furthest(region, lanes, hidden, narrow is not None)
-        return State(attack.init(lanes), lanes, hidden, far, answer, possible & (far > 0))
+        way = pattern(region, lanes, narrow) if hidden is None else hidden(lanes)
+        far = furthest(region, lanes, way, narrow is not None)
+        return State(attack.init(lanes), lanes, way, far, answer, possible & (far > 0))
 
     def tell(state: State, query: Query, given: Array) -> State:
         xp = namespace(given)
@@ -92,11 +93,39 @@ def pattern(region: Region, lanes: Lanes, narrow: Subspace | None = None) -> Arr
         few = 2 * int(region.eps)
         rank = ranks(xp.where(free(lanes), one, one + 1))
         return xp.where((rank < few) & free(lanes), end, xp.full_like(end, xp.nan))
+    if region.norm == PATCH:
+        return _tiles(region, lanes.key) * xp.astype(free(lanes), xp.float32)
     if narrow is None:
         way = cells.signs(region.parts, lanes.key, zero, PATTERN)
     else:
         way = expand(narrow, region.parts, cells.signs(narrow.parts, lanes.key, zero, PATTERN))
     return way * xp.astype(free(lanes), xp.float32)
+
+
+def _tiles(region: Region, keys: Array) -> Array:
+    """A pattern of the patch's own size, of up to TILE signs, over and over, [L, D]."""
+    xp = namespace(keys)
+    patches, out, first = canvas(region), [], 0
+    signs = cells.signs(patches, keys, xp.zeros_like(keys), PATTERN, TILE)
+    for part, patch in zip(region.parts, patches, strict=True):
+        own = xp.reshape(signs[:, first : first + patch.size], (-1, patch.planes, patch.rows, patch.columns))
+        first += patch.size
+        over = xp.tile(own, (1, 1, -(-part.rows // patch.rows), -(-part.columns // patch.columns)))
+        grid = xp.broadcast_to(over, (own.shape[0], part.planes, *over.shape[2:]))[:, :, : part.rows, : part.columns]
+        out.append(xp.reshape(grid, (own.shape[0], part.size)))
+    return out[0] if len(out) == 1 else xp.concat(out, axis=1)
+
+
+def bands(parts: tuple[Part, ...], keys: Array) -> Array:
+    """+1 or -1, alike wherever a patch may lie: one sign a plane of an image, one a row of other parts, [L, D]."""
+    xp = namespace(keys)
+    out = []
+    for i, part in enumerate(parts):
+        rows = part.planes if part.domain == "image" else part.planes * part.rows
+        words = streams.bits(keys, xp.zeros_like(keys), PATTERN + i, streams.word_count(rows))
+        signs = 2 * xp.astype(streams.coins(words, rows), xp.float32) - 1
+        out.append(xp.repeat(signs, part.size // rows, axis=1))
+    return out[0] if len(out) == 1 else xp.concat(out, axis=1)
 
 
 def furthest(region: Region, lanes: Lanes, hidden: Array, smooth: bool) -> Array:
@@ -105,6 +134,10 @@ def furthest(region: Region, lanes: Lanes, hidden: Array, smooth: bool) -> Array
     if region.norm == L0:
         planted_here = xp.sum(xp.astype(~xp.isnan(hidden), xp.float32), axis=1)
         return xp.minimum(planted_here, xp.full_like(planted_here, max(1, int(region.eps))))
+    if region.norm == PATCH:
+        most = max(patch.size for patch in canvas(region) if patch.domain != "table")
+        can = xp.sum(xp.abs(hidden), axis=1)
+        return xp.minimum(can, xp.full_like(can, most))
     size = length(region, xp.asarray(hidden, copy=True))
     square = xp.sum(hidden * hidden, axis=1)
     whole = region.eps * square / xp.maximum(size, xp.full_like(size, 1e-30))
@@ -131,6 +164,10 @@ def progress(region: Region, lanes: Lanes, hidden: Array, far: Array, lane: Arra
     if region.norm == L0:
         gone = (points - x) / xp.where(way == x, xp.ones_like(x), way - x)
         along = xp.sum(xp.astype(xp.where(xp.isnan(way), xp.zeros_like(x), gone) >= 0.5, xp.float32), axis=1)
+    elif region.norm == PATCH:  # from -1 at one end of what is legal to 1 at the other, where it changed
+        lo, hi = (xp.take(a, lane, axis=0) for a in (lanes.lo, lanes.hi))
+        share = 2 * (points - lo) / xp.where(hi > lo, hi - lo, xp.ones_like(hi)) - 1
+        along = xp.sum(xp.where(points == x, xp.zeros_like(x), share * way), axis=1)
     else:
         along = xp.sum((points - x) / region.scale * way, axis=1)
     return along / xp.maximum(most, xp.full_like(most, 1e-30))

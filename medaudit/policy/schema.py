@@ -168,9 +168,9 @@ class ThreatSection(Strict):
     """What an attacker sees and may change."""
 
     access: Literal["scores", "labels"]
-    norm: Literal["linf", "l2", "l1", "l0"]
+    norm: Literal["linf", "l2", "l1", "l0", "patch"]
     eps: Amount
-    within: dict[str, Amount] = Field(default_factory=dict, description="l0: reach of each named channel")
+    within: dict[str, Amount] = Field(default_factory=dict, description="l0, patch: reach of each named channel")
     inputs: tuple[str, ...] = ()
     channels: tuple[str, ...] = Field((), description="channels, leads or features that may be touched; all")
     only: tuple[str, ...] = Field((), description="masks of the data file (mask__NAME): nothing outside is touched")
@@ -186,8 +186,8 @@ class ThreatSection(Strict):
                 raise ValueError(f"the size {amount} of a threat must be positive and below 1e12")
         if self.smooth is not None and self.waves:
             raise ValueError("give smooth or waves, not both")
-        if (self.smooth is not None or self.waves) and self.norm == "l0":
-            raise ValueError("smooth and waves change everywhere at once; they do not go with l0")
+        if (self.smooth is not None or self.waves) and self.norm in ("l0", "patch"):
+            raise ValueError(f"smooth and waves change everywhere at once; they do not go with {self.norm}")
         if self.smooth is not None and not self.smooth.value > 0:
             raise ValueError(f"smooth is {self.smooth}, a width above zero was expected")
         if self.norm == "l0" and (self.eps.unit not in ("", "features") or self.eps.value != int(self.eps.value)):

@@ -50,6 +50,7 @@ NORMS = {
     "l2": "Euclidean length of the change",
     "l1": "sum of all changes",
     "l0": "how many features change",
+    "patch": "side of the one window that changes",
 }
 GOALS = {
     "any": "any wrong answer",

@@ -17,6 +17,7 @@ from medaudit.rule import (
     label_drift,
     label_rays,
     label_walk,
+    one_patch,
     random_noise,
     repeatability,
     row_purity,
@@ -26,6 +27,7 @@ from medaudit.rule import (
     square_noise,
     standard,
     universal_noise,
+    universal_patch,
 )
 from medaudit.rule.base import Context, Rule, settings_of
 
@@ -49,12 +51,14 @@ RULES: dict[str, Rule] = {
         few_features,
         few_places,
         evolved_entries,
+        one_patch,
         label_walk,
         label_arc,
         label_rays,
         label_drift,
         random_noise,
         universal_noise,
+        universal_patch,
     )
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from medaudit.core.arrays import Array
 from medaudit.core.compose import compose
-from medaudit.core.crowd import Crowd, goal
+from medaudit.core.crowd import Crowd, changes_region, goal
 from medaudit.core.interface import Interface
 from medaudit.core.protocol import Attack, Search
 from medaudit.core.region import Region
@@ -137,7 +137,7 @@ class Rule:
         search = self.fit(context)
         if context.subspace is not None:
             search = within(search, context.subspace)
-        return compose(search, goal(crowd), context.region._replace(rules=None), stop="budget", keep_worst=True)
+        return compose(search, goal(crowd), changes_region(context.region), stop="budget", keep_worst=True)
 
     def applies(self, interface: Interface) -> str:
         """Why the rule cannot run on this model; "" when it can."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from medaudit.rule.base import METRICS, Rule
 
-EPS = {"linf": "0.1 sd", "l2": "2 sd", "l1": "5 sd", "l0": "3"}
+EPS = {"linf": "0.1 sd", "l2": "2 sd", "l1": "5 sd", "l0": "3", "patch": "6"}
 
 
 def example(rule: Rule) -> str:

@@ -7,8 +7,9 @@ Does chance alone change the answer, with changes as large as the threat allows?
 How it works
 ------------
 Every row is a fresh random change of full size: each value up or down (linf), a random direction
-(l2, l1), or random values at random places (l0). Nothing is learned from the answers. Every
-attack runs beside this control: what it finds beyond chance is what searching found.
+(l2, l1), random values at random places (l0), or a random patch somewhere (patch). Nothing is
+learned from the answers. Every attack runs beside this control: what it finds beyond chance is
+what searching found.
 
 What a failure means
 --------------------
@@ -45,7 +46,7 @@ RULE = Rule(
     metrics=("robust_accuracy", "attack_success"),
     page=page_of(sys.modules[__name__]),
     access="",
-    norms=("linf", "l2", "l1", "l0"),
+    norms=("linf", "l2", "l1", "l0", "patch"),
     search=lambda context: uniform.search(),
     strength=0,
 )

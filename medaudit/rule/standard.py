@@ -12,10 +12,11 @@ change (linf) with scores: sign-noise 100, square-noise 40, label-rays 20; with 
 90, label-walk 30. Length of the change (l2) with scores: square-noise 60, gradient-estimate 51,
 label-arc 60; with labels: label-arc 90, label-walk 30. Sum of changes (l1): square-noise. Number
 of changes (l0): few-features, with evolved-entries for tables and few-places elsewhere, 60 each.
-They take turns on each sample, every turn twice as long as the one before, each going on where it
-was, until one succeeds; the case says which. With scores at least one of the linf and l2 members
-looks at answers only, so that scores that mislead cannot hide a weakness. Nothing is to be set
-but size and budget.
+One window (patch): one-patch. They take
+turns on each sample, every turn twice as long as the one before, each going on where it was, until
+one succeeds; the case says which. With scores at least one of the linf and l2 members looks at
+answers only, so that scores that mislead cannot hide a weakness. Nothing is to be set but size and
+budget.
 
 What a failure means
 --------------------
@@ -43,9 +44,9 @@ parameter-free attacks" (AutoAttack), ICML; the references of the members.
 
 import sys
 
-from medaudit.core.region import L0, L1, LINF
+from medaudit.core.region import L0, L1, LINF, PATCH
 from medaudit.rule.base import Context, Rule, Set, page_of
-from medaudit.search import cgba, genetic, hopskipjump, nes, rays, signhunter, sparse, sparse_rs, square
+from medaudit.search import cgba, genetic, hopskipjump, nes, patch, rays, signhunter, sparse, sparse_rs, square
 
 
 def members(context: Context) -> Set:
@@ -58,6 +59,8 @@ def members(context: Context) -> Set:
         dense = (sparse_rs.search(),) if domains != {"table"} else (genetic.search(),)
         greedy = (sparse.search(),) if domains & {"table", "sequence"} else ()
         return Set((*greedy, *dense), (60,) * (len(greedy) + 1))
+    if norm == PATCH:
+        return Set((patch.search(),), (60,))
     if norm == L1:
         return Set((square.search(),), (60,))
     if norm == LINF:
@@ -79,7 +82,7 @@ RULE = Rule(
     metrics=("robust_accuracy", "attack_success", "auroc_under_attack"),
     page=page_of(sys.modules[__name__]),
     access="",
-    norms=("linf", "l2", "l1", "l0"),
+    norms=("linf", "l2", "l1", "l0", "patch"),
     search=members,
     smallest=True,
     by_labels=("linf", "l2"),

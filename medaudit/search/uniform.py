@@ -1,7 +1,7 @@
 """Random proposals of full size, one after another: what chance alone finds (any norm).
 
 The control of every attack: Linf signs at random, L2 and L1 a random direction of length eps, L0 random
-numbers at random legal values. Nothing is learned from the answers.
+numbers at random legal values, a patch random cells at a random place. Nothing is learned from the answers.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put, ranks
+from medaudit.core.patches import anywhere, place, random_canvas
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import L0, LINF, Region, free, project, snap, unit
+from medaudit.core.region import L0, LINF, PATCH, Region, free, project, snap, unit
 
-NOISE = 1
+NOISE, PLACE = 1, 101
 
 
 class State(NamedTuple):
@@ -37,6 +38,9 @@ def ask(region: Region, lanes: Lanes, state: State) -> Query:
     if region.norm == LINF:
         words = streams.bits(lanes.key, state.t, NOISE, streams.word_count(d))
         return Query(xp.where(streams.coins(words, d), lanes.hi, lanes.lo), lane)
+    if region.norm == PATCH:
+        shares = random_canvas(region, lanes.key, state.t, NOISE)
+        return Query(place(region, lanes, lane, shares, anywhere(region, lanes, lane, state.t, PLACE)), lane)
     if region.norm == L0:
         draw = streams.uniform(lanes.key, state.t, NOISE, 2 * d)
         one, two = draw[:, :d], draw[:, d:]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kit import COMBOS, MINIMISES, SAMPLES, SEARCHES, SIZE, Array, Counter, Problem, problem, solve
 
-from medaudit.core.region import L0, L1, L2, LINF
+from medaudit.core.region import L0, L1, L2, LINF, PATCH
 
 combos = pytest.mark.parametrize(("name", "norm", "kind"), COMBOS)
 LEGAL = [(*combo, "sequence") for combo in COMBOS] + [
@@ -49,6 +49,13 @@ def test_points_are_legal(name: str, norm: str, kind: str, domain: str) -> None:
         assert np.abs(cells - np.rint(cells)).max() < 1e-4, "between two steps of the grid"
 
 
+def windows(delta: Array) -> Array:
+    """Width of what changed in the kit's series (three rows of four), [R]; nothing of its table may."""
+    assert not delta[:, :12].any()
+    columns = (delta[:, 12:].reshape(-1, 3, 4) != 0).any(axis=1)
+    return np.array([np.ptp(np.flatnonzero(row)) + 1 if row.any() else 0 for row in columns])
+
+
 @combos
 def test_points_are_within_eps(name: str, norm: str, kind: str) -> None:
     """Searches that read scores never ask outside eps; nobody claims a success there."""
@@ -59,6 +66,8 @@ def test_points_are_within_eps(name: str, norm: str, kind: str) -> None:
         delta = np.nan_to_num(points).astype(np.float64) - x
         if norm == L0:
             assert (delta != 0).sum(axis=1).max() <= region.eps
+        elif norm == PATCH:
+            assert windows(delta).max() <= region.eps
         elif name not in MINIMISES or norm == LINF:
             scaled = np.abs(delta / region.scale.astype(np.float64))
             sizes = {LINF: scaled.max(axis=1), L1: scaled.sum(axis=1), L2: np.sqrt((scaled**2).sum(axis=1))}[norm]
@@ -89,6 +98,7 @@ def test_claims_are_true(name: str, norm: str, kind: str) -> None:
             L2: np.sqrt((delta**2).sum()),
             L1: np.abs(delta).sum(),
             L0: np.count_nonzero(delta),
+            PATCH: windows(delta[None])[0] if norm == PATCH else 0,
         }[norm]
         assert size == pytest.approx(real, rel=1e-5)
         assert (one.arrays["found"] > 0) == (size <= region.eps * (1 + 1e-6))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medaudit.audit.attacks import fitting, weakened
 from medaudit.core.interface import Channel, Input, Interface, Output
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import L0, L1, L2, LINF
+from medaudit.core.region import L0, L1, L2, LINF, PATCH
 from medaudit.core.streams import key
 from medaudit.domain.quantity import Quantity
 from medaudit.domain.threat import Threat, boxes, region
@@ -24,7 +24,13 @@ from medaudit.search import uniform
 Array = NDArray[Any]
 LANES, BUDGET = 8, 1500
 OUTPUT = Output("multiclass", ("y",), "probabilities", ("a", "b"))
-EPS = {LINF: Quantity(0.1, "sd"), L2: Quantity(1.0, "sd"), L1: Quantity(4.0, "sd"), L0: Quantity(3.0)}
+EPS = {
+    LINF: Quantity(0.1, "sd"),
+    L2: Quantity(1.0, "sd"),
+    L1: Quantity(4.0, "sd"),
+    L0: Quantity(3.0),
+    PATCH: Quantity(100.0),
+}
 CASES = [
     (rule, norm)
     for rule in RULES.values()

@@ -13,7 +13,7 @@ import medaudit.rule as rules
 from medaudit.audit.resolve import check_names
 from medaudit.core.interface import DOMAINS, Channel, Input, Interface, Output
 from medaudit.core.protocol import Attack
-from medaudit.core.region import L0, L1, L2, LINF
+from medaudit.core.region import L0, L1, L2, LINF, PATCH
 from medaudit.domain.quantity import parse
 from medaudit.domain.threat import Threat, region
 from medaudit.oracle.goal import Goal
@@ -81,7 +81,7 @@ def test_metrics(rule: Rule) -> None:
 def test_attacks_are_whole(rule: Rule) -> None:
     """An attack has norms and a builder; a protocol check has neither."""
     assert (rule.kind == "attack") == (rule.search is not None) == bool(rule.norms)
-    assert set(rule.norms) <= {LINF, L2, L1, L0}
+    assert set(rule.norms) <= {LINF, L2, L1, L0, PATCH}
     assert rule.access in ("", "scores", "labels")
     if rule.kind == "attack":
         assert rule.family == "EV"
@@ -205,7 +205,9 @@ def test_applies_and_builds(rule: Rule, domain: str, task: str) -> None:
     if why or rule.search is None:
         return
     for norm in rule.norms:
-        eps = parse("2 features" if norm == L0 else "0.3 sd")
+        if norm == PATCH and domain == "table":
+            continue  # a table has no windows
+        eps = parse({L0: "2 features", PATCH: "2"}.get(norm, "0.3 sd"))
         access = rule.access or "labels"
         context = Context(
             interface=one,
