@@ -1,94 +1,41 @@
-"""On a linear model the smallest change is known exactly; searches must agree with it."""
+"""On a linear model the smallest change is known exactly; searches that see scores must agree with it."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import itertools
+import math
+from types import ModuleType
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from kit import Array, bits_of
+from known import (
+    FAR,
+    LANES,
+    MARGIN,
+    OUTPUT,
+    SIZE,
+    Case,
+    answers,
+    case,
+    follow,
+    found,
+    lanes_of,
+    linear,
+    ratios,
+    region,
+    run,
+)
 
 from medaudit.core.compose import compose
-from medaudit.core.interface import Output
-from medaudit.core.protocol import Attack, Lanes, Search
-from medaudit.core.region import L0, L2, LINF, Part, Region
+from medaudit.core.protocol import Lanes
+from medaudit.core.region import L0, L1, L2, LINF, Part, Region
 from medaudit.core.streams import key
 from medaudit.engine.inline import run_inline
-from medaudit.engine.loop import Finished
 from medaudit.oracle.goal import Goal, oracle
-from medaudit.search import hopskipjump, nes, sparse, square
-
-LANES, SIZE, MARGIN = 6, 20, 1.0
-OUTPUT = Output("multiclass", ("y",), "logits", ("a", "b"))
-
-
-class Case(NamedTuple):
-    """A linear model, points that all lie equally far from its boundary, and those distances."""
-
-    slope: Array  # [SIZE] float64, gradient of logit b minus logit a
-    offset: float
-    x: Array  # [LANES, SIZE] float32
-    scale: Array  # [SIZE] float32
-    exact: dict[str, float]
-
-
-def case(seed: int = 0) -> Case:
-    """Points at margin MARGIN from the boundary."""
-    rng = np.random.default_rng(seed)
-    slope, offset = rng.normal(0, 1, SIZE), 0.3
-    scale = rng.uniform(0.5, 2, SIZE).astype(np.float32)
-    raw = rng.normal(0, 1, (LANES, SIZE))
-    margin = -(raw @ slope + offset)
-    x = raw + ((margin - MARGIN) / (slope @ slope))[:, None] * slope
-    scaled = slope * scale
-    exact = {LINF: MARGIN / np.abs(scaled).sum(), L2: MARGIN / np.sqrt((scaled**2).sum())}
-    return Case(slope, offset, x.astype(np.float32), scale, exact)
-
-
-def answers(one: Case, points: Array) -> Array:
-    """Two logits; class a where slope @ x + offset < 0."""
-    z = (points.astype(np.float64) * one.slope).sum(axis=1) + one.offset
-    return np.stack([-z / 2, z / 2], axis=1).astype(np.float32)
-
-
-def region(one: Case, norm: str, eps: float) -> Region:
-    """A table with a scale of its own for every number."""
-    return Region(norm, eps, one.scale, None, (Part("table", 1, 1, SIZE),))
-
-
-def lanes_of(one: Case, reach: Array, samples: list[int]) -> Lanes:
-    """Lanes at points of the case, in boxes of a size."""
-    x = one.x[samples]
-    return Lanes(
-        key=np.array([key("known", s) for s in samples], dtype=np.uint64),
-        x=x,
-        lo=x - reach,
-        hi=x + reach,
-        missing=None,
-        ref=answers(one, x),
-        label=np.zeros(len(samples), dtype=np.int64),
-        target=np.full(len(samples), -1, dtype=np.int64),
-    )
-
-
-def run(
-    one: Case,
-    area: Region,
-    search: Search,
-    access: str,
-    budget: int,
-    stop: str = "flip",
-    smallest: bool = False,
-) -> list[Finished]:
-    """Attack all points; the box is eps for Linf, and far away otherwise."""
-    reach = (area.eps * area.scale).astype(np.float32) if area.norm == LINF else np.float32(8)
-
-    def make_lanes(samples: list[int]) -> Lanes:
-        return lanes_of(one, reach, samples)
-
-    attack: Attack = compose(search, oracle(OUTPUT, Goal(), access), area, stop=stop, smallest=smallest)
-    jobs = [("known", attack, budget, make_lanes, list(range(LANES)))]
-    return run_inline(jobs, lambda p: answers(one, p), 64)
+from medaudit.search import cmaes, differential, genetic, hopskipjump, nes, signhunter, simba, sparse, square, uniform
 
 
 def test_points_lie_where_they_should() -> None:
@@ -104,78 +51,157 @@ def test_points_lie_where_they_should() -> None:
             assert flipped.any() == turned
 
 
-@pytest.mark.parametrize("norm", [LINF, L2])
-@pytest.mark.parametrize("make", [square.search, nes.search])
-def test_success_if_and_only_if_eps_allows(make: object, norm: str) -> None:
+@pytest.mark.parametrize(
+    ("search", "norm", "factor", "rows"),
+    [
+        (square, LINF, 1.3, 3000),
+        (square, L2, 1.3, 3000),
+        (square, L1, 1.1, 3000),
+        (nes, LINF, 1.3, 3000),
+        (nes, L2, 1.3, 3000),
+        (cmaes, L2, 1.1, 1000),
+        (differential, LINF, 1.05, 1500),
+        (differential, L2, 1.05, 1500),
+        (genetic, LINF, 1.05, 1500),
+        (genetic, L2, 1.05, 2000),
+    ],
+)
+def test_success_if_and_only_if_eps_allows(search: ModuleType, norm: str, factor: float, rows: int) -> None:
     """No success below the exact distance, and every lane succeeds well above it."""
-    one, search = case(), make()  # type: ignore[operator]
-    below = run(one, region(one, norm, 0.98 * one.exact[norm]), search, "scores", 1500)
-    assert [int(f.arrays["found"]) for f in below] == [0] * LANES
-    above = run(one, region(one, norm, 1.3 * one.exact[norm]), search, "scores", 3000)
-    assert all(f.arrays["found"] > 0 for f in above)
-    for done in above:
-        assert float(done.arrays["size"]) >= one.exact[norm] * (1 - 1e-5)
-
-
-@pytest.mark.parametrize(("norm", "eps", "slack"), [(L2, 8.0, 1.05), (LINF, 2.0, 1.15)])
-def test_walk_finds_the_boundary(norm: str, eps: float, slack: float) -> None:
-    """HopSkipJump's distance, from labels alone, comes within a few percent of the exact one."""
     one = case()
-    donors = np.broadcast_to(3 * one.slope.astype(np.float32), one.x.shape)
-    kinds = np.ones(LANES, dtype=np.int64)
-    search = hopskipjump.search(hopskipjump.Settings(), donors, kinds)
-    found = run(one, region(one, norm, eps), search, "labels", 3000, "budget", smallest=True)
-    ratios = np.array([float(f.arrays["size"]) for f in found]) / one.exact[norm]
-    assert ratios.min() >= 1 - 1e-4, "nearer than possible"
-    assert np.median(ratios) <= slack
-    assert ratios.max() <= slack + 0.1
+    below = run(one, region(one, norm, 0.98 * one.exact[norm]), search.search(), "scores", 600)
+    assert found(below) == [0] * LANES
+    above = run(one, region(one, norm, factor * one.exact[norm]), search.search(), "scores", rows)
+    assert min(found(above)) > 0
+    assert ratios(above, one.exact[norm]).min() >= 1 - 1e-5
 
 
-def test_sparse_finds_the_best_single_number() -> None:
-    """One change allowed: after a sweep the best score is that of the best single change."""
+@pytest.mark.parametrize("size", [1, 16, 20])
+@pytest.mark.parametrize("norm", [LINF, L2])
+def test_signhunter_knows_every_sign(norm: str, size: int) -> None:
+    """Runs of single numbers end after 2 n rows (n a power of two): all signs of a slope are right by then.
+
+    Al-Dujaili, O'Reilly 2020, theorem 1. In L2 all numbers move alike, so MARGIN / mean of the gains
+    is what that needs.
+    """
+    one, most = case(size=size), 2 * 2 ** math.ceil(math.log2(size))
+    least = one.exact[LINF] * (1 if norm == LINF else math.sqrt(size))
+    area = region(one, norm, 0.9999 * least)
+    state = follow(signhunter.search(), area, lanes_of(one, area), linear(one), most).state
+    assert np.array_equal(state.search.up, np.broadcast_to(one.slope > 0, (LANES, size)))
+    assert found(run(one, area, signhunter.search(), "scores", 5 * most)) == [0] * LANES
+    above = run(one, region(one, norm, 1.0001 * least), signhunter.search(), "scores", most)
+    assert 0 < min(found(above)) <= max(found(above)) <= most
+
+
+def test_signhunter_passes_over_what_is_fixed() -> None:
+    """Four of twenty numbers cannot move: the signs of the other sixteen are right after 32 rows."""
+    one, fixed = case(), np.arange(SIZE) % 5 == 2
+    area = region(one, LINF, 1.0)
+    lanes = lanes_of(one, area)
+    lanes = lanes._replace(lo=np.where(fixed, lanes.x, lanes.lo), hi=np.where(fixed, lanes.x, lanes.hi))
+    path = follow(signhunter.search(), area, lanes, linear(one), 32)
+    up = np.broadcast_to(one.slope > 0, (LANES, SIZE))
+    assert np.array_equal(path.state.search.up[:, ~fixed], up[:, ~fixed])
+    assert np.array_equal(path.points(0)[:, fixed], np.repeat(one.x[:1, fixed], 32, axis=0))
+
+
+def test_simba_tries_each_number_once_per_way() -> None:
+    """In Linf: the clean point, a row for every rise that helps, two for every other, and the corner is reached."""
     one = case()
-    attack = compose(sparse.search(), oracle(OUTPUT, Goal(), "scores"), region(one, L0, 1))
-    state = attack.init(lanes_of(one, np.float32(8), list(range(LANES))))
-    for _ in range(2 * SIZE):
-        query = attack.ask(state)
-        state = attack.tell(state, query, answers(one, query.points))
-    for lane, x in enumerate(one.x):
-        changed = np.repeat(x[None], 2 * SIZE, axis=0)
-        for i in range(SIZE):
-            changed[2 * i, i] -= np.float32(8)
-            changed[2 * i + 1, i] += np.float32(8)
-        logits = answers(one, changed)
-        best = (logits[:, 0] - logits[:, 1]).argmin()
-        assert np.array_equal(state.search.base[lane], changed[best])
+    rows = 1 + SIZE + int((one.slope < 0).sum())
+    area = region(one, LINF, 0.9999 * one.exact[LINF])
+    lanes = lanes_of(one, area)
+    corner = np.where(one.slope > 0, lanes.hi, lanes.lo)
+    path = follow(simba.search(), area, lanes, linear(one), rows)
+    assert np.array_equal(path.state.search.best, corner)
+    assert found(run(one, area, simba.search(), "scores", 300)) == [0] * LANES
+    above = run(one, region(one, LINF, 1.0001 * one.exact[LINF]), simba.search(), "scores", rows)
+    assert rows - 1 <= min(found(above)) <= max(found(above)) <= rows
 
 
-def test_sparse_flips_with_the_fewest_numbers() -> None:
-    """Greedy is exact on a linear model: as many changes as needed, and no success with fewer."""
+def test_simba_takes_equal_steps_in_l2() -> None:
+    """While no step leaves the ball, its first round moves every number by one step, the right way."""
+    one, step = case(), 0.2
+    assert SIZE * step**2 < 1
+    area = region(one, L2, 0.9 * one.exact[L2])
+    rows = 1 + SIZE + int((one.slope < 0).sum())
+    path = follow(simba.search(simba.Settings(step)), area, lanes_of(one, area), linear(one), rows)
+    expected = one.x + step * area.eps * np.sign(one.slope) * one.scale
+    assert np.abs(path.state.search.best - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("step", [0.2, 0.05])
+def test_simba_stops_near_the_best_direction(step: float) -> None:
+    """A step d > 0 that no longer helps bounds the angle to the slope g, |g| = 1, in L2.
+
+    c + d |g_i| <= c sqrt(1 + 2 d u_i + d^2) for all i, at unit length u with c = g @ u, gives
+    1 <= c^2 + c d |g|_1 / 2, so any eps beyond (a + sqrt(1 + a^2)) times the exact distance with
+    a = d |g|_1 / 4 is enough.
+    """
+    one, settings = case(), simba.Settings(step)
+    a = 0.25 * step * one.exact[L2] / one.exact[LINF]
+    eps = 1.001 * (a + math.sqrt(1 + a**2)) * one.exact[L2]
+    above = run(one, region(one, L2, eps), simba.search(settings), "scores", 2000)
+    assert min(found(above)) > 0
+    assert found(run(one, region(one, L2, 0.9999 * one.exact[L2]), simba.search(settings), "scores", 500)) == [0] * 6
+
+
+@pytest.mark.parametrize("norm", [L2, L1])
+def test_square_spends_all_of_eps(norm: str) -> None:
+    """A window that gets the mass of another makes a proposal as large as allowed, where no box binds.
+
+    Unless the sign drawn takes out the only number of a window: then that goes back to where it was.
+    """
     one = case()
-    reach = np.sort(8 * np.abs(one.slope))[::-1]
-    assert reach[0] > MARGIN, "one change is enough here"
-    done = run(one, region(one, L0, 1), sparse.search(), "scores", 60)
-    assert all(f.arrays["found"] > 0 and f.arrays["size"] == 1 for f in done)
-    far = one._replace(offset=one.offset - reach[0])  # margin now needs a second number
-    for eps, expected in ((1, False), (2, True)):
-        done = run(far, region(far, L0, eps), sparse.search(), "scores", 120)
-        assert [bool(f.arrays["found"] > 0) for f in done] == [expected] * LANES
+    area = region(one, norm, 2.0)
+    path = follow(square.search(), area, lanes_of(one, area), linear(one), 200)
+    points, x = (np.stack(part) for part in ([path.points(lane) for lane in range(LANES)], one.x[:, None]))
+    delta = np.abs(points.astype(np.float64) - x) / one.scale
+    sizes = delta.sum(axis=2) if norm == L1 else np.sqrt((delta**2).sum(axis=2))
+    full = np.abs(sizes / area.eps - 1) < 1e-5
+    assert sizes.max() <= area.eps
+    assert full[:, :5].all()
+    assert full.mean() > 0.6
 
 
-def test_swaps_keep_trying_anew() -> None:
-    """After its sweep the sparse search draws another change at every step."""
-    one = case()
-    area = region(one, L0, 1)
-    seen: dict[int, set[bytes]] = {lane: set() for lane in range(LANES)}
-    attack = compose(sparse.search(), oracle(OUTPUT, Goal(), "scores"), area, stop="budget")
-    state = attack.init(lanes_of(one, np.float32(8), list(range(LANES))))
-    for step in range(2 * SIZE + 60):
-        query = attack.ask(state)
-        if step >= 2 * SIZE:
-            for lane, point in zip(query.lane, query.points, strict=True):
-                seen[int(lane)].add(point.tobytes())
-        state = attack.tell(state, query, answers(one, query.points))
-    assert min(len(points) for points in seen.values()) > 25
+def chance(one: Case, norm: str, eps: float) -> float:
+    """How often a random proposal of full size crosses the boundary, exactly."""
+    if norm == LINF:  # every corner is as likely
+        corners = np.array(list(itertools.product((-1, 1), repeat=one.slope.size)))
+        return float((corners @ one.scaled * eps > MARGIN).mean())
+    if norm == L2:  # the share of a sphere beyond a plane (Li 2011)
+        height = one.exact[L2] / eps
+        return 0.5 * float(scipy.special.betainc((one.slope.size - 1) / 2, 0.5, 1 - height**2))
+    if norm == L1:  # two numbers: a normal direction's angle is uniform
+        angle = np.linspace(0, 2 * np.pi, 200_000, endpoint=False)
+        way = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return float((way @ one.scaled * eps > MARGIN * np.abs(way).sum(axis=1)).mean())
+    gain = float(FAR) * np.abs(one.slope)  # one number, anywhere in its box
+    return float((np.maximum(gain - MARGIN, 0) / (2 * gain)).mean())
+
+
+@pytest.mark.parametrize(("norm", "size", "factor"), [(LINF, 12, 2.0), (L2, 20, 3.0), (L1, 2, 1.5), (L0, 20, 1.0)])
+def test_chance_alone_finds_its_share(norm: str, size: int, factor: float) -> None:
+    """Random proposals succeed as often as their distribution says, within a 99.9 % interval."""
+    one, ticks = case(size, size), 500
+    eps = 1.0 if norm == L0 else factor * one.exact[norm]
+    area = region(one, norm, eps)
+    path = follow(uniform.search(), area, lanes_of(one, area), linear(one), ticks)
+    expected = chance(one, norm, eps)
+    assert 0.05 < expected < 0.45
+    low, high = scipy.stats.binom.interval(0.999, ticks * LANES, expected)
+    assert low <= path.hits() <= high
+
+
+@pytest.mark.parametrize("norm", [LINF, L2, L1])
+def test_chance_never_crosses_what_is_too_far(norm: str) -> None:
+    """Not even by luck: two numbers make lucky directions likely."""
+    one = case(2, 2)
+    for factor, some in ((0.9999, False), (1.2, True)):
+        area = region(one, norm, factor * one.exact[norm])
+        path = follow(uniform.search(), area, lanes_of(one, area), linear(one), 300)
+        assert (path.hits() > 0) == some
 
 
 def test_one_number_only() -> None:
