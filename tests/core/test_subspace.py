@@ -179,7 +179,7 @@ def test_one_row_or_many(space: Subspace, parts: tuple[Part, ...]) -> None:
 
 
 class Case(NamedTuple):
-    """A linear model whose scaled slope lies in the subspace, and the known distances."""
+    """A linear model, and the known distances inside the subspace."""
 
     parts: tuple[Part, ...]
     space: Subspace
@@ -188,16 +188,19 @@ class Case(NamedTuple):
     x: Array  # [LANES, D] float32, all at margin MARGIN
     scale: Array  # [D] float32
     exact: dict[str, float]
+    anywhere: dict[str, float]  # distances outside the subspace: not larger
 
 
-def case(kind: str) -> Case:
-    """A signal of one lead."""
+def case(kind: str, stray: float = 0.0) -> Case:
+    """A signal of one lead; stray: size of a part of the scaled slope that the subspace does not have."""
     parts = (Part("signal", 1, 1, LENGTH),)
     space = slow(parts, MOST, np.zeros(0)) if kind == "waves" else smooth(parts, {0: (None, bumps(LENGTH, 9.0))})
     basis = matrix(space, parts)
     rng = np.random.default_rng(8)
     scale = rng.uniform(0.5, 2, LENGTH).astype(np.float32)
     scaled = basis @ rng.normal(0, 1, basis.shape[1])
+    noise = rng.normal(0, stray, LENGTH)
+    scaled = scaled + noise - basis @ np.linalg.lstsq(basis, noise)[0]
     slope = scaled / scale
     raw = rng.normal(0, 1, (LANES, LENGTH))
     x = raw - ((raw @ slope + MARGIN) / (slope @ slope))[:, None] * slope
@@ -208,8 +211,11 @@ def case(kind: str) -> Case:
     )
     most = np.concatenate([np.zeros(2 * n), [-MARGIN]])
     found = scipy.optimize.linprog([*np.zeros(k), 1.0], wide, most, bounds=[*[(None, None)] * k, (0, None)])
-    exact = {L2: MARGIN / float(np.sqrt(scaled @ scaled)), LINF: float(found.fun)}
-    return Case(parts, space, basis, slope, x.astype(np.float32), scale, exact)
+    # L2: what of the slope lies in the subspace.
+    inside = basis @ np.linalg.lstsq(basis, scaled)[0]
+    exact = {L2: MARGIN / float(np.sqrt(inside @ inside)), LINF: float(found.fun)}
+    anywhere = {L2: MARGIN / float(np.sqrt(scaled @ scaled)), LINF: MARGIN / float(np.abs(scaled).sum())}
+    return Case(parts, space, basis, slope, x.astype(np.float32), scale, exact, anywhere)
 
 
 def answers(one: Case, points: Array) -> Array:
@@ -316,4 +322,27 @@ def test_walks_find_the_distance(make: Any, kind: str) -> None:
     done, _, _ = run(one, make(), L2, 2 * one.exact[L2], 1200, smallest=True)
     ratios = np.array([float(f.arrays["size"]) for f in done]) / one.exact[L2]
     assert ratios.min() >= 1 - 1e-4, "nearer than possible"
+    assert ratios.max() <= 1.1
+
+
+@pytest.mark.parametrize("kind", ["waves", "bumps"])
+@pytest.mark.parametrize(("name", "norm", "factor"), [("nes", L2, 1.2), ("cmaes", L2, 1.2), ("nes", LINF, 1.5)])
+def test_the_part_of_a_slope_inside(name: str, norm: str, factor: float, kind: str) -> None:
+    """A slope that the subspace has only in part: its projection decides, and what lies outside is out of reach."""
+    one, search = case(kind, stray=0.6), SEARCHES[name]()
+    assert one.anywhere[norm] < 0.8 * one.exact[norm]
+    below, _, _ = run(one, search, norm, 0.98 * one.exact[norm], 300)
+    assert [int(f.arrays["found"]) for f in below] == [0] * LANES
+    above, _, _ = run(one, search, norm, factor * one.exact[norm], 1000)
+    assert all(f.arrays["found"] > 0 for f in above)
+
+
+@pytest.mark.parametrize("kind", ["waves", "bumps"])
+@pytest.mark.parametrize("make", [hopskipjump.search, cgba.search])
+def test_walks_find_the_projection(make: Any, kind: str) -> None:
+    """From labels alone: the distance inside the subspace, though nearer points lie outside of it."""
+    one = case(kind, stray=0.6)
+    done, _, _ = run(one, make(), L2, 2 * one.exact[L2], 1200, smallest=True)
+    ratios = np.array([float(f.arrays["size"]) for f in done]) / one.exact[L2]
+    assert ratios.min() >= 1 - 1e-4, "nearer than the subspace allows"
     assert ratios.max() <= 1.1
