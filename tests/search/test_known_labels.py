@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from kit import Array, Model
-from known import LANES, MARGIN, SIZE, Case, case, found, lanes_of, linear, logits, ratios, region, run
+from known import LANES, MARGIN, OUTPUT, SIZE, Case, case, found, lanes_of, linear, logits, ratios, region, run
 
+from medaudit.core.compose import compose
 from medaudit.core.protocol import Lanes, Search
 from medaudit.core.region import L2, LINF, Region
+from medaudit.oracle.goal import Goal, oracle
 from medaudit.search import boundary, cgba, hopskipjump, rays
 from medaudit.search import normal as normals
 from medaudit.search.noise import ROWS, octets
@@ -55,6 +58,33 @@ def test_walk_succeeds_only_where_eps_allows(module: ModuleType, norm: str) -> N
     done = run(one, region(one, norm, 0.98 * one.exact[norm]), walker(module), "labels", 400, "budget", smallest=True)
     assert found(done) == [0] * LANES
     assert ratios(done, one.exact[norm]).min() >= 1 - 1e-4
+
+
+@pytest.mark.parametrize("above", [False, True])
+@pytest.mark.parametrize(
+    ("module", "norm", "slack"),
+    [(hopskipjump, L2, 1.03), (hopskipjump, LINF, 1.12), (cgba, L2, 1.02)],
+)
+def test_clean_points_at_the_edge_of_what_is_legal(module: ModuleType, norm: str, slack: float, above: bool) -> None:
+    """Half of the numbers can move one way only, as black pixels can: the exact distance knows that."""
+    one, area, shut = case(), region(case(), norm, 8.0), np.arange(SIZE) % 2 == 0
+    lanes = lanes_of(one, area)
+    lanes = lanes._replace(**{"hi" if above else "lo": np.where(shut, one.x, lanes.hi if above else lanes.lo)})
+    gain = np.abs(one.scaled)[~shut | ((one.slope < 0) == above)]
+    exact = MARGIN / (gain.sum() if norm == LINF else np.sqrt((gain**2).sum()))
+    state = minimise(walker(module), area, lanes, linear(one), 1500)
+    assert (state.size / exact).min() >= 1 - 1e-4, "nearer than possible"
+    assert (state.size / exact).max() <= slack
+
+
+def minimise(search: Search, area: Region, lanes: Lanes, model: Model, rows: int) -> Any:
+    """The composed attack's state after about so many rows a lane, of labels."""
+    attack = compose(search, oracle(OUTPUT, Goal(), "labels"), area, stop="budget", smallest=True)
+    state = attack.init(lanes)
+    while state.rows.max() < rows:
+        query = attack.ask(state)
+        state = attack.tell(state, query, model(query.points))
+    return state
 
 
 def sphere(inside: bool) -> tuple[Case, Model, Array]:
