@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kit import Array, Model
-from known import LANES, MARGIN, OUTPUT, SIZE, Case, case, found, lanes_of, linear, logits, ratios, region, run
+from known import FAR, LANES, MARGIN, OUTPUT, SIZE, Case, case, found, lanes_of, linear, logits, ratios, region, run
 
 from medaudit.core.compose import compose
 from medaudit.core.protocol import Lanes, Search
@@ -37,6 +37,7 @@ def walker(module: ModuleType, donors: Array | None = None, **settings: float) -
         (hopskipjump, LINF, 2.0, 1500, 1.06),
         (cgba, L2, 8.0, 1500, 1.02),
         (rays, LINF, 2.0, 600, 1.003),
+        (boundary, L2, 8.0, 1000, 1.02),
     ],
 )
 def test_walk_finds_the_plane(
@@ -63,7 +64,7 @@ def test_walk_succeeds_only_where_eps_allows(module: ModuleType, norm: str) -> N
 @pytest.mark.parametrize("above", [False, True])
 @pytest.mark.parametrize(
     ("module", "norm", "slack"),
-    [(hopskipjump, L2, 1.03), (hopskipjump, LINF, 1.12), (cgba, L2, 1.02)],
+    [(hopskipjump, L2, 1.03), (hopskipjump, LINF, 1.12), (cgba, L2, 1.02), (rays, LINF, 1.003), (boundary, L2, 1.02)],
 )
 def test_clean_points_at_the_edge_of_what_is_legal(module: ModuleType, norm: str, slack: float, above: bool) -> None:
     """Half of the numbers can move one way only, as black pixels can: the exact distance knows that."""
@@ -75,6 +76,19 @@ def test_clean_points_at_the_edge_of_what_is_legal(module: ModuleType, norm: str
     state = minimise(walker(module), area, lanes, linear(one), 1500)
     assert (state.size / exact).min() >= 1 - 1e-4, "nearer than possible"
     assert (state.size / exact).max() <= slack
+
+
+def test_rays_starts_from_a_record_that_shares_numbers() -> None:
+    """Another record whose numbers are partly the same, partly near: all of them join in the direction."""
+    one, area = case(), region(case(), LINF, 0.01)
+    share = np.tile([0.0, 0.01, 0.2, 1.0], SIZE // 4)
+    donors = (one.x + 3 * share * np.sign(one.slope)).astype(np.float32)
+    lanes = lanes_of(one, area)
+    lanes = lanes._replace(legal_lo=one.x - FAR, legal_hi=one.x + FAR)
+    state = minimise(walker(rays, donors), area, lanes, linear(one), 1000)
+    assert (state.search.starts > 9).all(), "noise near eps is too small here"
+    assert (state.size / one.exact[LINF]).min() >= 1 - 1e-4
+    assert (state.size / one.exact[LINF]).max() <= 1.003
 
 
 def minimise(search: Search, area: Region, lanes: Lanes, model: Model, rows: int) -> Any:
@@ -105,7 +119,9 @@ def sphere(inside: bool) -> tuple[Case, Model, Array]:
 
 
 @pytest.mark.parametrize("inside", [True, False])
-@pytest.mark.parametrize(("module", "rows", "slack"), [(hopskipjump, 1500, 1.03), (cgba, 1500, 1.02)])
+@pytest.mark.parametrize(
+    ("module", "rows", "slack"), [(hopskipjump, 1500, 1.03), (cgba, 1500, 1.02), (boundary, 1500, 1.02)]
+)
 def test_walk_finds_the_sphere(module: ModuleType, rows: int, slack: float, inside: bool) -> None:
     """A boundary that bends away from the clean point, or around it."""
     one, model, donors = sphere(inside)

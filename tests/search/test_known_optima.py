@@ -11,7 +11,7 @@ from kit import Array, Model
 from known import LANES, Path, follow, lanes_at, lowest, value
 
 from medaudit.core.region import L2, LINF, Part, Region
-from medaudit.search import differential
+from medaudit.search import cmaes, differential
 
 SIZE = 6
 SCALE = np.random.default_rng(2).uniform(0.5, 2, SIZE).astype(np.float32)
@@ -65,6 +65,9 @@ def table(norm: str, eps: float) -> Region:
     [
         (differential, "round", 120),
         (differential, "edge", 120),
+        (cmaes, "round", 80),
+        (cmaes, "turned", 120),
+        (cmaes, "edge", 150),
     ],
 )
 def test_the_lowest_point_of_a_box(search: ModuleType, kind: str, ticks: int) -> None:
@@ -74,10 +77,31 @@ def test_the_lowest_point_of_a_box(search: ModuleType, kind: str, ticks: int) ->
     assert np.abs(nearest(path, one) - one.best).max() < 5e-3
 
 
-@pytest.mark.parametrize("search", [differential])
+@pytest.mark.parametrize(("search", "slack"), [(differential, 0.05), (cmaes, 5e-3)])
+@pytest.mark.parametrize(("lo", "hi"), [(0.0, 1.0), (-1.0, 0.25)])
+def test_a_box_that_is_wider_on_one_side(search: ModuleType, slack: float, lo: float, hi: float) -> None:
+    """A clean point at or near the edge of what is legal: all of the box is searched, not half of it.
+
+    A small pool of differences may lose the spread of a number before it is quite there.
+    """
+    one = bowl("round")
+    path = descend(search, one, table(LINF, 1.0), 120, lo, hi)
+    assert np.abs(nearest(path, one) - np.clip(INSIDE, lo, hi)).max() < slack
+
+
+@pytest.mark.parametrize("search", [differential, cmaes])
 def test_the_lowest_point_of_a_ball(search: ModuleType) -> None:
     """Of a round bowl around a point outside the ball: where the line to it leaves the ball."""
     one, eps = bowl("round"), 0.5
     best = eps * INSIDE / np.sqrt((INSIDE**2).sum())
     path = descend(search, one, table(L2, eps), 150, -8, 8)
     assert np.abs(nearest(path, one) - best).max() < 5e-3
+
+
+def test_the_mean_of_the_cloud_gets_there() -> None:
+    """Of CMA-ES: not a lucky point alone, but the mean of its proposals, and those lie close together."""
+    one = bowl("turned")
+    path = descend(cmaes, one, table(LINF, 1.0), 150)
+    last = path.queries[-1].points.reshape(LANES, -1, SIZE)
+    assert np.abs(shares(last.mean(axis=1)) - one.best).max() < 5e-3
+    assert last.std(axis=1).max() < 1e-2
