@@ -102,7 +102,7 @@ def tell(
         low=low,
         high=xp.where(over, xp.ones_like(high), high),
         sideways=xp.minimum(state.sideways * turn, xp.ones_like(turn)),
-        inwards=xp.minimum(state.inwards * turn, xp.full_like(turn, 0.5)),
+        inwards=xp.minimum(state.inwards * turn * turn, xp.full_like(turn, 0.5)),
         starts=tried,
         donors=state.donors,
     )

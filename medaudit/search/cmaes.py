@@ -18,6 +18,8 @@ from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, free, project
 
 NOISE = 1
+RIDGE = 1e-4
+LARGEST = 8.0  # no normal number is larger; more comes of a transform that is nearly singular
 
 
 class Settings(NamedTuple):
@@ -29,7 +31,7 @@ class Settings(NamedTuple):
 
 class State(NamedTuple):
     t: Array  # [L] int64, generation
-    mean: Array  # [L, D] float32, in shares of `reach`, 0 at the clean point
+    mean: Array  # [L, D] float32, in shares of `reach` around `middle`
     sigma: Array  # [L] float32
     path: Array  # [L, D] float32, evolution path
     transform: Array  # [L, D, D] float32
@@ -46,7 +48,9 @@ def init(settings: Settings, region: Region, lanes: Lanes) -> State:
     zero = xp.zeros(n, dtype=xp.int64, **on)
     one = xp.broadcast_to(xp.eye(d, dtype=xp.float32, **on)[None, :, :], (n, d, d))
     none = xp.zeros_like(lanes.x)
-    return State(zero, none, xp.astype(zero, xp.float32) + settings.spread, none, xp.asarray(one, copy=True))
+    span = reach(region, lanes)
+    begin = xp.where(span > 0, (lanes.x - middle(region, lanes)) / xp.where(span > 0, span, none + 1), none)
+    return State(zero, begin, xp.astype(zero, xp.float32) + settings.spread, none, xp.asarray(one, copy=True))
 
 
 def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
@@ -55,7 +59,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     noise = _noise(settings, lanes, state.t)
     steps = xp.matmul(noise, xp.matrix_transpose(state.transform))
     moved = state.mean[:, None, :] + state.sigma[:, None, None] * steps
-    points = lanes.x[:, None, :] + moved * reach(region, lanes)[:, None, :]
+    points = middle(region, lanes)[:, None, :] + moved * reach(region, lanes)[:, None, :]
     lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), settings.rows)
     return Query(project(region, lanes, lane, xp.reshape(points, (n * settings.rows, d))), lane)
 
@@ -67,24 +71,30 @@ def tell(
     who = query.lane[:: settings.rows]
     weight, mass, learn_path, learn_one, learn_many = _constants(settings, lanes.x.shape[1])
     order = xp.argsort(xp.reshape(score, (-1, settings.rows)), axis=1, stable=True)[:, : len(weight)]
-    noise = _noise(settings, lanes._replace(key=xp.take(lanes.key, who)), xp.take(state.t, who))
-    best = xp.take_along_axis(noise, order[:, :, None], axis=1)  # [P, mu, D]
-    old = xp.take(state.transform, who, axis=0)
+    old, sigma = xp.take(state.transform, who, axis=0), xp.take(state.sigma, who)
+    # Learn from the steps that were asked, which box and ball may have cut short, not from those that were drawn.
+    asked = _shares(settings, region, lanes, query.points, who)
+    steps = (asked - xp.take(state.mean, who, axis=0)[:, None, :]) / sigma[:, None, None]
+    noise = xp.matrix_transpose(xp.linalg.solve(old, xp.matrix_transpose(steps)))
+    noise = xp.minimum(xp.maximum(noise, xp.full_like(noise, -LARGEST)), xp.full_like(noise, LARGEST))
+    best, kept = (xp.take_along_axis(a, order[:, :, None], axis=1) for a in (noise, asked))  # [P, mu, D]
     share = xp.asarray(weight, dtype=xp.float32, device=score.device)[None, :, None]
     ahead = xp.sum(share * best, axis=1)
-    sigma = xp.take(state.sigma, who)
     path = (1 - learn_path) * xp.take(state.path, who, axis=0) + math.sqrt(mass * learn_path * (2 - learn_path)) * ahead
     # M (I + c1 / 2 (s s' - I) + cw / 2 (sum of w z z' - I)), the identity's parts taken together.
     change = 0.5 * learn_one * path[:, :, None] * path[:, None, :]
     change = change + 0.5 * learn_many * xp.matmul(xp.matrix_transpose(share * best), best)
     transform = (1 - 0.5 * (learn_one + learn_many)) * old + xp.matmul(old, change)
-    mean = xp.take(state.mean, who, axis=0) + sigma[:, None] * xp.matmul(old, ahead[:, :, None])[:, :, 0]
     wide = xp.sum(path * path, axis=1) / lanes.x.shape[1] - 1
     grown = sigma * xp.exp(xp.minimum(0.5 * learn_path * wide, xp.ones_like(wide)))
+    # The transform's own size goes into sigma; a little of the identity keeps it from becoming singular.
+    large = xp.sqrt(xp.mean(xp.sum(transform * transform, axis=2), axis=1))
+    grown = xp.maximum(xp.minimum(grown * large, xp.full_like(grown, 2)), xp.full_like(grown, 1e-9))
+    transform = transform / large[:, None, None] + RIDGE * xp.eye(old.shape[1], dtype=xp.float32, device=old.device)
     return State(
         t=put(state.t, who, xp.take(state.t, who) + 1),
-        mean=put(state.mean, who, xp.minimum(xp.maximum(mean, xp.full_like(mean, -1)), xp.ones_like(mean))),
-        sigma=put(state.sigma, who, xp.minimum(grown, xp.full_like(grown, 2))),
+        mean=put(state.mean, who, xp.sum(share * kept, axis=1)),
+        sigma=put(state.sigma, who, grown),
         path=put(state.path, who, path),
         transform=put(state.transform, who, transform),
     )
@@ -106,10 +116,23 @@ def _noise(settings: Settings, lanes: Lanes, t: Array) -> Array:
     return namespace(lanes.x).reshape(streams.normal(lanes.key, t, NOISE, settings.rows * d), (-1, settings.rows, d))
 
 
+def _shares(settings: Settings, region: Region, lanes: Lanes, points: Array, who: Array) -> Array:
+    """Points [P * rows, D] as shares of `reach` around `middle`, [P, rows, D]."""
+    xp = namespace(points)
+    span, centre = (xp.take(a, who, axis=0)[:, None, :] for a in (reach(region, lanes), middle(region, lanes)))
+    away = xp.reshape(points, (-1, settings.rows, points.shape[1])) - centre
+    return xp.where(span > 0, away / xp.where(span > 0, span, xp.ones_like(span)), xp.zeros_like(away))
+
+
 def reach(region: Region, lanes: Lanes) -> Array:
-    """[L, D]: how far a number may move, alone."""
+    """[L, D]: how far a number may move from `middle`, alone."""
     xp = namespace(lanes.x)
     movable = xp.astype(free(lanes), xp.float32)
     if region.norm == LINF:
         return 0.5 * (lanes.hi - lanes.lo)
     return region.eps * region.scale * movable
+
+
+def middle(region: Region, lanes: Lanes) -> Array:
+    """[L, D]: the middle of the box in Linf, else the clean point."""
+    return 0.5 * (lanes.lo + lanes.hi) if region.norm == LINF else lanes.x

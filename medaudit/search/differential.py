@@ -14,7 +14,7 @@ from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region, project
-from medaudit.search.cmaes import reach
+from medaudit.search.cmaes import middle, reach
 from medaudit.search.pool import Pool, begin, survive
 
 DRAW = 1
@@ -47,7 +47,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: Pool) -> Query:
     xp = namespace(lanes.x)
     n, rows, d = state.points.shape
     child = _children(settings, lanes, state)
-    points = lanes.x[:, None, :] + child * reach(region, lanes)[:, None, :]
+    points = middle(region, lanes)[:, None, :] + child * reach(region, lanes)[:, None, :]
     lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), rows)
     return Query(project(region, lanes, lane, xp.reshape(points, (n * rows, d))), lane)
 

@@ -55,7 +55,7 @@ def init(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes
     zero = xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device)
     flat = xp.astype(zero, xp.float32)
     near = nearest(donors, kinds, region, lanes)
-    return State(zero + START, lanes.x, flat, flat, zero + 1, zero, near, order(lanes))
+    return State(zero + START, lanes.x, flat, flat, zero, zero, near, order(lanes))
 
 
 def ask(donors: Array | None, region: Region, lanes: Lanes, state: State) -> Query:
@@ -98,5 +98,5 @@ def tell(
 def _turned(lanes: Lanes, state: State) -> Array:
     """The direction with one run's signs turned over: to the other end of the box."""
     xp = namespace(lanes.x)
-    other = xp.where(state.far >= lanes.x, lanes.lo, lanes.hi)
-    return xp.where(run(state.order, state.turn), other, state.far)
+    up = (state.far > lanes.x) | ((state.far == lanes.x) & (lanes.lo < lanes.x))
+    return xp.where(up ^ run(state.order, state.turn), lanes.hi, lanes.lo)
