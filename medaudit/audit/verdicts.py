@@ -23,7 +23,7 @@ from medaudit.stats.bounds import Estimate
 
 Records = dict[int, dict[str, Any]]
 
-SHARES = ("Clopper-Pearson", "mean of recalls")  # methods whose values print as percentages
+SHARES = ("Clopper-Pearson", "mean of recalls", "betting")  # methods whose values print as percentages
 # Flags under which a pass proves too little.
 WEAKENING = {
     "still-rising",
@@ -167,11 +167,14 @@ def baseline(output: Output, data: Dataset, answers: np.ndarray, confidence: flo
             out[name] = share(hits, rows)
     elif output.task == "segmentation":
         overlap = np.asarray(dice(decided > 0, truth > 0))
-        out["mean_dice"] = bounds.mean(overlap, confidence, groups)
-        out["accuracy"] = bounds.mean((decided == truth).mean(axis=1), confidence, groups)
+        out["mean_dice"] = bounds.mean(overlap, confidence, groups, 1.0)
+        out["accuracy"] = bounds.mean((decided == truth).mean(axis=1), confidence, groups, 1.0)
     elif output.task == "regression":
         gap = np.abs(decided - truth).mean(axis=1)
-        out["mean_absolute_error"] = bounds.mean(gap, confidence, groups)
+        # No error is larger than the span of all truths and answers together.
+        span = float(np.ptp(np.concatenate([decided, truth])))
+        found = bounds.mean(gap, confidence, groups, span if math.isfinite(span) else None)
+        out["mean_absolute_error"] = found._replace(method=f"{found.method} within the span of truths and answers")
     else:
         error = decided.reshape(len(decided), -1).mean(axis=1)
         out["mean_absolute_error"] = bounds.mean(error, confidence, groups)
@@ -235,10 +238,16 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
     n = len(groups)
     faults = sum(1 for r in records.values() if r.get("fault"))
     count = _broken(groups)
+    # A patient with a lost record, and none broken, could be either.
+    lost = sum(any(r.get("fault") or not r["rows"] for r in rs) and not _broken({"": rs}) for rs in groups.values())
     nearest = [min(_reached(r) for r in rs) for rs in groups.values()]
     estimates = {
-        "robust_accuracy": bounds.share(n - count, n, confidence),
-        "attack_success": bounds.share(count, n, confidence),
+        "robust_accuracy": bounds.share(n - count, n, confidence)._replace(
+            low=bounds.share(n - count - lost, n, confidence).low
+        ),
+        "attack_success": bounds.share(count, n, confidence)._replace(
+            high=bounds.share(count + lost, n, confidence).high
+        ),
     }
     if "median_distance" in check.rule.metrics:
         estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
@@ -320,7 +329,7 @@ def _curve(check: Resolved, groups: dict[str, list[dict[str, Any]]], confidence:
     if not n or check.rule.fit is not None:
         return None
     first = [min((r["found"] for r in rs if r["success"]), default=0) for rs in groups.values()]
-    points = sorted({q for q in CHECKPOINTS if q < budget} | {budget} | {f for f in first if f})
+    points = [*(q for q in CHECKPOINTS if q < budget), budget]  # fixed beforehand, so that each point's bounds hold
     shares = [bounds.share(sum(0 < f <= q for f in first), n, confidence) for q in points]
     return Curve(
         queries=points,

@@ -59,27 +59,55 @@ def median(values: np.ndarray, confidence: float) -> Estimate:
     return Estimate(float(value), float(low), float(high), n, "order statistics")
 
 
-def mean(values: np.ndarray, confidence: float, groups: np.ndarray | None = None) -> Estimate:
-    """Mean with Student's bounds; over the means of patients where `groups` names each row's.
+def mean(values: np.ndarray, confidence: float, groups: np.ndarray | None = None, top: float | None = None) -> Estimate:
+    """Mean of values from 0 to `top`, with bounds that hold for any distribution on it.
 
-    A row without a finite value could be anything: the mean is of the others, and has no bounds.
+    Over the means of patients where `groups` names each row's. A bound is where a gambler who bets that
+    the mean lies beyond it would have multiplied the stake by 1 / (1 - confidence). Without a top nothing
+    holds for any distribution: Student's bounds, for values that are not very skewed. A row without a
+    finite value could be anything: the mean is of the others, and has no bounds.
+
+    Waudby-Smith, Ramdas 2024, "Estimating means of bounded random variables by betting", section 4.
     """
     from scipy.special import stdtrit
 
     values = np.asarray(values, dtype=np.float64)
     known = np.isfinite(values)
+    method = "Student" if top is None else "betting"
     if not known.all():
         middle = float(values[known].mean()) if known.any() else math.nan
-        return Estimate(middle, -math.inf, math.inf, values.size, "Student; rows without a value")
+        return Estimate(middle, -math.inf, math.inf, values.size, f"{method}; rows without a value")
     if groups is not None:
         place = np.unique(np.asarray(groups), return_inverse=True)[1]
         values = np.bincount(place, values) / np.bincount(place)
     n = values.size
+    middle = float(values.mean()) if n else math.nan
+    if n and top is not None:
+        if top <= 0:
+            return Estimate(middle, 0.0, 0.0, n, method)
+        low, high = _bet(values / top, 1 - confidence), 1 - _bet(1 - values / top, 1 - confidence)
+        return Estimate(middle, min(middle, top * low), max(middle, top * high), n, method)
     if n < 2:
-        middle = float(values[0]) if n else math.nan
-        return Estimate(middle, -math.inf, math.inf, n, "Student")
+        return Estimate(middle, -math.inf, math.inf, n, method)
     half = float(stdtrit(n - 1, confidence)) * float(values.std(ddof=1)) / math.sqrt(n)
-    return Estimate(float(values.mean()), float(values.mean()) - half, float(values.mean()) + half, n, "Student")
+    return Estimate(middle, middle - half, middle + half, n, method)
+
+
+def _bet(x: np.ndarray, alpha: float) -> float:
+    """The largest mean at or below which all would have lost 1 / alpha to a gambler who bets on more; x in [0, 1]."""
+    n = x.size
+    k, want = np.arange(1, n + 1), math.log(1 / alpha)
+    middle = (0.5 + np.cumsum(x)) / (k + 1)
+    spread = (0.25 + np.cumsum((x - middle) ** 2)) / (k + 1)
+    stake = np.sqrt(2 * want / (n * np.append(0.25, spread[:-1])))  # known before each value
+    low, high = 0.0, float(x.mean())
+    for _ in range(50):
+        at = (low + high) / 2
+        if at <= 0:
+            break
+        won = float(np.cumsum(np.log1p(np.minimum(stake, 0.75 / at) * (x - at))).max())
+        low, high = (at, high) if won >= want else (low, at)
+    return low
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float, groups: np.ndarray | None = None) -> Estimate:

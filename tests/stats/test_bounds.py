@@ -188,6 +188,39 @@ def test_mean_covers(n: int) -> None:
     assert found[0].high == pytest.approx(high)
 
 
+@pytest.mark.parametrize("n", [5, 10, 60])
+@pytest.mark.parametrize("skew", ["dice", "errors", "coins"])
+def test_mean_of_bounded_values_covers(skew: str, n: int) -> None:
+    """Any distribution between 0 and the top, however skewed; Student's bounds miss up to a third here."""
+    rng = np.random.default_rng([n, len(skew)])
+    draw, truth, top = {
+        "dice": (lambda: rng.beta(18, 2, n) * (rng.random(n) > 0.05), 0.855, 1.0),
+        "errors": (lambda: 8.0 * (rng.random(n) < 0.05), 0.4, 8.0),
+        "coins": (lambda: 1.0 * (rng.random(n) < 0.9), 0.9, 1.0),
+    }[skew]
+    found = [bounds.mean(draw(), 0.95, top=top) for _ in range(1500)]
+    noise = 3 * math.sqrt(0.95 * 0.05 / 1500)
+    assert np.mean([e.low <= truth for e in found]) >= 0.95 - noise
+    assert np.mean([e.high >= truth for e in found]) >= 0.95 - noise
+    assert all(0 <= e.low <= e.value <= e.high <= top for e in found)
+
+
+def test_mean_of_bounded_values_is_sharp() -> None:
+    """With 400 patients the bounds are near; with one they still bound; at the ends they stay inside."""
+    values = np.random.default_rng(0).beta(18, 2, 400)
+    found = bounds.mean(values, 0.95, top=1.0)
+    assert found.value - found.low < 0.02
+    assert found.high - found.value < 0.02
+    scaled = bounds.mean(10 * values, 0.95, top=10.0)
+    assert scaled[:3] == pytest.approx([10 * v for v in found[:3]])
+    one = bounds.mean(np.array([0.5]), 0.95, top=1.0)
+    assert one.low < 0.1
+    assert one.high > 0.9
+    assert bounds.mean(np.ones(50), 0.95, top=1.0).high == 1
+    assert bounds.mean(np.zeros(50), 0.95, top=1.0).low == 0
+    assert bounds.mean(np.zeros(3), 0.95, top=0.0)[:3] == (0, 0, 0)
+
+
 def test_mean_of_few() -> None:
     """One value, or none, bounds nothing."""
     one = bounds.mean(np.array([2.0]), 0.95)
