@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage
+.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone
 
 install: .venv/installed
 dev: .venv/dev
@@ -64,3 +64,10 @@ prove-errors: .venv/dev
 
 prove-coverage: .venv/dev
 	$(RUN)/python -m benchmarks.prove_coverage
+
+# The gradients are run beside the searches where PyTorch is installed (make bench-whitebox installs it).
+prove-attacks: .venv/dev
+	$(RUN)/python -m benchmarks.prove_attacks "$(MEDAUDIT_REAL_DATA)"
+
+prove-monotone: .venv/dev
+	$(RUN)/python -m benchmarks.prove_monotone
