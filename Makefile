@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone
+.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints
 
 install: .venv/installed
 dev: .venv/dev
@@ -71,3 +71,6 @@ prove-attacks: .venv/dev
 
 prove-monotone: .venv/dev
 	$(RUN)/python -m benchmarks.prove_monotone
+
+prove-constraints: .venv/dev
+	$(RUN)/python -m benchmarks.prove_constraints $(if $(MEDAUDIT_REAL_DATA),--real "$(MEDAUDIT_REAL_DATA)")
