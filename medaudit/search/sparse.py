@@ -114,6 +114,6 @@ def _end_of_sweep(region: Region, lanes: Lanes, state: State) -> State:
     return state._replace(
         base=base,
         score=xp.where(gain, state.trial_score, state.score),
-        changes=xp.where(over, changed, state.changes),
+        changes=changed,
         at=xp.where(over, xp.where(more, xp.zeros_like(state.at), xp.zeros_like(state.at) - 1), state.at),
     )

@@ -236,3 +236,22 @@ def test_one_number_only() -> None:
         again = run_inline([("one", attack, 200, make_lanes, [1])], small, 8)
         first = next(f for f in done if f.sample == 1)
         assert bits_of(first.arrays["claim"]) == bits_of(again[0].arrays["claim"])
+
+
+def test_sparse_never_changes_more_than_it_may() -> None:
+    """A second sweep that gains nothing leaves one change; swaps still stop at two, and find the valley."""
+    one = case()
+    area = Region(L0, 2.0, np.ones(SIZE, dtype=np.float32), None, (Part("table", 1, 1, SIZE),))
+    x = np.full((LANES, SIZE), 0.2, dtype=np.float32)
+    lanes = lanes_of(one, np.ones(SIZE), list(range(LANES)))._replace(x=x, lo=0 * x, hi=0 * x + 1)
+    search = sparse.search()
+    state, turned = search.init(area, lanes), np.zeros(LANES, dtype=bool)
+    for _ in range(800):
+        query = search.ask(area, lanes, state)
+        assert (query.points != lanes.x).sum(axis=1).max() <= 2
+        # The first number gains at its end, the others only between theirs, one of them enough.
+        valley = np.maximum(0, 1 - np.abs(query.points[:, 1:] - 0.55) / 0.3)
+        gain = query.points[:, 0] - 0.2 + valley @ np.r_[0.8, np.full(SIZE - 2, 0.1)]
+        turned |= gain > 1.35
+        state = search.tell(area, lanes, state, query, (1.35 - gain).astype(np.float32), gain > 1.35)
+    assert turned.all()
