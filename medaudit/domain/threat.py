@@ -55,11 +55,14 @@ def per_number(interface: Interface, value: Callable[[Channel, Input], float], d
     return np.concatenate(parts)
 
 
-def unit_scale(interface: Interface, eps: Quantity) -> np.ndarray:
-    """How much of each number is one unit of eps, [D]. Raises MedauditError for unknown scales."""
+def unit_scale(interface: Interface, eps: Quantity, threat: Threat | None = None) -> np.ndarray:
+    """How much of each number is one unit of eps, [D]; 1 for what the threat may not change.
+
+    Raises MedauditError for unknown scales.
+    """
 
     def one(channel: Channel, item: Input) -> float:
-        if channel.kind == "category":
+        if channel.kind == "category" or (threat is not None and not _moves(threat, channel, item)):
             return 1.0
         if eps.unit == "sd":
             return channel.sd if channel.sd > 0 else 1.0
@@ -98,7 +101,7 @@ def region(interface: Interface, threat: Threat) -> Region:
     if threat.norm == PATCH:
         scale = _cells_per_unit(interface, threat.eps)
     else:
-        scale = np.ones(interface.size) if threat.norm == L0 else unit_scale(interface, threat.eps)
+        scale = np.ones(interface.size) if threat.norm == L0 else unit_scale(interface, threat.eps, threat)
     step = per_number(interface, lambda c, _: c.step if c.kind != "category" else 1.0)
     choices = per_number(interface, lambda c, _: len(c.categories) if c.kind == "category" else 0)
     return Region(

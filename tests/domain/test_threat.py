@@ -180,6 +180,18 @@ def test_padding_and_inputs() -> None:
     assert hi.tolist() == [[1, 1, 0, 0]]
 
 
+def test_a_unit_is_needed_only_of_what_moves() -> None:
+    """A chart holds many units: 10 mmHg on its pressures asks nothing of its heart rate."""
+    face = table(Channel("systolic", unit="mmHg", lo=0.0, hi=300.0), Channel("rate", unit="bpm", lo=0.0, hi=300.0))
+    threat = Threat("scores", "linf", parse("10 mmHg"), channels=("systolic",))
+    area = region(face, threat)
+    lo, hi = boxes(face, threat, area, np.array([[120, 80]], dtype=np.float32), None)
+    assert lo.tolist() == [[110, 80]]
+    assert hi.tolist() == [[130, 80]]
+    with pytest.raises(MedauditError, match="'rate' of input 'x' is in 'bpm'"):
+        region(face, dataclasses.replace(threat, channels=()))
+
+
 def test_units_become_scales() -> None:
     """Physical units by the channel's own unit, with the size of a stored unit."""
     face = table(Channel("II", unit="mV", lo=-5.0, hi=5.0, sd=0.2))
