@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from medaudit.core.arrays import Array, namespace
+from medaudit.core.arrays import Array, namespace, native
 from medaudit.core.protocol import Lanes
 
 
@@ -94,6 +94,10 @@ def _spread(index: Array, own: Array, size: int) -> Array:
     """own [R, Q] at places index [Q], [R, size] bool; places may repeat."""
     xp = namespace(own)
     out = xp.zeros((own.shape[0], size), dtype=xp.bool, device=own.device)
+    if native(own):
+        row, q = xp.nonzero(own)
+        out[row, index[q]] = True
+        return out
     place = xp.arange(size, dtype=index.dtype, device=own.device)[None, :]
     for q in range(index.shape[0]):
         out = out | (own[:, q][:, None] & (place == index[q]))
