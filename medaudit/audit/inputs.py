@@ -405,7 +405,7 @@ def _overridden(item: Input, section: Any) -> Input:
             said = {n: getattr(wanted, n) for n in wanted.model_fields_set - {"range"}}
             if wanted.range is not None:
                 said |= {"lo": wanted.range[0], "hi": wanted.range[1]}
-            channels[i] = dataclasses.replace(channels[i], **said)
+            channels[i] = _whole(dataclasses.replace(channels[i], **said))
     size = 1.0
     if section.scale is not None and section.values == "scaled":
         over = section.scale.over[0]
@@ -414,3 +414,9 @@ def _overridden(item: Input, section: Any) -> Input:
         channels = [dataclasses.replace(c, unit=c.unit if known(c.unit) == unit else unit) for c in channels]
     rate = float(section.rate.value) if section.rate is not None else item.rate
     return dataclasses.replace(item, channels=tuple(channels), unit_size=size, rate=rate)
+
+
+def _whole(channel: Channel) -> Channel:
+    """Whole numbers and yes or no have a grid of ones, whatever the records hold."""
+    plain = channel.kind in ("integer", "binary") and channel.step == 0
+    return dataclasses.replace(channel, step=1.0) if plain else channel

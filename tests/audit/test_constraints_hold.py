@@ -25,7 +25,7 @@ model:
     x:
       domain: table
       channels:
-        - {name: systolic, kind: integer, step: 1, unit: mmHg, range: [60, 220]}
+        - {name: systolic, kind: integer, unit: mmHg, range: [60, 220]}
         - {name: diastolic, kind: integer, step: 1, unit: mmHg, range: [30, 150]}
         - {name: mean pressure, unit: mmHg, range: [30, 180]}
         - {name: age, kind: integer, step: 1, fixed: true, range: [18, 100]}
@@ -81,6 +81,8 @@ def save_data(path: Path) -> None:
     x[::3, 9] = np.nan
     center = np.array([125, 75, 88, 50, 37, 0.8, 0.4, 0.3, 0.3, 2])
     score = (np.where(np.isnan(x), center, x) - center) @ [-0.06, 0.07, 0.05, 0.03, 0.4, 0.5, -0.8, 0.6, 1.5, 0.35]
+    x[3, 0] += 0.5  # so that only the policy says that these are whole numbers; the record is decided wrongly
+    score[3] *= -1
     kept = np.zeros((40, 10))
     kept[::2, 4] = 1
     np.savez(path, x=x, y=(score > 0).astype(np.int64), mask__kept=kept)
@@ -93,11 +95,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_model(folder / "m.onnx")
     save_data(folder / "d.npz")
     (folder / "p.yaml").write_text(POLICY)
-    words = ["scan", "m.onnx", "--policy", "p.yaml", "--data", "d.npz", "--out", "run", "--workers", "1", "--quiet"]
-    answer = subprocess.run(
-        [sys.executable, "-m", "medaudit.cli.main", *words],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
+    files = ("scan", folder / "m.onnx", "--policy", folder / "p.yaml", "--data", folder / "d.npz",
+             "--out", folder / "run")  # fmt: skip
+    words = [sys.executable, "-m", "medaudit.cli.main", *map(str, files), "--workers", "1", "--quiet"]
+    answer = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert answer.returncode in (0, 1, 3), answer.stderr
     return folder
 
