@@ -54,6 +54,9 @@ def compose(
         xp = namespace(lanes.x)
         n = lanes.x.shape[0]
         on = {"device": lanes.x.device}
+        clean, _ = oracle.score(lanes, xp.arange(n, dtype=xp.int64, **on), lanes.ref)
+        inf = xp.full(n, xp.inf, dtype=xp.float32, **on)
+        lanes = lanes._replace(score=xp.where(xp.isfinite(clean), xp.astype(clean, xp.float32), inf))
         return State(
             lanes=lanes,
             search=search.init(region, lanes),

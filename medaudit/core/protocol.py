@@ -25,6 +25,7 @@ class Lanes(NamedTuple):
     target: Array  # [L] int64, class, finding or direction that the goal names; -1 when none
     legal_lo: Array | None = None  # [L, D] float32, the box without eps, for searches that minimise size
     legal_hi: Array | None = None
+    score: Array | None = None  # [L] float32, of the clean answer; set where an oracle is at hand
 
 
 class Query(NamedTuple):

@@ -32,7 +32,7 @@ class Settings(NamedTuple):
     sideways: float = 0.2
     inwards: float = 0.05
     adapt: float = 1.2
-    tries: int = 100
+    tries: int = 1000
 
 
 class State(NamedTuple):

@@ -22,7 +22,7 @@ class Settings(NamedTuple):
     first: int = 20
     tolerance: float = 1e-3
     probe: float = 0.02
-    tries: int = 100
+    tries: int = 1000
     coarse: int = 10
 
 

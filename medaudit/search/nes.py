@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.arrays import Array, namespace, put, put_where
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, free, project, unit
 from medaudit.search.noise import ROWS, either, octets, weighted
@@ -28,6 +28,7 @@ class Settings(NamedTuple):
     rate: float = 0.3
     momentum: float = 0.7
     knee: float = 10.0  # steps after which the rate has halved
+    patience: int = 8  # steps without a better iterate after which it goes back to the best, with smaller steps
     coarse: int = 40  # step from which every other estimate uses single numbers instead of small cells
 
 
@@ -35,6 +36,10 @@ class State(NamedTuple):
     t: Array  # [L] int64
     x: Array  # [L, D] float32, iterate
     velocity: Array  # [L, D] float32
+    best: Array  # [L, D] float32, the iterate with the best score
+    score: Array  # [L] float32, its score
+    stuck: Array  # [L] int64, steps since then
+    size: Array  # [L] float32, of probes and steps, halved whenever it goes back
 
 
 def search(settings: Settings = Settings()) -> Search:
@@ -47,6 +52,10 @@ def init(region: Region, lanes: Lanes) -> State:
         t=xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device),
         x=lanes.x,
         velocity=xp.zeros_like(lanes.x),
+        best=lanes.x,
+        score=xp.full(lanes.x.shape[0], xp.inf, dtype=xp.float32, device=lanes.x.device),
+        stuck=xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device),
+        size=xp.ones(lanes.x.shape[0], dtype=xp.float32, device=lanes.x.device),
     )
 
 
@@ -54,7 +63,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     """Rows of a lane: the iterate, the iterate plus each probe, then minus each probe."""
     xp = namespace(lanes.x)
     n, d = lanes.x.shape
-    amplitude = _amplitude(settings, region, lanes)
+    amplitude = _amplitude(settings, region, lanes, state.size[:, None])
     box = region._replace(norm=LINF)  # what leaves the ball is brought back below
     own = xp.arange(n, dtype=xp.int64, device=lanes.x.device)
     up, down, base = (project(box, lanes, own, state.x + way * amplitude) for way in (1, -1, 0))
@@ -96,11 +105,20 @@ def tell(
         step = 0.5 * xp.take(lanes.hi - lanes.lo, who, axis=0) * xp.sign(velocity)
     else:
         step = region.eps * region.scale * unit(region, velocity)
-    moved = project(region._replace(step=None), lanes, who, xp.take(state.x, who, axis=0) - rate * step)
+    size = xp.take(state.size, who)
+    moved = project(region._replace(step=None), lanes, who, xp.take(state.x, who, axis=0) - rate * size[:, None] * step)
+    better = score[:, 0] < xp.take(state.score, who)
+    best = put_where(state.best, who, xp.take(state.x, who, axis=0), better)
+    stuck = xp.where(better, xp.zeros_like(who), xp.take(state.stuck, who) + 1)
+    back = stuck >= settings.patience
     return State(
         t=put(state.t, who, xp.take(state.t, who) + 1),
-        x=put(state.x, who, moved),
-        velocity=put(state.velocity, who, velocity),
+        x=put(state.x, who, xp.where(back[:, None], xp.take(best, who, axis=0), moved)),
+        velocity=put(state.velocity, who, xp.where(back[:, None], xp.zeros_like(velocity), velocity)),
+        best=best,
+        score=put_where(state.score, who, score[:, 0], better),
+        stuck=put(state.stuck, who, xp.where(back, xp.zeros_like(who), stuck)),
+        size=put(state.size, who, xp.where(back, 0.5 * size, size)),
     )
 
 
@@ -109,14 +127,15 @@ def _noise(settings: Settings, region: Region, key: Array, t: Array) -> Array:
     return octets(region, key, t, NOISE, (t >= settings.coarse) & (t % 2 == 1))
 
 
-def _amplitude(settings: Settings, region: Region, lanes: Lanes) -> Array:
-    """[L, D]: the probe's size per number."""
+def _amplitude(settings: Settings, region: Region, lanes: Lanes, size: Array) -> Array:
+    """[L, D]: the probe's size per number; size [L, 1]: a factor."""
     xp = namespace(lanes.x)
     if region.norm == LINF:
         amplitude = settings.probe * 0.5 * (lanes.hi - lanes.lo)
     else:
         movable = xp.astype(free(lanes), xp.float32)
         amplitude = settings.probe * region.eps * unit(region, movable) * region.scale
+    amplitude = size * amplitude
     if region.step is not None:
         # A probe below one step of the grid would be rounded away.
         amplitude = xp.where(free(lanes), xp.maximum(amplitude, region.step[None, :]), amplitude)

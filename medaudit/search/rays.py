@@ -26,7 +26,7 @@ class Settings(NamedTuple):
     """tolerance: of a bisection, relative to the radius; tries: starts tried before giving up."""
 
     tolerance: float = 1e-3
-    tries: int = 100
+    tries: int = 1000
 
 
 class State(NamedTuple):

@@ -4,7 +4,7 @@ Andriushchenko, Croce, Flammarion, Hein 2020, "Square Attack", algorithms 1 and 
 and L1 are in `square_mass`. Differences from the paper: the window's share of the input is a power
 of the absolute step instead of a table over the budget, so that a run is a prefix of a longer one;
 positions and signs are drawn per lane; missing and fixed numbers do not count towards the window's
-area.
+area; the first step too is taken only if it is better than the clean point.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def init(region: Region, lanes: Lanes) -> State:
     return State(
         t=xp.zeros(n, dtype=xp.int64, **on),
         best=lanes.x,
-        score=xp.full(n, xp.inf, dtype=xp.float32, **on),
+        # A first step that leads away is not taken: it may end where all answers are alike.
+        score=xp.full(n, xp.inf, dtype=xp.float32, **on) if lanes.score is None else lanes.score,
         free=xp.maximum(
             xp.mean(xp.astype(free(lanes), xp.float32), axis=1),
             xp.asarray(1e-6, dtype=xp.float32, **on),

@@ -30,7 +30,7 @@ class Settings(NamedTuple):
     first: int = 20
     tolerance: float = 1e-3  # of bisection, relative to the distance
     probe: float = 0.02  # size of a probe relative to the distance
-    tries: int = 100  # starts tried before giving up
+    tries: int = 1000  # starts tried before giving up
     halvings: int = 8
     coarse: int = 10  # round from which every other estimate uses single numbers
 
