@@ -237,24 +237,19 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
     groups = per_group(data, records)
     n = len(groups)
     faults = sum(1 for r in records.values() if r.get("fault"))
-    count = _broken(groups)
-    # A patient with a lost record, and none broken, could be either.
-    lost = sum(any(r.get("fault") or not r["rows"] for r in rs) and not _broken({"": rs}) for rs in groups.values())
+    won = broken(data, records, confidence)
     nearest = [min(_reached(r) for r in rs) for rs in groups.values()]
     estimates = {
-        "robust_accuracy": bounds.share(n - count, n, confidence)._replace(
-            low=bounds.share(n - count - lost, n, confidence).low
-        ),
-        "attack_success": bounds.share(count, n, confidence)._replace(
-            high=bounds.share(count + lost, n, confidence).high
-        ),
+        "robust_accuracy": Estimate(1 - won.value, 1 - won.high, 1 - won.low, n, won.method),
+        "attack_success": won,
     }
     if "median_distance" in check.rule.metrics:
         estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
     area = _area(check, data, records, confidence)
     if area is not None:
         estimates["auroc_under_attack"] = area
-    verdict, reason, required = judge(estimates, check.section.require, confidence, (n - count, n), check.unit)
+    stood = n - _broken(groups)
+    verdict, reason, required = judge(estimates, check.section.require, confidence, (stood, n), check.unit)
     flags = attack_flags(check, records)
     asked = sum(r["rows"] > 0 for r in records.values())
     if asked < len(records) and not faults and verdict != "fail":
@@ -285,9 +280,11 @@ def _area(check: Resolved, data: Dataset, records: Records, confidence: float) -
 
 
 def broken(data: Dataset, records: Records, confidence: float) -> Estimate:
-    """Share of patients of whom any record was broken."""
+    """Share of patients of whom any record was broken; one with a lost record, and none broken, could be either."""
     groups = per_group(data, records)
-    return bounds.share(_broken(groups), len(groups), confidence)
+    count, n = _broken(groups), len(groups)
+    lost = sum(any(r.get("fault") or not r["rows"] for r in rs) for rs in groups.values() if not _broken({"": rs}))
+    return bounds.share(count, n, confidence)._replace(high=bounds.share(count + lost, n, confidence).high)
 
 
 def _broken(groups: dict[str, list[dict[str, Any]]]) -> int:
