@@ -41,7 +41,10 @@ bench-limit: .venv/dev
 
 bench-peers: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
-	$(RUN)/python -m benchmarks.peers $(if $(MEDAUDIT_REAL_DATA),--shared "$(MEDAUDIT_REAL_DATA)")
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchattacks  # pins an old requests
+	$(RUN)/python -m benchmarks.peers "$(MEDAUDIT_REAL_DATA)"
+	$(RUN)/python -m benchmarks.peer_speed --shared "$(MEDAUDIT_REAL_DATA)"
 
 bench-whitebox: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0

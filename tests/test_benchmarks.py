@@ -17,8 +17,10 @@ def test_imports(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every name that a benchmark takes from the package exists; all but those for PyTorch are loaded too."""
     monkeypatch.syspath_prepend(str(FOLDER.parent))
     taken, torch = 0, False
-    for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))):
-        torch = torch or (isinstance(node, ast.Import) and any(alias.name == "torch" for alias in node.names))
+    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        top = node in tree.body
+        torch = torch or (top and isinstance(node, ast.Import) and any(alias.name == "torch" for alias in node.names))
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("medaudit"):
             module = importlib.import_module(str(node.module))
             for alias in node.names:
@@ -32,8 +34,38 @@ def test_imports(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_models_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fast models of the benchmarks load and answer both classes."""
     monkeypatch.syspath_prepend(str(FOLDER.parent))
-    peers = importlib.import_module("benchmarks.peers")
-    peers.make_small_cnn(tmp_path)
-    spec = peers.SPECS["small-cnn"]
-    victim = peers.Victim("small-cnn", spec, tmp_path, 20)
+    victims = importlib.import_module("benchmarks.victims")
+    victims.make_small_cnn(tmp_path)
+    victim = victims.Victim("small-cnn", victims.SPECS["small-cnn"], tmp_path, 20)
     assert set(victim.label.tolist()) == {0, 1}
+
+
+def test_the_paired_bound_is_tango_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airway reactivity before and after a transplantation (Bentur et al. 2009): 1 and 7 of 21 pairs differ.
+
+    Fagerland, Lydersen, Laake 2014, "Recommended tests and confidence intervals for paired binomial
+    proportions", give -.517 to -.026 for Tango's two-sided 95 % interval.
+    """
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    peers = importlib.import_module("benchmarks.peers")
+    assert round(peers.lower_bound(1, 7, 21, 0.975), 3) == -0.517
+    assert round(-peers.lower_bound(7, 1, 21, 0.975), 3) == -0.026
+    assert -0.03 < peers.lower_bound(0, 0, 100) < 0
+    assert peers.lower_bound(0, 100, 100) == -1
+
+
+def test_a_peer_is_judged_by_all_it_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows beyond a budget do not count for it, points outside the legal range never do."""
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    victims, attacks = (importlib.import_module(f"benchmarks.{name}") for name in ("victims", "peer_attacks"))
+    victims.make_small_cnn(tmp_path)
+    victim = victims.Victim("small-cnn", victims.SPECS["small-cnn"], tmp_path, 20)
+    start = victim.starts()[0]
+    distance = float(((start - victim.x[0]) ** 2).sum() ** 0.5)
+    watched = attacks.Watched(victim, 0, "l2", (2, 4), True)
+    watched(victim.x[[0, 0]])
+    watched(start[None])
+    assert watched.after == {2: float("inf"), 4: pytest.approx(distance)}
+    with pytest.raises(attacks.Enough):
+        watched(victim.x[0][None] + 2)
+    assert watched.rows == 4
