@@ -313,7 +313,8 @@ def torchattacks_square(task: Task, model: Any) -> Any:
 def torchattacks_onepixel(task: Task, model: Any) -> Any:
     from torchattacks import OnePixel
 
-    return OnePixel(model, pixels=int(task.eps), steps=MANY)
+    # Its default of 10 candidates stands still after 300 rows; twenty generations fill the budget.
+    return OnePixel(model, pixels=int(task.eps), steps=MANY, popsize=task.budget // 20)
 
 
 def torchattacks_pixle(task: Task, model: Any) -> Any:
@@ -350,7 +351,7 @@ PEERS = (
     Peer("ART", "SimBA px", art_simba("px"), ("l2-scores",)),
     Peer("ART", "SimBA dct", art_simba("dct"), ("l2-scores",), square=True),
     Peer("ART", "Pixel", art_pixel, ("l0-scores",)),
-    Peer("torchattacks", "OnePixel", on_torch(torchattacks_onepixel), ("l0-scores",)),
+    Peer("torchattacks", "OnePixel", on_torch(torchattacks_onepixel), ("l0-scores",), True),
     Peer("torchattacks", "Pixle", on_torch(torchattacks_pixle), ("l0-scores",), square=True, most=500),
     Peer("ART", "HopSkipJump", art_hopskipjump, ("l2-labels", "linf-labels")),
     Peer("Foolbox", "HopSkipJump", foolbox_hopskipjump, ("l2-labels", "linf-labels")),

@@ -74,7 +74,6 @@ class Victim:
         )
         x, label = self._correct(data["x"], data["y"], 0)
         self.x, self.label = x[:samples], label[:samples]
-        self.other_x, self.other_label = x[samples : samples + 30], label[samples : samples + 30]  # to tune on
         self.block = block_size(4 * self.interface.size, Batching("free"), "cpu", len(self.x))
         donors, kinds = self._correct(data["ref_x"], data["ref_y"], 1)
         each = [np.flatnonzero(kinds == k)[: DONORS // self.classes] for k in range(self.classes)]
