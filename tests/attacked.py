@@ -16,7 +16,7 @@ from medaudit.audit.bench import Bench
 from medaudit.audit.discover import discover
 from medaudit.audit.results import Value
 from medaudit.audit.spec import Clean, WorkSpec
-from medaudit.core.region import L0
+from medaudit.core.region import L0, PATCH
 from medaudit.model import file as files
 from medaudit.model.facts import block_size
 from medaudit.policy import loader
@@ -65,9 +65,10 @@ class Attacked:
         self.clean = Clean(got["answers"], got["single"], got["floor"], *donors)
 
     def attacks(self) -> list[Attack]:
-        """Every attack rule that applies, in each of its norms."""
-        able = [r for r in RULES.values() if r.kind == "attack" and not r.applies(self.face)]
-        return [(rule.name, norm) for rule in able for norm in rule.norms]
+        """Every rule that attacks each record by itself and applies, in each of its norms."""
+        able = [r for r in RULES.values() if r.kind == "attack" and r.fit is None and not r.applies(self.face)]
+        windows = any(item.domain != "table" for item in self.face.inputs)
+        return [(rule.name, norm) for rule in able for norm in rule.norms if norm != PATCH or windows]
 
     def run(
         self, attacks: Iterable[Attack], eps: dict[str, str], queries: int, limit: int, seed: int = 1
@@ -88,7 +89,7 @@ class Attacked:
         assert not any(check.blocked for check in resolved), [check.blocked for check in resolved]
         self.bench.spec = dataclasses.replace(self.spec, seed=seed)
         self.pipe.cases.clear()
-        self.bench.prepare(tuple(check.spec for check in resolved), self.clean)
+        self.bench.prepare(tuple(check.spec for check in resolved), self.clean, {})
         self.bench.take([(check.spec.id, sample, None) for check in resolved for sample in check.samples])
         while self.bench.busy:
             self.bench.step()
@@ -124,9 +125,10 @@ def norm_of(check: resolve.Resolved) -> str:
 
 
 def sizes(share: float, face: Any) -> dict[str, str]:
-    """eps of each norm for `share` standard deviations of every number; L0: that share of the numbers."""
+    """eps of each norm for `share` standard deviations a number; L0 and patch: that share of numbers, of the side."""
     d = face.size
+    side = max(max(item.part.rows * (item.domain == "image"), item.part.columns) for item in face.inputs)
     return {
         "linf": f"{share:g} sd", "l2": f"{share * d**0.5:g} sd", "l1": f"{share * d:g} sd",
-        L0: f"{max(1, round(min(1.0, share) * d))} features",
+        L0: f"{max(1, round(min(1.0, share) * d))} features", PATCH: f"{max(1, round(min(1.0, share) * side))}",
     }  # fmt: skip

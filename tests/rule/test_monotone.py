@@ -90,7 +90,7 @@ def test_larger_changes_do_not_lose(folder: Path, name: str, limit: int) -> None
         shares = [share(run[attack]) for run in runs]
         for i, small in enumerate(runs):
             assert not any(below(large[attack], small[attack]) for large in runs[i + 1 :]), (attack, shares)
-        assert shares[-1] > shares[0] or attack[1] == "l0", (attack, shares)
+        assert shares[-1] > shares[0] or attack[1] in ("l0", "patch"), (attack, shares)
 
 
 def test_another_seed_finds_as_much(folder: Path) -> None:
@@ -122,4 +122,5 @@ def test_room_enough_breaks_everything(folder: Path, name: str) -> None:
 def test_every_search_was_let_loose(folder: Path) -> None:
     """Every attack rule and norm meets at least one of the models above."""
     met: set[Attack] = {attack for name in TASKS for attack in opened(folder, name).attacks()}
-    assert met == {(rule.name, norm) for rule in RULES.values() if rule.kind == "attack" for norm in rule.norms}
+    alone = [rule for rule in RULES.values() if rule.kind == "attack" and rule.fit is None]
+    assert met == {(rule.name, norm) for rule in alone for norm in rule.norms}
