@@ -50,7 +50,8 @@ def init(settings: Settings, region: Region, lanes: Lanes) -> State:
     none = xp.zeros_like(lanes.x)
     span = reach(region, lanes)
     begin = xp.where(span > 0, (lanes.x - middle(region, lanes)) / xp.where(span > 0, span, none + 1), none)
-    return State(zero, begin, xp.astype(zero, xp.float32) + settings.spread, none, xp.asarray(one, copy=True))
+    spread = settings.spread if region.norm == LINF else 2 * settings.spread / math.sqrt(d)  # of a length in all
+    return State(zero, begin, xp.astype(zero, xp.float32) + spread, none, xp.asarray(one, copy=True))
 
 
 def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:

@@ -199,7 +199,8 @@ def _noise(settings: Settings, region: Region, lanes: Lanes, state: State, who: 
     # Signals gain from cells for longer: three times as many rounds (measured up to 2,500 rows).
     late = settings.coarse * (1 if region.parts[0].domain == "image" else 3)
     key, t = (namespace(turn).take(a, who) for a in (lanes.key, state.normal.t))
-    return octets(region, key, t, NOISE, (turn >= late) & (turn % 2 == 1))
+    image = region.parts[0].domain == "image"
+    return octets(region, key, t, NOISE, (turn >= late) & ((turn % 2 == 1) | image))
 
 
 def _jump(region: Region, lanes: Lanes, state: State, who: Array) -> Array:
