@@ -1,11 +1,12 @@
 """Proof: on real models searches that see only scores come near white-box gradients.
 
 Usage: python -m benchmarks.prove_attacks FOLDER [PART ...], where FOLDER holds models/ and data/. Parts, the
-first two where none is named:
+first three where none is named:
 
     cinc       success among 60 correctly classified records within 2,000 rows, untargeted
     pneumonia  robust accuracy and AUC over all 624 images, each attacked from its label for 5,000 rows,
                beside 100 steps of projected gradient descent in the same box (benchmarks/whitebox.py)
+    universal  one change and one patch for all images, fitted on some and measured on the others: above chance
     set        the same images under the standard set; shown, not judged
 
 Grey values have 255 steps, on which eps .01 is 2 of 2.55; gradients walk between them. The requirement is
@@ -167,11 +168,35 @@ def standard_set(home: Path) -> Iterator[Line]:
         yield from figures(f"pneumonia, eps {eps}, continuous, {RULES[1]}", check)
 
 
-PARTS = {"cinc": cinc, "pneumonia": pneumonia, "set": standard_set}
+def universal(home: Path) -> Iterator[Line]:
+    """Success on held-out images: its lower bound lies above the upper bound of what chance finds at that size."""
+    threats = {"noise": ("linf", "0.03 range"), "patch": ("patch", 5)}
+    policy: dict[str, object] = {
+        "medaudit": 1,
+        "policy": {"id": "prove-universal"},
+        "model": {},
+        "threats": {name: {"access": "scores", "norm": norm, "eps": eps} for name, (norm, eps) in threats.items()},
+        "checks": [
+            {"id": name, "rule": f"universal-{name}", "threat": name, "budget": {"queries": 1000},
+             "require": {"metric": "attack_success", "at_most": "50%"}}
+            for name in threats
+        ],
+    }  # fmt: skip
+    for name, check in scanned(home, "pneumonia_nchw", "pneumonia", policy).items():
+        own, chance = check.metrics["attack_success"], check.metrics["control_success"]
+        assert own.low is not None
+        assert chance.high is not None
+        words = f"pneumonia, universal {name} {threats[name][1]}, {own.n} held-out patients"
+        yield Line(f"{words}: success", own.value or 0.0)
+        yield Line(f"{words}: at random", chance.value or 0.0)
+        yield Line(f"{words}: lower bound, chance's upper", own.low, chance.high, True)
+
+
+PARTS = {"cinc": cinc, "pneumonia": pneumonia, "universal": universal, "set": standard_set}
 
 
 def main() -> None:
-    home, names = Path(sys.argv[1]), sys.argv[2:] or list(PARTS)[:2]
+    home, names = Path(sys.argv[1]), sys.argv[2:] or list(PARTS)[:3]
     lines = []
     for name in names:
         for line in PARTS[name](home):

@@ -8,9 +8,9 @@ How it works
 ------------
 Every row is answered once. Accuracy, balanced accuracy, sensitivity and specificity are shares of
 groups' rows with exact bounds; the area under the ROC curve has DeLong's; overlaps and errors of
-regressions have bounds by betting, which hold for any distribution between 0 and the largest that is
-possible (1; the span of truths and answers). The figures confirm that inputs, scaling, layout and
-threshold are read as the model's maker meant them: attacks on a model that is fed wrongly mean
+regressions have bounds by betting, which hold for any distribution between 0 and the largest that
+is possible (1; the span of truths and answers). The figures confirm that inputs, scaling, layout
+and threshold are read as the model's maker meant them: attacks on a model that is fed wrongly mean
 nothing.
 
 What a failure means
