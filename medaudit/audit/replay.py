@@ -25,7 +25,7 @@ def replay(run: Path, case_id: str, model: Path | None, data_path: Path | None, 
 
     model, data_path: where the files are now; None: where they were when the run was made.
     """
-    report = _report(run)
+    report = report_of(run)
     if model is None or data_path is None:
         where = read_header(run / "journal")["where"]
         model, data_path = model or Path(where["model"]), data_path or Path(where["data"])
@@ -36,7 +36,7 @@ def replay(run: Path, case_id: str, model: Path | None, data_path: Path | None, 
     data = readers.read(data_path)
     if data.sha256 != report.data.sha256:
         raise DataError(f"{data_path} is not the data file of this run (sha256 {report.data.sha256})")
-    delta, sample = _evidence(run / case.evidence)
+    delta, sample = evidence_of(run / case.evidence)
     worker = start_worker()
     try:
         found: Found = worker.ask("discover", (str(model), str(data_path), policy.model, policy.policy.domain or ""))
@@ -72,7 +72,8 @@ def replay(run: Path, case_id: str, model: Path | None, data_path: Path | None, 
     }
 
 
-def _report(run: Path) -> Report:
+def report_of(run: Path) -> Report:
+    """The report of a finished run. Raises RunError."""
     path = run / "report.json"
     if not path.is_file():
         raise RunError(f"{run} holds no finished run", "give a run folder with a report.json")
@@ -82,7 +83,8 @@ def _report(run: Path) -> Report:
         raise RunError(f"{path} is damaged", "see 'medaudit verify'") from error
 
 
-def _evidence(path: Path) -> tuple[np.ndarray, int]:
+def evidence_of(path: Path) -> tuple[np.ndarray, int]:
+    """The stored change and the record's number. Raises RunError."""
     try:
         with np.load(path, allow_pickle=False) as saved:
             return saved["delta"], int(saved["sample"])

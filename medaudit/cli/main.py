@@ -261,6 +261,29 @@ def replay(
 
 
 @app.command()
+def transfer(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders of several models, one data file")],
+    check: Annotated[str, typer.Option(help="failing inputs of this check only")] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", help="the data file, if it is no longer where it was"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="write the matrix here (.json)")] = None,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Put the failing inputs of each run before the models of the others: what carries over."""
+    from medaudit.audit.transfer import as_json
+    from medaudit.audit.transfer import transfer as run_transfer
+    from medaudit.cli.tables import print_transfer
+    from medaudit.core.files import write_atomic
+
+    cells = run_transfer(runs, check, data)
+    print_transfer(cells)
+    if out is not None:
+        write_atomic(out, as_json(cells).encode())
+
+
+@app.command()
 def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,

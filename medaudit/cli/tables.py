@@ -7,6 +7,7 @@ from rich.text import Text
 
 from medaudit.audit.estimate import Estimate
 from medaudit.audit.machine import Finding
+from medaudit.audit.transfer import Cell
 from medaudit.cli.progress import clock, console
 from medaudit.core.text import printable
 from medaudit.model.facts import Facts, Tensor
@@ -85,6 +86,18 @@ def print_plan(estimate: Estimate) -> None:
     )
     for note in estimate.notes:
         out.print(Text(printable(note, 400)))
+
+
+def print_transfer(cells: list[Cell]) -> None:
+    """One line a pair: a matrix of names as long as folders' would not fit a terminal."""
+    made = table("made on", "asked of", "turned too (95% bounds)", "patients", "failing inputs")
+    for cell in cells:
+        e = cell.share
+        shown = f"{e.value:.1%} ({e.low:.1%} to {e.high:.1%})" if e.n else "-"
+        row(made, cell.made_on, cell.asked_of, shown, e.n, cell.inputs)
+    out = console()
+    out.print(made)
+    out.print(Text("patients: of those broken, the ones whose clean record both models answer alike"))
 
 
 def print_doctor(findings: list[Finding]) -> int:
