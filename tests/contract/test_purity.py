@@ -125,7 +125,8 @@ class Witness:
             after = inner.tell(region, lanes, state, query, score, hit)
             if hasattr(after, "score"):
                 owners = lanes.x[:, 0].astype(np.int64)
-                assert np.all(after.score.reshape(len(owners), -1).min(axis=1) >= self.best[owners])
+                known = np.minimum(self.best[owners], lanes.score)  # the clean answer's is known from the start
+                assert np.all(after.score.reshape(len(owners), -1).min(axis=1) >= known)
             return after
 
         return inner._replace(tell=tell)
