@@ -16,7 +16,7 @@ from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region, size
 from medaudit.search.paths import line
-from medaudit.search.runs import Order, order, run
+from medaudit.search.runs import Order, order, run, turns
 from medaudit.search.starts import beyond, nearest, outcome, start
 
 START, BISECT, TURN, STOP = 0, 1, 2, 3
@@ -55,7 +55,7 @@ def init(donors: Array | None, kinds: Array | None, region: Region, lanes: Lanes
     zero = xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device)
     flat = xp.astype(zero, xp.float32)
     near = nearest(donors, kinds, region, lanes)
-    return State(zero + START, lanes.x, flat, flat, zero, zero, near, order(lanes))
+    return State(zero + START, lanes.x, flat, flat, zero + 1, zero, near, order(lanes))
 
 
 def ask(donors: Array | None, region: Region, lanes: Lanes, state: State) -> Query:
@@ -99,4 +99,8 @@ def _turned(lanes: Lanes, state: State) -> Array:
     """The direction with one run's signs turned over: to the other end of the box."""
     xp = namespace(lanes.x)
     up = (state.far > lanes.x) | ((state.far == lanes.x) & (lanes.lo < lanes.x))
-    return xp.where(up ^ run(state.order, state.turn), lanes.hi, lanes.lo)
+    here = run(state.order, state.turn)
+    first = xp.where(here, xp.where(up, lanes.lo, lanes.hi), state.far)
+    # Once every run had its turn, no number keeps the part of a move that its start happened to have.
+    again = xp.where(up ^ here, lanes.hi, lanes.lo)
+    return xp.where((state.turn > turns(state.order))[:, None], again, first)

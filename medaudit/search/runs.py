@@ -22,15 +22,20 @@ def order(lanes: Lanes) -> Order:
     return Order(total - 1, xp.astype(total[:, -1], xp.int64))
 
 
+def turns(these: Order) -> Array:
+    """How many runs there are, down to single numbers, [L] int64."""
+    xp = namespace(these.count)
+    most = xp.astype(xp.maximum(these.count, xp.ones_like(these.count)), xp.float64)
+    return 2 * xp.astype(2 ** xp.ceil(xp.log2(most)), xp.int64) - 1
+
+
 def run(these: Order, turn: Array) -> Array:
     """The run of turn [L], [L, D] bool: none at 0, then the 2^h runs of level h = 0, 1 ...
 
     After runs of single numbers the levels begin again.
     """
     xp = namespace(turn)
-    most = xp.astype(xp.maximum(these.count, xp.ones_like(turn)), xp.float64)
-    nodes = 2 * xp.astype(2 ** xp.ceil(xp.log2(most)), xp.int64) - 1
-    node = (turn - 1) % nodes + 1  # of a heap of runs, from 1
+    node = (turn - 1) % turns(these) + 1  # of a heap of runs, from 1
     level = xp.floor(xp.log2(xp.astype(xp.maximum(node, xp.ones_like(node)), xp.float64)))
     runs = xp.astype(2**level, xp.int64)
     start = ((node - runs) * these.count // runs)[:, None]
