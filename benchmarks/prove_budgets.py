@@ -9,7 +9,6 @@ exceeded. Usage: python -m benchmarks.prove_budgets
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,14 @@ from typing import Any
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
+import yaml
 
 from medaudit.audit import scan as scanning
 from medaudit.audit import work
 from medaudit.audit.scan import Options, scan
 from medaudit.engine.pool import Worker
+from medaudit.policy.write import dump
+from medaudit.rule import RULES
 
 HERE = Path(__file__).resolve().parent.parent
 # The workers are other processes that import this file again: the first one names the count.
@@ -66,11 +68,11 @@ def main() -> None:
     scanning.start_worker = start
     for example, policy in (("ehr-tabular", "ehr-tabular.yaml"), ("cxr", "cxr.yaml")):
         folder = HERE / "examples" / example
-        text = (HERE / "policies" / policy).read_text()
+        written = yaml.safe_load((HERE / "policies" / policy).read_text())
         for budget in (1, 2, 7, 60):
             with tempfile.TemporaryDirectory() as name:
                 own = Path(name) / "policy.yaml"
-                own.write_text(re.sub(r"queries: \d+", f"queries: {budget}", text))
+                own.write_text(dump(with_every_rule(written, example, budget)))
                 options = Options(
                     folder / "model.onnx",
                     str(own),
@@ -87,8 +89,9 @@ def main() -> None:
                 for check in attacks:
                     most = max((case.rows for case in check.cases), default=0)
                     assert most <= budget, (check.id, most)
+                    assert check.queries.fit <= budget * 30, check.id
                     assert sum(case.rows for case in check.cases) == check.queries.rows
-                searched = sum(c.queries.rows + c.queries.control + c.queries.planted for c in attacks)
+                searched = sum(c.queries.rows + c.queries.fit + c.queries.control + c.queries.planted for c in attacks)
                 ledger = searched + report.cost.padding + sum(c.queries.verification for c in attacks)
                 block = report.block
                 for check in report.checks:
@@ -104,6 +107,29 @@ def main() -> None:
                 assert counted == ledger, (counted, ledger)
     COUNT.unlink()
     print("the ledger equals the wrapper's count for every rule; budgets of 1, 2 and 7 were never exceeded")
+
+
+def with_every_rule(policy: dict[str, Any], example: str, budget: int) -> dict[str, Any]:
+    """The policy with this budget, and one more check for every attack rule and norm that fits the example."""
+    norms = {"linf": "0.3 sd", "l2": "3 sd", "l1": "20 sd", "l0": 2} | ({"patch": 6} if example == "cxr" else {})
+    threats = {f"{a}-{n}": {"access": a, "norm": n, "eps": e} for n, e in norms.items() for a in ("scores", "labels")}
+    require = {"metric": "robust_accuracy", "at_least": "50%"}
+    kept = [c | ({"budget": {"queries": budget}} if "budget" in c else {}) for c in policy["checks"]]
+    domain = "image" if example == "cxr" else "table"
+    more = [
+        {
+            "id": f"{rule.name}-{norm}",
+            "rule": rule.name,
+            "require": dict(require),
+            "threat": f"{rule.access or 'scores'}-{norm}",
+        }  # fmt: skip
+        for rule in RULES.values()
+        if rule.kind == "attack" and domain in rule.domains
+        for norm in rule.norms
+        if norm in norms
+    ]
+    budgets = {"defaults": policy.get("defaults", {}) | {"budget": {"queries": budget}}}
+    return policy | budgets | {"threats": policy["threats"] | threats, "checks": [*kept, *more]}
 
 
 def own_rows(rule: str, rows: int, block: int) -> int:

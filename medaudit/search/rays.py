@@ -4,7 +4,8 @@ Chen, Gu 2020, "RayS: a ray searching method for hard-label adversarial attack",
 direction has one sign a number; with the signs of one run turned over (the whole, its halves, its
 quarters ...) one row at the present radius tells whether the new direction is better, and only then its
 own radius is bisected. Difference: the first direction leads to a clean record of another decision
-where one is known, clipped to the radius, so that a start is never in doubt.
+where one is known, clipped to the radius, so that a start is never in doubt; its numbers become signs
+when their run is turned, and all of them once every run had its turn.
 """
 
 from __future__ import annotations
