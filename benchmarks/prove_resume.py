@@ -36,7 +36,7 @@ LIMIT = 40
 def write_policy() -> None:
     """The shipped policy, and one change for all images, which is fitted before it is measured."""
     policy = yaml.safe_load((HERE / "policies" / "cxr.yaml").read_text())
-    policy["threats"]["shared"] = {"access": "scores", "norm": "linf", "eps": "2%"}
+    policy["threats"]["shared"] = {"access": "scores", "norm": "linf", "eps": "0.02 range"}
     require = {"metric": "robust_accuracy", "at_least": "50%"}
     policy["checks"].append(
         {

@@ -23,10 +23,11 @@ attack; compare `square-noise` and `label-walk`, which do not need them.
 
 Settings
 --------
-probe (sensitive): size of the noise, as a share of the threat's.
-rate (sensitive): size of a step, as a share of the threat's. momentum: how much of the last
-direction is kept. knee: steps after which steps begin to shrink. coarse: steps after which every
-other estimate uses noise of single numbers instead of small cells.
+probe (sensitive): size of the noise, as a share of the threat's. rate (sensitive): size of a
+step as a share of the threat's. momentum: how much of the last direction is kept. knee: steps
+after which steps begin to shrink. coarse: steps after which every other estimate uses noise of
+single numbers instead of small cells. patience: steps without a better point after which it goes
+back to the best one, with probes and steps half as large.
 
 Cost
 ----

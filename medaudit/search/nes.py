@@ -28,7 +28,7 @@ class Settings(NamedTuple):
     rate: float = 0.3
     momentum: float = 0.7
     knee: float = 10.0  # steps after which the rate has halved
-    patience: int = 8  # steps without a better iterate after which it goes back to the best, with smaller steps
+    patience: int = 4  # steps without a better iterate after which it goes back to the best, with smaller steps
     coarse: int = 40  # step from which every other estimate uses single numbers instead of small cells
 
 

@@ -4,7 +4,8 @@ Andriushchenko, Croce, Flammarion, Hein 2020, "Square Attack", algorithms 1 and 
 and L1 are in `square_mass`. Differences from the paper: the window's share of the input is a power
 of the absolute step instead of a table over the budget, so that a run is a prefix of a longer one;
 positions and signs are drawn per lane; missing and fixed numbers do not count towards the window's
-area; the first step too is taken only if it is better than the clean point.
+area; stripes over the whole input are drawn until some are better than the clean point, for the first may
+end where all answers are alike.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ def init(region: Region, lanes: Lanes) -> State:
     return State(
         t=xp.zeros(n, dtype=xp.int64, **on),
         best=lanes.x,
-        # A first step that leads away is not taken: it may end where all answers are alike.
         score=xp.full(n, xp.inf, dtype=xp.float32, **on) if lanes.score is None else lanes.score,
         free=xp.maximum(
             xp.mean(xp.astype(free(lanes), xp.float32), axis=1),
@@ -61,6 +61,8 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     share = settings.share * (1 + xp.astype(state.t, xp.float64) / settings.knee) ** -settings.decay
     share = xp.minimum(share / state.free, 1.0)
     first = state.t == 0
+    if lanes.score is not None:  # as long as nothing was better than the clean point
+        first = first | (state.score == lanes.score)
     begin = bool(xp.any(first))
     plan = Draw(xp, region.parts, lanes.key, state.t, WINDOW)
     other = None if region.norm == LINF else Draw(xp, region.parts, lanes.key, state.t, AWAY)

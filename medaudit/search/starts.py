@@ -1,7 +1,7 @@
 """Where a walk from labels alone may begin, and how far it may go.
 
 First noise of one, two and four times eps, from where the boundary is never far; then clean records of
-another decision, from near to far; then noise of any size.
+another decision, from near to far; then noise of any size, number by number and in coarse cells by turns.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ def start(donors: Array | None, region: Region, lanes: Lanes, order: Array, trie
     draw = streams.uniform(key, asked, UNIFORM, x.shape[1])
     share = _power(asked % 8 - 7)[:, None]
     noise = xp.astype(lo + (hi - lo) * draw, xp.float32)
+    if xp.any(asked >= 2 * DONORS):  # where numbers one by one average out: neighbours together, to the ends
+        ends = xp.where(cells.signs(region.parts, key, turn, COARSE) > 0, hi, lo)
+        noise = xp.where(((asked >= 2 * DONORS) & (asked // 8 % 2 == 1))[:, None], ends, noise)
     points = x + share * (noise - x)
     if donors is not None and donors.shape[0]:
         order = xp.take(order, who, axis=0)

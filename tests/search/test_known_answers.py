@@ -243,7 +243,7 @@ def test_sparse_never_changes_more_than_it_may() -> None:
     one = case()
     area = Region(L0, 2.0, np.ones(SIZE, dtype=np.float32), None, (Part("table", 1, 1, SIZE),))
     x = np.full((LANES, SIZE), 0.2, dtype=np.float32)
-    lanes = lanes_of(one, np.ones(SIZE), list(range(LANES)))._replace(x=x, lo=0 * x, hi=0 * x + 1)
+    lanes = lanes_of(one, area)._replace(x=x, lo=0 * x, hi=0 * x + 1)
     search = sparse.search()
     state, turned = search.init(area, lanes), np.zeros(LANES, dtype=bool)
     for _ in range(800):
