@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -132,7 +133,8 @@ def main() -> None:
             folder = base / f"kill-{kills}"
             done = killed_run(folder, draw.uniform(0.1, 1.0) * length)
             if (folder / "report.json").exists():
-                continue  # it had finished before the kill
+                shutil.rmtree(folder)  # it had finished before the kill
+                continue
             before, rows_before = journalled(folder), asked_rows(folder)
             kills += 1
             between += 0 < done < total
