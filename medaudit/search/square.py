@@ -4,8 +4,8 @@ Andriushchenko, Croce, Flammarion, Hein 2020, "Square Attack", algorithms 1 and 
 and L1 are in `square_mass`. Differences from the paper: the window's share of the input is a power
 of the absolute step instead of a table over the budget, so that a run is a prefix of a longer one;
 positions and signs are drawn per lane; missing and fixed numbers do not count towards the window's
-area; stripes over the whole input are drawn until some are better than the clean point, for the first may
-end where all answers are alike.
+area; stripes over the whole input are drawn until some are better than the clean point (ten at most), for the
+first may end where all answers are alike.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from medaudit.search.square_mass import move_mass
 from medaudit.search.windows import Draw, flat, join
 
 WINDOW, AWAY = 1, 2
+STRIPES = 10  # first steps, at most: where no stripes help, windows may
 
 
 class Settings(NamedTuple):
@@ -62,7 +63,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     share = xp.minimum(share / state.free, 1.0)
     first = state.t == 0
     if lanes.score is not None:  # as long as nothing was better than the clean point
-        first = first | (state.score == lanes.score)
+        first = first | ((state.score == lanes.score) & (state.t < STRIPES))
     begin = bool(xp.any(first))
     plan = Draw(xp, region.parts, lanes.key, state.t, WINDOW)
     other = None if region.norm == LINF else Draw(xp, region.parts, lanes.key, state.t, AWAY)
