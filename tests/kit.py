@@ -11,10 +11,13 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
 from medaudit.core.arrays import leaves, map_tree
 from medaudit.core.compose import compose
@@ -362,3 +365,16 @@ def bits_of(array: Any) -> tuple[str, tuple[int, ...], bytes]:
     """Type, shape and bytes."""
     array = np.asarray(array)
     return str(array.dtype), array.shape, array.tobytes()
+
+
+def linear_onnx(path: Path, slope: Array) -> Path:
+    """A file of two logits whose difference is linear in a table's row: class a where slope @ x > 0."""
+    weights = np.stack([slope / 2, -slope / 2], axis=1).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", len(slope)])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(weights, "w")],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)]), str(path))
+    return path

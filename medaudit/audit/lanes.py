@@ -117,6 +117,9 @@ class Verifier:
             record["clean"] = decision_words(output, self.clean.single[[finished.sample]])
         arrays: dict[str, np.ndarray] = {}
         if self.check.fit:
+            if record["invalid"] * len(self.check.fit) >= finished.rows:  # nothing was ever scored
+                record["fault"] = "the model answered no candidate with numbers"
+                return Case(finished.check, finished.sample, record, {})
             return Case(finished.check, finished.sample, record, {"change": np.asarray(got["worst"])})
         if self.check.planted:
             record |= {"possible": bool(got["possible"]), "success": record["found"] > 0}

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from kit import linear_onnx
 from typer.testing import CliRunner
 
 from medaudit.audit.scan import Options, scan
@@ -27,19 +26,6 @@ defaults: {budget: {queries: 60}}
 """
 
 
-def model(path: Path, slope: np.ndarray, columns: int = COLUMNS) -> Path:
-    """Two logits of a linear model."""
-    weights = np.stack([slope / 2, -slope / 2], axis=1).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])], "linear",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", columns])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
-        [numpy_helper.from_array(weights, "w")],
-    )  # fmt: skip
-    onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)]), str(path))
-    return path
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, one that looks at the same six columns, and one that looks at the six others."""
@@ -53,7 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "data.npz", x=x.astype(np.float32), y=y, classes=np.array(["a", "b"]), **limits)
     (folder / "policy.yaml").write_text(POLICY)
     for name, weights in (("one", slope), ("like", slope * 3), ("other", 1 - slope)):
-        path = model(folder / f"{name}.onnx", weights)
+        path = linear_onnx(folder / f"{name}.onnx", weights)
         publish(*scan(Options(path, str(folder / "policy.yaml"), folder / "data.npz", folder / name, workers=1)))
     return folder
 
@@ -92,7 +78,7 @@ def test_what_cannot_be_compared(runs: Path, tmp_path: Path) -> None:
         transfer([runs / "one", tmp_path])
     (tmp_path / "policy.yaml").write_text(POLICY)
     np.savez(tmp_path / "data.npz", x=np.ones((4, 5), dtype=np.float32), y=np.zeros(4, dtype=np.int64))
-    path = model(tmp_path / "m.onnx", np.ones(5), 5)
+    path = linear_onnx(tmp_path / "m.onnx", np.ones(5))
     publish(*scan(Options(path, str(tmp_path / "policy.yaml"), tmp_path / "data.npz", tmp_path / "run", workers=1)))
     with pytest.raises(RunError, match="different data files"):
         transfer([runs / "one", tmp_path / "run"])

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from kit import linear_onnx
+from onnx import helper, numpy_helper
 
 from medaudit.audit.scan import Options, scan
 from medaudit.engine.journal import Journal
@@ -34,16 +35,7 @@ def setting(folder: Path, access: str = "scores", out: str = "run", workers: int
     x = rng.normal(0, 1, (ROWS, COLUMNS))
     x += np.outer(rng.uniform(1, 9, ROWS) - x @ SLOPE, SLOPE / (SLOPE @ SLOPE))
     x = x.astype(np.float32)
-    weights = np.stack([SLOPE / 2, -SLOPE / 2], axis=1).astype(np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])], "linear",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", COLUMNS])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
-        [numpy_helper.from_array(weights, "w")],
-    )  # fmt: skip
-    onnx.save(
-        helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)]), str(folder / "m.onnx")
-    )
+    linear_onnx(folder / "m.onnx", SLOPE)
     np.savez(folder / "data.npz", x=x, y=np.zeros(ROWS, dtype=np.int64), classes=np.array(["a", "b"]),
              lo=np.full(COLUMNS, -99.0), hi=np.full(COLUMNS, 99.0),
              ids=np.array([f"r{i}" for i in range(ROWS)]), groups=np.array([f"p{i // 2}" for i in range(ROWS)]),
@@ -100,3 +92,31 @@ def test_workers_and_a_second_start_change_nothing(tmp_path: Path) -> None:
     journal.close()
     again, _ = scan(setting(tmp_path, out="first"))
     assert again.run.result_sha256 == first.run.result_sha256
+
+
+def test_a_fit_without_a_number_is_an_error(tmp_path: Path) -> None:
+    """A model that answers only columns that are alike: no candidate can be scored, and that is no pass."""
+    options = setting(tmp_path)
+    with np.load(tmp_path / "data.npz") as held:
+        arrays = dict(held)
+    sides = np.resize([1.0, -1.0], COLUMNS)
+    arrays["x"] = (np.random.default_rng(3).uniform(1, 2, (ROWS, 1)) * sides).astype(np.float32)
+    np.savez(tmp_path / "data.npz", **arrays)
+    linear_onnx(options.model, sides)
+    proto = onnx.load(options.model)
+    proto.graph.node[0].output[0] = "plain"
+    proto.graph.initializer.append(numpy_helper.from_array(sides.astype(np.float32), "sides"))
+    proto.graph.node.extend(
+        [
+            helper.make_node("Mul", ["x", "sides"], ["same"]),
+            helper.make_node("ReduceMax", ["same"], ["most"], axes=[1]),
+            helper.make_node("ReduceMin", ["same"], ["least"], axes=[1]),
+            helper.make_node("Sub", ["least", "most"], ["none"]),
+            helper.make_node("Sqrt", ["none"], ["nonsense"]),  # of a number below zero, unless all are alike
+            helper.make_node("Add", ["plain", "nonsense"], ["y"]),
+        ]
+    )
+    onnx.save(proto, str(options.model))
+    check = scan(options)[0].checks[0]
+    assert check.verdict == "error"
+    assert "no candidate" in check.reason
