@@ -3,7 +3,7 @@
 The wrapper replaces ONNX Runtime's session object itself and counts the rows of every call, block
 padding included; what the ledger says (rows of cases, clean pass, protocol checks, re-checks) plus
 the padding that the engine reports must add up to the same number. Budgets of 1, 2 and 7 are never
-exceeded. Usage: python -m benchmarks.prove_budgets
+exceeded, nor one of 20 where every answer is a vote of 3. Usage: python -m benchmarks.prove_budgets
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def main() -> None:
     for example, policy in (("ehr-tabular", "ehr-tabular.yaml"), ("cxr", "cxr.yaml")):
         folder = HERE / "examples" / example
         written = yaml.safe_load((HERE / "policies" / policy).read_text())
-        for budget in (1, 2, 7, 60):
+        for budget, votes in ((1, 1), (2, 1), (7, 1), (60, 1), (20, 3)):
             with tempfile.TemporaryDirectory() as name:
                 own = Path(name) / "policy.yaml"
-                own.write_text(dump(with_every_rule(written, example, budget)))
+                own.write_text(dump(with_every_rule(written, example, budget) | {"model": {"votes": votes}}))
                 options = Options(
                     folder / "model.onnx",
                     str(own),
@@ -96,9 +96,10 @@ def main() -> None:
                 block = report.block
                 for check in report.checks:
                     # Clean pass and protocol checks ask whole blocks of their rows, and rows alone.
-                    ledger += own_rows(check.rule, report.data.rows, block)
+                    ledger += votes * own_rows(check.rule, report.data.rows, block)
                 print(
-                    f"{example:12} budget {budget:3}: {len(attacks)} attack checks, {searched} rows searched "
+                    f"{example:12} budget {budget:3}, votes {votes}: {len(attacks)} attack checks, "
+                    f"{searched} rows searched "
                     f"({sum(c.queries.starts for c in attacks)} for starts), "
                     f"{sum(c.queries.verification for c in attacks)} verified, "
                     f"{report.cost.padding} padding; wrapper {counted}, ledger {ledger}",

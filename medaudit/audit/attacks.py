@@ -28,7 +28,8 @@ def weakened(attack: Attack, rule: Rule, context: Context, answers: Array) -> At
     output = context.interface.output
     guide = oracle(output, context.goal, "scores", context.clearance)
     hidden = None if rule.fit is None else partial(shared, context.region, context.subspace)
-    return planted(attack, guide, context.region, answers, output.task == "label", context.subspace, hidden)
+    labels = output.task == "label" and output.votes == 1
+    return planted(attack, guide, context.region, answers, labels, context.subspace, hidden)
 
 
 def fitting(
@@ -44,7 +45,7 @@ def fitting(
         each = xp.reshape(nearest_goal(sees, lanes, answers)[0], (1, -1))
         area, narrow = changes_region(context.region), context.subspace
         hidden = partial(shared, context.region._replace(parts=area.parts), narrow)
-        labels = output.task == "label"
+        labels = output.task == "label" and output.votes == 1
         attack = planted(attack, goal(crowd._replace(guide=sees)), area, each, labels, narrow, hidden)
     own = changes_lane(crowd, lanes.key[:1])
     return ask_crowd(attack, crowd), lambda samples: own

@@ -28,7 +28,7 @@ from medaudit.engine import protocol_checks
 from medaudit.engine.loop import Cohort, room_for, tick
 from medaudit.model import session as sessions
 from medaudit.model.pipeline import Model, Pipeline
-from medaudit.oracle.decision import decide, noise_floor
+from medaudit.oracle.decision import clearance, decide, noise_floor
 from medaudit.rule import RULES, Context
 
 BEAT = 0.5  # seconds between signs of life
@@ -47,6 +47,7 @@ class Bench:
         self.pipeline = Pipeline(self.model, spec.interface, spec.block)
         alone = spec.batching.size if spec.batching.kind == "fixed" else 1
         self.reference = Pipeline(Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone)
+        self.votes = spec.interface.output.votes
         self.cohorts: dict[str, Cohort] = {}
         self.verifiers: dict[str, Verifier] = {}
         self.rows = self.padded = 0
@@ -73,14 +74,15 @@ class Bench:
         """Answers to rows `index` in blocks, and one at a time on the reference session."""
         points = self.points[index]
         answers = self._ask(points)
-        single = self.alone(points)
+        # Backwards: two sessions that draw random numbers may draw the same ones in the same order.
+        single = self.alone(points[::-1])[::-1]
         if self.fault and np.isnan(answers).all():
             raise ModelFault(f"the model fails on every row of the data: {self.fault}")
         return {
             "answers": answers,
             "single": single,
             "floor": noise_floor(self.spec.interface.output, answers, single),
-            "rows": 2 * len(index),
+            "rows": 2 * len(index) * self.votes,
             "fault": self.fault,
         }
 
@@ -92,10 +94,12 @@ class Bench:
             return np.asarray(decide(output, answers))
 
         if kind == "repeatability":
-            return protocol_checks.repeatability(points, self._ask, decided)
-        if kind == "row-purity":
-            return protocol_checks.row_purity(points, self._ask, decided, key)
-        return protocol_checks.batch_isolation(points, self._ask, self.alone, decided)
+            got = protocol_checks.repeatability(points, self._ask, decided)
+        elif kind == "row-purity":
+            got = protocol_checks.row_purity(points, self._ask, decided, key)
+        else:
+            got = protocol_checks.batch_isolation(points, self._ask, self.alone, decided)
+        return got._replace(rows=self.votes * got.rows)
 
     def replay(self, sample: int, delta: np.ndarray) -> dict[str, Any]:
         """Clean and perturbed record, each asked alone; their answers, and arrays as fed."""
@@ -116,7 +120,7 @@ class Bench:
         while time.monotonic() < until:
             start = time.perf_counter()
             self._ask(points)
-            best = min(best, (time.perf_counter() - start) / self.spec.block)
+            best = min(best, (time.perf_counter() - start) / (self.votes * self.spec.block))
         return float(best)
 
     def _ask(self, points: np.ndarray) -> np.ndarray:
@@ -160,7 +164,7 @@ class Bench:
                 region=here,
                 goal=check.goal,
                 access=rule.access or check.threat.access,
-                clearance=2 * clean.floor,
+                clearance=clearance(self.spec.interface.output, clean.floor),
                 settings=check.settings,
                 donors=xp.asarray(donors) if narrow is None else None,
                 kinds=xp.asarray(clean.kinds) if narrow is None else None,
@@ -221,8 +225,8 @@ class Bench:
         start = time.perf_counter()
         answers = self._ask(points)
         self.pipeline.seconds += time.perf_counter() - start
-        self.rows += len(answers)
-        self.padded += self.spec.block - len(answers)
+        self.rows += self.votes * len(answers)
+        self.padded += self.votes * (self.spec.block - len(answers))
         now = time.monotonic()
         if now - self.beat > BEAT:
             self.beat = now

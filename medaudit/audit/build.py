@@ -21,7 +21,7 @@ from medaudit.audit.resolve import Resolved, threshold_of, written_id
 from medaudit.core.text import printable
 from medaudit.domain import threat as threats
 from medaudit.engine.journal import Journal
-from medaudit.oracle.decision import typical_margin
+from medaudit.oracle.decision import clearance, typical_margin
 from medaudit.policy.crosswalk import load_crosswalk
 from medaudit.stats import bounds
 
@@ -101,10 +101,20 @@ def build_report(
         compliance=_compliance(checks),
         environment=plan.environment,
         cost=_cost(plan, cost, checks),
-        limits=LIMITS,
+        limits=[*LIMITS, *_about_votes(output.votes)],
     )  # fmt: skip
     report.run.result_sha256 = result_digest(report)
     return report
+
+
+def _about_votes(votes: int) -> list[str]:
+    if votes == 1:
+        return []
+    return [
+        f"The policy takes the model to answer differently when asked again: every row was asked {votes} times, in "
+        "re-checks too, and the mean answer was judged (of labels the most frequent). Asked once the model can answer "
+        "otherwise, and another scan need not find the same."
+    ]
 
 
 def result_digest(report: results.Report) -> str:
@@ -131,12 +141,15 @@ def run_flags(plan: Plan, measured: dict[str, bounds.Estimate]) -> list[str]:
             failed_gate = failed_gate or ("below the policy's requirement" if verdict == "fail" else "")
     if failed_gate:
         flags.append("gate")
-    if any(any(s["changed"]) for c, s in plan.stages.items() if _kind(plan, c) == "repeatability"):
+    # Means of draws differ in their last digits; what a vote decides must not.
+    differs = "changed" if output.votes == 1 else "decision"
+    if any(any(s[differs]) for c, s in plan.stages.items() if _kind(plan, c) == "repeatability"):
         flags.append("noisy-model")
-    if any(any(s["changed"]) for c, s in plan.stages.items() if _kind(plan, c) in ("row-purity", "batch-isolation")):
+    if any(any(s[differs]) for c, s in plan.stages.items() if _kind(plan, c) in ("row-purity", "batch-isolation")):
         flags.append("mixed-rows")
-    # An attack's success must clear twice the floor: with a floor near the usual margin none could.
-    if 20 * plan.clean.floor > typical_margin(output, plan.clean.answers) > 0:
+    # A claim must clear the noise, which may take a tenth of the usual margin; half where the policy votes on it.
+    share = 10 if output.votes == 1 else 2
+    if share * clearance(output, plan.clean.floor) > typical_margin(output, plan.clean.answers) > 0:
         flags.append("noisy-scores")
     if verdicts.saturated(output, plan.clean.answers):
         flags.append("saturated-scores")

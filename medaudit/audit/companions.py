@@ -29,8 +29,8 @@ class Companions:
     fits: tuple[Resolved, ...] = ()  # of the one change for the check and for its planted weakness, if it fits one
 
 
-def companions(checks: list[Resolved], data: Dataset) -> dict[str, Companions]:
-    """By the check's id. Checks of one threat, goal and samples share their control."""
+def companions(checks: list[Resolved], data: Dataset, votes: int) -> dict[str, Companions]:
+    """By the check's id. Checks of one threat, goal and samples share their control. votes: rows behind an answer."""
     shared: dict[Any, Resolved] = {}
     out = {}
     for check in checks:
@@ -38,7 +38,7 @@ def companions(checks: list[Resolved], data: Dataset) -> dict[str, Companions]:
             continue
         spec = check.spec
         goal = replace(spec.goal, stop="flip")
-        rows = min(spec.budget, CONTROL_ROWS)  # one row where one change is laid over each record
+        rows = min(spec.budget, votes * CONTROL_ROWS)  # one answer where one change is laid over each record
         key = (spec.threat, goal, rows, check.samples)
         own = replace(spec, id=f"{spec.id}~control", rule=CONTROL.name, goal=goal, budget=rows, settings=None)
         control = shared.setdefault(key, replace(check, rule=CONTROL, spec=own))

@@ -76,6 +76,7 @@ def discover(path: Path, facts: Facts, data: Dataset, section: Any, hint: str) -
     output = best.output
     if not output.disease and output.task in ("multiclass", "label"):
         output = dataclasses.replace(output, disease=_sick(output.classes))
+    output = dataclasses.replace(output, votes=section.votes)
     if set(data.classes) == set(output.classes) and tuple(data.classes) != tuple(output.classes):
         raise DataError(
             f"the policy names the classes {', '.join(output.classes)}, the data file {', '.join(data.classes)}",

@@ -45,6 +45,7 @@ def as_data(policy: Policy, interface: Interface) -> dict[str, Any]:
     data["model"] = {
         "inputs": {item.name: input_section(item) for item in interface.inputs},
         "output": output_section(interface),
+        **({"votes": interface.output.votes} if interface.output.votes > 1 else {}),
         **({"constraints": limits} if limits else {}),
     }
     order = ("medaudit", "policy", "model", "data", "threats", "defaults", "checks", "waivers")

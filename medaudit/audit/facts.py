@@ -45,6 +45,11 @@ def model_facts(plan: Plan) -> results.ModelFacts:
 
 def decision_words(interface: Interface) -> str:
     """How the answer is read, in one sentence."""
+    votes = interface.output.votes
+    return _reading(interface) + (f"; each answer is a vote of {votes} askings" if votes > 1 else "")
+
+
+def _reading(interface: Interface) -> str:
     output = interface.output
     names = ", ".join(printable(c, 60) for c in output.classes[:12])
     tensor = printable(", ".join(output.tensors), 120)

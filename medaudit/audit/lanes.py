@@ -137,7 +137,7 @@ class Verifier:
         bench = self.bench
         point, lanes, distance, near, wrong = self._placed(sample, claim)
         answer = bench.alone(point[None])
-        record["verification"] = 1
+        record["verification"] = self.bench.votes
         _, hit = self.judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
         record["distance"] = distance
         output = bench.spec.interface.output
@@ -183,7 +183,7 @@ class Verifier:
         point, _, _, near, wrong = self._placed(sample, claim)
         legal = near and not wrong
         answer = bench.alone(point[None]) if legal else self.clean.single[[sample]]
-        record["verification"] += int(legal)
+        record["verification"] += bench.votes * int(legal)
         return float(positive_score(output, answer)[0]) if np.isfinite(answer).all() else None
 
     def _lawful(self, lanes: Lanes, point: np.ndarray) -> bool:

@@ -157,6 +157,10 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     rule, settings = _rule_of(section)
     budget = (section.budget or policy.defaults.budget).queries
     threat = None if section.threat is None or rule.kind != "attack" else _threat(policy, section.threat)
+    if threat is not None and budget < policy.model.votes:
+        raise PolicyError(
+            f"a budget of {budget} rows is less than one answer, which is a vote of {policy.model.votes}", path="budget"
+        )
     spec = CheckSpec(section.id, rule.name, threat, Goal(), budget, settings)
     if threat is None:
         return Resolved(section, rule, spec, blocked=rule.applies(interface))
@@ -290,10 +294,10 @@ def _with_samples(
     blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
     truth = not policy.data.use.only_correct and data.y is not None
     check = replace(check, spec=replace(check.spec, goal=goal, truth=truth), samples=tuple(samples), blocked=blocked)
-    return check if check.rule.fit is None or blocked else _split(check, data)
+    return check if check.rule.fit is None or blocked else _split(check, data, output.votes)
 
 
-def _split(check: Resolved, data: Dataset) -> Resolved:
+def _split(check: Resolved, data: Dataset, votes: int) -> Resolved:
     """Some patients to fit the one change on, by the order of their ids' hashes; the others measure it."""
     groups = sorted({data.groups[s] for s in check.samples}, key=lambda name: streams.key("fit", name))
     count = min(check.spec.settings.patients, len(groups) // 2)
@@ -302,7 +306,7 @@ def _split(check: Resolved, data: Dataset) -> Resolved:
     chosen = set(groups[:count])
     fit = tuple(s for s in check.samples if data.groups[s] in chosen)
     held = tuple(s for s in check.samples if data.groups[s] not in chosen)
-    spec = replace(check.spec, budget=1)
+    spec = replace(check.spec, budget=votes)
     return replace(check, spec=spec, samples=held, fit=fit, fit_budget=check.spec.budget * len(fit))
 
 

@@ -194,7 +194,7 @@ def prepare(
         environment,
         clean,
         checks,
-        companions(checks, data),
+        companions(checks, data, output.votes),
         spec.seed,
         record["rows"],
         record["fault"],

@@ -19,7 +19,7 @@ from medaudit.audit.work import start_worker
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Input, Interface
 from medaudit.data import Dataset
-from medaudit.model.facts import block_size
+from medaudit.model.facts import RANDOM, block_size
 from medaudit.oracle.goal import Goal, goals_of
 from medaudit.policy.schema import ModelSection
 from medaudit.policy.write import dump
@@ -32,6 +32,7 @@ EFFORTS = {
     "thorough": (7200.0, 1000, 1000, 10000),
 }
 CALIBRATION = 1.0
+VOTES = 9  # askings of each row where the graph draws random numbers
 STANDARD = 3  # budget of the standard set, in shares of another attack's
 MAPS = {
     "SA": ["eu-ai-act:15.1", "fda-ai-dsf:performance-validation"],
@@ -52,6 +53,9 @@ def starter_policy(model: Path, data_path: Path, hint: str, effort: str) -> str:
     worker = start_worker()
     try:
         found: Found = worker.ask("discover", (str(model), str(data_path), ModelSection(), hint))
+        if RANDOM & {name.rpartition(":")[2] for name, _ in found.facts.operators}:
+            output = replace(found.interface.output, votes=VOTES)
+            found = found._replace(interface=replace(found.interface, output=output))
         block = block_size(4 * found.interface.size, found.batching, "cpu", data.rows)
         spec = WorkSpec(str(model), str(data_path), found.interface, found.batching, "cpu", block, 1)
         worker.ask("open", spec)
@@ -89,6 +93,7 @@ def compose_policy(
         "model": {
             "inputs": {i.name: input_section(readable(i)) for i in interface.inputs},
             "output": output_section(interface),
+            **({"votes": interface.output.votes} if interface.output.votes > 1 else {}),
         },
         "data": {"use": {"at_most": groups, "only_correct": True}},
         "threats": {name: t for name, t in threats.items() if any(c.get("threat") == name for c in checks)},
@@ -113,6 +118,7 @@ COMMENTS = {
     ("policy", "basis"): "Where the thresholds come from: a policy is a claim that someone signs.",
     ("model",): "How stored records become the model's inputs, and how its answer becomes a decision:\n"
     "found from the model and the data, and confirmed by the clean performance.",
+    ("model", "votes"): "The graph draws random numbers: every row is asked so often, and the mean answer counts.",
     ("data",): "at_most: patients attacked per check, in data order. only_correct: attack only what the\n"
     "model gets right without an attacker.",
     ("threats",): "What an attacker sees (scores, or labels only) and how far an input may be changed.\n"
@@ -270,12 +276,13 @@ def sizes(
     available = len({data.groups[r] for r in eligible(interface.output, goal, data, answers, True)})
     n = max(1, min(groups, available))
     budget = rows / max(1, attacks) / (n + PLANTED)
+    least, most, few = (interface.output.votes * rows for rows in (least, most, 20))
     if budget < least:
         n = max(min(n, 60), int(rows / max(1, attacks) / least))
         budget = rows / max(1, attacks) / (n + PLANTED)
-    budget = int(min(most, max(20, budget)))
+    budget = int(min(most, max(few, budget)))
     step = 10 ** max(1, len(str(budget)) - 2)
-    return n, max(20, budget // step * step)
+    return n, max(few, budget // step * step)
 
 
 __all__ = ["compose_policy", "starter_policy"]

@@ -42,12 +42,14 @@ def compose(
     stop: str = "flip",
     smallest: bool = False,
     keep_worst: bool = False,
+    votes: int = 1,
 ) -> Attack:
     """Build an attack.
 
     stop: "flip" ends a lane at its first success, "budget" never ends it early.
     smallest: keep the smallest claim (attacks that minimise distance) instead of the first.
     keep_worst: keep the row with the best score too, for metrics that read scores.
+    votes: model rows behind one answer; all counts are of model rows.
     """
 
     def init(lanes: Lanes) -> State:
@@ -96,12 +98,12 @@ def compose(
         lane = to_numpy(query.lane)
         order = _order_in_lane(lane)
         before = to_numpy(state.rows)
-        rows = before + np.bincount(lane, minlength=n)
+        rows = before + votes * np.bincount(lane, minlength=n)
         xp, on = namespace(state.size), {"device": state.size.device}
         changes: dict[str, Array] = {"rows": xp.asarray(rows, **on)}
         bad = ~to_numpy(valid)
         if bad.any():
-            invalid = to_numpy(state.invalid) + np.bincount(lane[bad], minlength=n)
+            invalid = to_numpy(state.invalid) + votes * np.bincount(lane[bad], minlength=n)
             changes["invalid"] = xp.asarray(invalid, **on)
         hits = to_numpy(hit)
         if query.claims is not None:
@@ -110,7 +112,7 @@ def compose(
             hits = hits & (to_numpy(state.found) == 0)[lane]
         where = np.flatnonzero(hits)
         if where.size:
-            changes |= _take_claims(state, query, where, lane, before + 1, order)
+            changes |= _take_claims(state, query, where, lane, before, votes * (order + 1))
         return state._replace(**changes)
 
     def _take_claims(
@@ -118,8 +120,8 @@ def compose(
         query: Query,
         where: np.ndarray,
         lane: np.ndarray,
-        first: np.ndarray,
-        order: np.ndarray,
+        before: np.ndarray,
+        more: np.ndarray,
     ) -> dict[str, Array]:
         xp, on = namespace(state.size), {"device": state.size.device}
         index = xp.asarray(where, **on)
@@ -130,7 +132,7 @@ def compose(
         found, best = to_numpy(state.found).copy(), to_numpy(state.size).copy()
         curve = to_numpy(state.curve).copy()
         chosen: dict[int, int] = {}
-        spent = first[owners] + order[where]
+        spent = before[owners] + more[where]
         steps = np.searchsorted(CHECKPOINTS, spent)
         for i, (own, near) in enumerate(zip(owners.tolist(), (sizes <= region.eps * (1 + 1e-6)).tolist(), strict=True)):
             if near and found[own] == 0:
@@ -177,13 +179,13 @@ def compose(
 
     def result(state: State) -> dict[str, Array]:
         names = ("rows", "found", "size", "claim", "curve", "invalid")
-        starts = state.rows * 0 if search.starts is None else search.starts(state.search)
+        starts = state.rows * 0 if search.starts is None else votes * search.starts(state.search)
         out = {name: to_numpy(getattr(state, name)) for name in names} | {"starts": to_numpy(starts)}
         if state.worst is not None:
             out["worst"] = to_numpy(state.worst)
         return out if search.turn is None else out | {"turn": to_numpy(search.turn(state.search))}
 
-    return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result, search.members)
+    return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result, search.members, votes)
 
 
 def permitted(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:

@@ -94,6 +94,7 @@ class Output:
     units: tuple[str, ...] = ()  # regression: one per value
     class_axis: int = 1  # segmentation: axis of the classes in the tensor; 0: a sigmoid mask
     positions: int = 0  # segmentation: positions per row
+    votes: int = 1  # askings of one row, of which an answer is made
 
     @property
     def width(self) -> int:
@@ -106,6 +107,8 @@ class Output:
             return max(len(self.classes), len(self.thresholds))
         if self.task == "regression":
             return max(1, len(self.units))
+        if self.task == "label" and self.votes > 1:
+            return len(self.classes)  # shares of the votes
         return 1
 
 

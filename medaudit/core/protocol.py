@@ -70,3 +70,4 @@ class Attack(NamedTuple):
     done: Callable[[Any], Array]  # state -> [L] bool
     result: Callable[[Any], dict[str, Array]]  # state -> arrays, first axis lane
     members: tuple[str, ...] = ()  # names of the searches that take turns
+    votes: int = 1  # model rows for each row of a query

@@ -84,7 +84,7 @@ class Cohort:
             return None, []
         query = self.attack.ask(self.state)
         lane = to_numpy(query.lane)
-        rows = np.bincount(lane, minlength=self.over.size)
+        rows = self.attack.votes * np.bincount(lane, minlength=self.over.size)
         spend = self.spent + rows > self.budget
         idle = rows == 0
         ended = np.flatnonzero(~self.over & (spend | idle))
@@ -111,7 +111,7 @@ class Cohort:
         return _rows(query, np.flatnonzero(~np.isin(lane, held))), spare
 
     def tell(self, query: Query, answers: np.ndarray) -> list[Finished]:
-        self.spent = self.spent + np.bincount(to_numpy(query.lane), minlength=self.over.size)
+        self.spent = self.spent + self.attack.votes * np.bincount(to_numpy(query.lane), minlength=self.over.size)
         xp = namespace(query.points)
         self.state = self.attack.tell(self.state, query, xp.asarray(answers, device=query.points.device))
         done = to_numpy(self.attack.done(self.state))

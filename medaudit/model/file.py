@@ -17,18 +17,10 @@ from google.protobuf.message import DecodeError
 
 from medaudit.core.errors import ModelError
 from medaudit.core.text import printable
-from medaudit.model.facts import Facts, Finding, Tensor
+from medaudit.model.facts import RANDOM, Facts, Finding, Tensor
 
 MAX_BYTES = 8 << 30
 ORT_OPSET, ORT_IR = 26, 13  # newest that ONNX Runtime 1.31 loads
-RANDOM = {
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-    "Bernoulli",
-    "Multinomial",
-}
 MAGIC = (
     (b"version https://git-lfs", "a Git LFS pointer, not the model itself", "run 'git lfs pull'"),
     (b"\x1f\x8b", "compressed with gzip", "decompress it first"),

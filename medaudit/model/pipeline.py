@@ -17,6 +17,7 @@ from medaudit.model import session as sessions
 from medaudit.model.codec import Codec
 from medaudit.model.decode import decode
 from medaudit.model.facts import Batching
+from medaudit.model.vote import vote
 
 
 class Model:
@@ -97,11 +98,18 @@ class Pipeline:
         self.seconds = 0.0
 
     def answer(self, points: Array) -> np.ndarray:
-        """Points [R <= block, D] -> answers [R, M] float32; short blocks are padded."""
+        """Points [R <= block, D] -> answers [R, M] float32; short blocks are padded.
+
+        Of a noisy model the block is asked `votes` times: rows of one call may share their noise.
+        """
         n = points.shape[0]
         if n < self.block:
             points = pad(points, self.block)
         feeds = self.codec.encode(points)
+        output = self.interface.output
+        return vote(output, [self._asked(feeds) for _ in range(output.votes)])[:n]
+
+    def _asked(self, feeds: dict[str, Array]) -> np.ndarray:
         output = self.interface.output
         raw = self.model.call(feeds, list(output.tensors))
         self.calls += 1
@@ -112,7 +120,7 @@ class Pipeline:
                 f"the model answered {len(answers)} rows when it was asked {self.block}",
                 "declare a fixed batch, or export with a dynamic batch axis",
             )
-        return answers[:n]
+        return answers
 
     def answer_all(self, points: np.ndarray) -> np.ndarray:
         """Points [n, D], block after block."""

@@ -57,11 +57,19 @@ def noise_floor(output: Output, one: Array, other: Array) -> float:
     return float(xp.max(gap)) if gap.shape[0] else 0.0
 
 
+def clearance(output: Output, floor: float) -> float:
+    """By how much a row must reach the goal to be claimed, so that a re-check that demands the floor finds it too.
+
+    The floor is the largest of a few differences; what a search claims of many draws is luckier still.
+    """
+    return (2 if output.votes == 1 else 3) * floor
+
+
 def typical_margin(output: Output, answers: Array) -> float:
     """Median distance of clean decisions from their boundary, on the scale of `scores`; 0 where there is none."""
     xp = namespace(answers)
     values = scores(output, answers)
-    if output.task == "multiclass":
+    if output.task == "multiclass" or (output.task == "label" and output.votes > 1):
         order = xp.sort(values, axis=1)
         margins = order[:, -1] - order[:, -2]
     elif output.task in ("binary", "multilabel"):
@@ -88,6 +96,9 @@ def decide(output: Output, answers: Array) -> Array:
     none = xp.asarray(-1, dtype=xp.int64, device=answers.device)
     if output.task == "multiclass":
         return xp.where(valid, xp.astype(xp.argmax(answers, axis=1), xp.int64), none)
+    if output.task == "label" and output.votes > 1:
+        some = xp.any(answers > 0, axis=1)  # nothing else has been answered than labels that nobody named
+        return xp.where(valid & some, xp.astype(xp.argmax(answers, axis=1), xp.int64), none)
     if output.task == "label":
         return xp.where(valid, xp.astype(xp.where(valid, answers[:, 0], -1.0), xp.int64), none)
     if output.task in ("binary", "multilabel"):

@@ -149,6 +149,9 @@ class ConstraintsSection(Strict):
 class ModelSection(Strict):
     inputs: dict[str, InputSection] = Field(default_factory=dict)
     output: OutputSection = OutputSection()
+    votes: int = Field(
+        1, ge=1, le=1000, description="for a model that answers differently when asked again: askings of every row"
+    )
     constraints: ConstraintsSection = ConstraintsSection()
 
 

@@ -128,7 +128,8 @@ class Rule:
         stop = context.goal.stop
         # Only who sees scores pushes them, and only a lane that goes on to the end pushes them far.
         worst = stop == "budget" and context.access == "scores" and "auroc_under_attack" in self.metrics
-        return compose(search, guide, context.region, stop=stop, smallest=self.smallest, keep_worst=worst)
+        votes = context.interface.output.votes
+        return compose(search, guide, context.region, stop=stop, smallest=self.smallest, keep_worst=worst, votes=votes)
 
     def fitting(self, context: Context, crowd: Crowd) -> Attack:
         """The search for one change that turns as many of the crowd as it can; `worst` of its result holds it."""
@@ -137,7 +138,8 @@ class Rule:
         search = self.fit(context)
         if context.subspace is not None:
             search = within(search, context.subspace)
-        return compose(search, goal(crowd), changes_region(context.region), stop="budget", keep_worst=True)
+        votes = context.interface.output.votes
+        return compose(search, goal(crowd), changes_region(context.region), stop="budget", keep_worst=True, votes=votes)
 
     def applies(self, interface: Interface) -> str:
         """Why the rule cannot run on this model; "" when it can."""

@@ -13,7 +13,10 @@ What a failure means
 --------------------
 The model draws random numbers (dropout left on, random layers) or its runtime is not deterministic.
 One patient can then get two answers, and a success of an attack may be chance: attack checks of
-this run become inconclusive.
+this run become inconclusive. With `votes` under `model:` in the policy every row is asked so often,
+and the mean answer (of labels the most frequent) is judged everywhere, in this check too: means
+still differ in their last digits, so require `changed_decisions`, and give enough votes that none
+changes.
 
 What a pass does not mean
 -------------------------

@@ -32,6 +32,7 @@ from medaudit.rule import RULES, settings_of
 POLICY = """
 medaudit: 1
 policy: {id: flags}
+model: {votes: VOTES}
 threats: {near: {access: scores, norm: linf, eps: EPS}}
 checks:
 """
@@ -151,6 +152,7 @@ class Setting:
     least: str = "80%"
     checks: str = ""
     deadly: str = ""  # the lane that kills a worker; "": workers as they are
+    votes: int = 1
 
     def but(self, **changes: Any) -> Setting:
         """The same but for some settings."""
@@ -177,7 +179,7 @@ class Setting:
         graph = Graph(self.width)
         graph.save(folder / "m.onnx", self.width, self.quirk(graph))
         np.savez(folder / "d.npz", **self.data())
-        text = POLICY.replace("EPS", str(self.eps)) + self.checks
+        text = POLICY.replace("EPS", str(self.eps)).replace("VOTES", str(self.votes)) + self.checks
         for rule in self.rules:
             text += ATTACK.replace("RULE", rule).replace("BUDGET", str(self.budget)).replace("LEAST", self.least)
         (folder / "p.yaml").write_text(text)
@@ -232,6 +234,7 @@ SPOILT = BASE.but(first=0.6, least="70%")
 SATURATED = BASE.but(quirk=partial(softmax, steep=1e3))
 DYING = BASE.but(deadly="sign-noise/3")
 TWICE, MOVED, ALONE = (SAME.replace("RULE", rule) for rule in ("repeatability", "row-purity", "batch-isolation"))
+SHAKY, RESTLESS = (BASE.but(quirk=partial(noise, size=size), checks=TWICE) for size in (0.02, 1.4))
 
 TABLE = [
     # A larger budget finds the rest, long before its own end.
@@ -248,6 +251,8 @@ TABLE = [
     Pair("saturated-scores", SATURATED, BASE.but(quirk=partial(softmax, steep=1.0))),
     Pair("weaker-beats-stronger", BOTH.but(quirk=stairs), BOTH),
     Pair("noisy-model", BASE.but(quirk=partial(noise, size=1e-4), checks=TWICE), BASE.but(checks=TWICE)),
+    Pair("noisy-model", SHAKY, SHAKY.but(votes=9, budget=900), way="voted"),
+    Pair("noisy-scores", RESTLESS.but(votes=2, budget=200), RESTLESS.but(votes=49, budget=4900), way="voted"),
     Pair(
         "noisy-scores",
         BASE.but(quirk=partial(mean_of, axis=0, size=4.0)),
