@@ -96,7 +96,6 @@ def compose(
         """Note successes and count rows; few rows are hits, so this part runs on the host."""
         n = state.rows.shape[0]
         lane = to_numpy(query.lane)
-        order = _order_in_lane(lane)
         before = to_numpy(state.rows)
         rows = before + votes * np.bincount(lane, minlength=n)
         xp, on = namespace(state.size), {"device": state.size.device}
@@ -112,7 +111,7 @@ def compose(
             hits = hits & (to_numpy(state.found) == 0)[lane]
         where = np.flatnonzero(hits)
         if where.size:
-            changes |= _take_claims(state, query, where, lane, before, votes * (order + 1))
+            changes |= _take_claims(state, query, where, lane, before)
         return state._replace(**changes)
 
     def _take_claims(
@@ -121,7 +120,6 @@ def compose(
         where: np.ndarray,
         lane: np.ndarray,
         before: np.ndarray,
-        more: np.ndarray,
     ) -> dict[str, Array]:
         xp, on = namespace(state.size), {"device": state.size.device}
         index = xp.asarray(where, **on)
@@ -132,7 +130,7 @@ def compose(
         found, best = to_numpy(state.found).copy(), to_numpy(state.size).copy()
         curve = to_numpy(state.curve).copy()
         chosen: dict[int, int] = {}
-        spent = before[owners] + more[where]
+        spent = before[owners] + votes * (_order_in_lane(lane)[where] + 1)
         steps = np.searchsorted(CHECKPOINTS, spent)
         for i, (own, near) in enumerate(zip(owners.tolist(), (sizes <= region.eps * (1 + 1e-6)).tolist(), strict=True)):
             if near and found[own] == 0:

@@ -102,13 +102,16 @@ class Cohort:
         """
         lane = to_numpy(query.lane)
         rows = np.bincount(lane, minlength=self.over.size)
-        asking = np.count_nonzero(rows)
-        held: list[int] = []
-        for i in np.argsort(-self.spent, kind="stable"):
-            if 0 < rows[i] <= spare and len(held) + 1 < asking:
-                held.append(int(i))
+        asking = int(np.count_nonzero(rows))
+        goes = np.ones(rows.size, dtype=bool)
+        for i in np.argsort(-self.spent, kind="stable").tolist():
+            if spare <= 0 or asking == 1:
+                break
+            if 0 < rows[i] <= spare:
+                goes[i] = False
+                asking -= 1
                 spare -= int(rows[i])
-        return _rows(query, np.flatnonzero(~np.isin(lane, held))), spare
+        return _rows(query, np.flatnonzero(goes[lane])), spare
 
     def tell(self, query: Query, answers: np.ndarray) -> list[Finished]:
         self.spent = self.spent + self.attack.votes * np.bincount(to_numpy(query.lane), minlength=self.over.size)
