@@ -4,7 +4,7 @@ Reza, Rahmati, Wu, Dai 2023, "CGBA: curvature-aware geometric black-box attack",
 circle over the line from the clean point to the boundary's point, in the plane of that line and the
 normal, starts inside the other decision and ends at the clean point; where it crosses the boundary,
 the distance is smaller whatever the boundary's curvature. Differences: those of `normal`, and starts
-as in `hopskipjump`. The phases are in `walk`.
+as in `hopskipjump`. The walk is in `walk`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from medaudit.core.arrays import Array
 from medaudit.core.protocol import Search
-from medaudit.search import walk
+from medaudit.search import phases, walk
 
 
 class Settings(NamedTuple):
-    """Those of `walk` that a half circle needs."""
+    """Those of `phases` that a half circle needs."""
 
     first: int = 20
     tolerance: float = 1e-3
@@ -28,4 +28,4 @@ class Settings(NamedTuple):
 
 def search(settings: Settings = Settings(), donors: Array | None = None, kinds: Array | None = None) -> Search:
     """donors [S, D]: clean points to start from, with their decisions kinds [S] (-1 unknown)."""
-    return walk.search("cgba", True, walk.Settings(**settings._asdict()), donors, kinds)
+    return walk.search("cgba", True, phases.Settings(**settings._asdict()), donors, kinds)

@@ -2,7 +2,7 @@
 
 Chen, Jordan, Wainwright 2020, "HopSkipJumpAttack", algorithms 1 and 2. Differences from the paper:
 `normal` has those of the estimate; the start is the nearest clean point of another decision where one
-is known (uniform noise otherwise). The phases are in `walk`.
+is known (uniform noise otherwise). The walk is in `walk`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from medaudit.core.arrays import Array
 from medaudit.core.protocol import Search
 from medaudit.search import walk
-from medaudit.search.walk import Settings
+from medaudit.search.phases import Settings
 
 __all__ = ["Settings", "search"]
 
