@@ -1,9 +1,9 @@
 """Boundary attack with smoothed proposals: a random walk on the far side, inwards (labels only, L2).
 
 Brendel, Rauber, Bethge 2018, "Decision-based adversarial attacks", algorithm 1; proposals of signals and
-sequences are smoothed along time by a Hann window of 41 samples (Lam et al. 2020), so that changes stay
-free of sharp edges. A step goes sideways at equal distance, then a little inwards; both lengths follow
-the share of steps that succeed. Difference: the start is bisected to the boundary first.
+sequences are smoothed by a Hann window of 41 samples (Lam et al. 2020). A step (`drift`) goes sideways at
+equal distance, then a little inwards; both lengths follow the share of steps that succeed. Difference: the
+start is bisected to the boundary first.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
-from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import Part, Region, clip, snap
+from medaudit.core.region import Region
+from medaudit.search.drift import drift
 from medaudit.search.paths import line
 from medaudit.search.starts import beyond, nearest, outcome, start
 
 START, BISECT, DRIFT, STOP = 0, 1, 2, 3
-NOISE = 2
 
 
 class Settings(NamedTuple):
@@ -71,7 +68,9 @@ def ask(settings: Settings, donors: Array | None, region: Region, lanes: Lanes, 
         if some.shape[0] and phase == START:
             points = put(points, some, start(donors, region, lanes, state.donors, state.starts, some))
         elif some.shape[0]:
-            points = put(points, some, _drift(settings, region, lanes, state, some))
+            own = (state.far, state.t, state.sideways, state.inwards)
+            far, t, sideways, inwards = (xp.take(a, some, axis=0) for a in own)
+            points = put(points, some, drift(region, lanes, some, far, t, sideways, inwards, settings.window))
     return Query(points, who)
 
 
@@ -106,49 +105,3 @@ def tell(
         starts=tried,
         donors=state.donors,
     )
-
-
-def _drift(settings: Settings, region: Region, lanes: Lanes, state: State, who: Array) -> Array:
-    xp = namespace(lanes.x)
-    x, far = xp.take(lanes.x, who, axis=0), xp.take(state.far, who, axis=0)
-    delta = (far - x) / region.scale
-    wide = xp.sqrt(xp.sum(delta * delta, axis=1))[:, None]
-    key, t = xp.take(lanes.key, who), xp.take(state.t, who)
-    words = streams.bits(key, t, NOISE, streams.word_count(x.shape[1]))
-    noise = 2 * xp.astype(streams.coins(words, x.shape[1]), xp.float32) - 1
-    noise = _smoothed(region.parts, noise, settings.window)
-    tiny = xp.full_like(wide, 1e-30)
-    noise = noise - delta * (xp.sum(noise * delta, axis=1)[:, None] / xp.maximum(wide * wide, tiny))
-    length = xp.sqrt(xp.sum(noise * noise, axis=1))[:, None]
-    aside = delta + noise * (xp.take(state.sideways, who)[:, None] * wide / xp.maximum(length, tiny))
-    again = xp.sqrt(xp.sum(aside * aside, axis=1))[:, None]
-    inward = wide * (1 - xp.take(state.inwards, who)[:, None])
-    points = clip(lanes, who, x + aside * (inward / xp.maximum(again, tiny)) * region.scale)
-    return points if region.step is None else clip(lanes, who, snap(region, points))
-
-
-def _smoothed(parts: tuple[Part, ...], noise: Array, window: int) -> Array:
-    """Noise [P, D] convolved along the columns of signals and sequences with a Hann window."""
-    xp = namespace(noise)
-    out, begin = [], 0
-    for part in parts:
-        own = noise[:, begin : begin + part.size]
-        begin += part.size
-        wide = min(window, part.columns) // 2
-        if part.domain not in ("signal", "sequence") or wide == 0:
-            out.append(own)
-            continue
-        grid = xp.reshape(own, (own.shape[0], part.planes * part.rows, part.columns))
-        edge = xp.zeros((*grid.shape[:2], wide), dtype=grid.dtype, device=grid.device)
-        padded = xp.concat([edge, grid, edge], axis=2)
-        weights = xp.asarray(_hann(wide), device=noise.device)
-        total = xp.zeros_like(grid)
-        for k in range(2 * wide + 1):
-            total += weights[k] * padded[:, :, k : k + part.columns]
-        out.append(xp.reshape(total, own.shape))
-    return out[0] if len(out) == 1 else xp.concat(out, axis=1)
-
-
-def _hann(wide: int) -> np.ndarray:
-
-    return np.hanning(2 * wide + 3)[1:-1].astype(np.float32)
