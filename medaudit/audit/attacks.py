@@ -14,7 +14,8 @@ from medaudit.core.region import PATCH, Region, free
 from medaudit.core.streams import key
 from medaudit.core.subspace import Subspace
 from medaudit.oracle.goal import oracle
-from medaudit.oracle.planted import bands, nearest_goal, pattern, planted
+from medaudit.oracle.patterns import bands, pattern
+from medaudit.oracle.planted import nearest_goal, planted
 from medaudit.rule import Context, Rule
 
 SHARED = np.array([key("planted", "one for all")], dtype=np.uint64)  # of the pattern where one change is fitted

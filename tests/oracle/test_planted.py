@@ -18,10 +18,11 @@ from medaudit.core.region import L0, L1, L2, LINF, Part, Region, size
 from medaudit.core.streams import key
 from medaudit.engine.inline import run_inline
 from medaudit.engine.loop import Finished
-from medaudit.oracle import planted as module
+from medaudit.oracle import patterns as module
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import Goal, oracle
-from medaudit.oracle.planted import pattern, planted
+from medaudit.oracle.patterns import pattern
+from medaudit.oracle.planted import planted
 from medaudit.search import cgba, hopskipjump, nes, rays, signhunter, sparse, square, uniform
 
 Array = NDArray[Any]
