@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from medaudit.core.arrays import Array, map_tree, namespace, to_numpy
+from medaudit.core.canvas import canvas_lanes, canvas_region
 from medaudit.core.compose import permitted
-from medaudit.core.patches import SMALLEST, anywhere, canvas_lanes, canvas_region, place
+from medaudit.core.patches import SMALLEST, anywhere, place
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query
 from medaudit.core.region import PATCH, Region, project
 

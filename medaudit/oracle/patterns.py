@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from medaudit.core import cells, streams
 from medaudit.core.arrays import Array, namespace, ranks
-from medaudit.core.patches import canvas
+from medaudit.core.canvas import canvas
 from medaudit.core.protocol import Lanes
 from medaudit.core.region import L0, L1, LINF, PATCH, Part, Region, free, length
 from medaudit.core.subspace import Subspace, expand

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put, put_where
-from medaudit.core.patches import Spot, anywhere, canvas, place, random_canvas
+from medaudit.core.canvas import canvas, random_canvas
+from medaudit.core.patches import Spot, anywhere, place
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region
 from medaudit.search.windows import Draw, flat, join

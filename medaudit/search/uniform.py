@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put, ranks
-from medaudit.core.patches import anywhere, place, random_canvas
+from medaudit.core.canvas import random_canvas
+from medaudit.core.patches import anywhere, place
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import L0, LINF, PATCH, Region, free, project, snap, unit
 
