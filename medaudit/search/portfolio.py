@@ -1,9 +1,8 @@
 """Several searches in turn on one lane, until one succeeds: the worst case over them, each on what still stands.
 
 Croce, Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse
-parameter-free attacks" (AutoAttack), with a schedule in place of one attack after the other: every
-member gets its first rows, then each twice as many again, and so on, each going on where it was. So no
-member waits for the budget's end, and a run with a smaller budget is a prefix of a larger one.
+parameter-free attacks" (AutoAttack), with a `schedule` in place of one attack after the other. A member
+sees only the lanes whose turn is its own, and goes on where it was.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from medaudit.core.arrays import Array, leaves, map_tree, namespace, put, take
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region
+from medaudit.search import schedule
 
 
 class State(NamedTuple):
@@ -48,7 +48,7 @@ def init(members: tuple[Search, ...], first: tuple[int, ...], region: Region, la
 def ask(members: tuple[Search, ...], region: Region, lanes: Lanes, state: State) -> Query:
     """Rows of all lanes, member after member."""
     xp = namespace(lanes.x)
-    owner, asked = _owner(members, state), []
+    owner, asked = schedule.owner(state.turn, _ended(members, state)), []
     for i, (member, own) in enumerate(zip(members, state.members, strict=True)):
         who = xp.nonzero(owner == i)[0]
         if who.shape[0]:
@@ -69,7 +69,7 @@ def tell(
 ) -> State:  # fmt: skip
     xp = namespace(score)
     asked, place = xp.zeros_like(state.turn), xp.zeros_like(state.turn)
-    owner = xp.take(_owner(members, state), query.lane)
+    owner = xp.take(schedule.owner(state.turn, _ended(members, state)), query.lane)
     states = list(state.members)
     for i, member in enumerate(members):
         rows = xp.nonzero(owner == i)[0]
@@ -86,10 +86,8 @@ def tell(
         states[i] = after if every else map_tree(lambda old, new, at=who: put(old, at, new), states[i], after)
     left = state.left - asked
     turn = xp.where(left <= 0, state.turn + 1, state.turn)
-    own_rows = xp.take(xp.asarray(first, dtype=xp.int64, device=turn.device), turn % len(members))
-    fresh = own_rows * xp.astype(2 ** (turn // len(members)), xp.int64)
     last = put(state.last, query.lane, owner)
-    return State(last, turn, xp.where(left <= 0, fresh, left), tuple(states))
+    return State(last, turn, xp.where(left <= 0, schedule.rows(first, turn), left), tuple(states))
 
 
 def stopped(members: tuple[Search, ...], state: State) -> Array:
@@ -103,18 +101,6 @@ def starts(members: tuple[Search, ...], state: State) -> Array:
     for member, own in zip(members, state.members, strict=True):
         total = total if member.starts is None else total + member.starts(own)
     return total
-
-
-def _owner(members: tuple[Search, ...], state: State) -> Array:
-    """Whose turn it is, [L]: members with nothing left to try are passed over."""
-    xp = namespace(state.turn)
-    ended = xp.stack(_ended(members, state), axis=1)
-    owner = state.turn % len(members)
-    for ahead in range(len(members) - 1, -1, -1):
-        next_one = (state.turn + ahead) % len(members)
-        over = xp.take_along_axis(ended, next_one[:, None], axis=1)[:, 0]
-        owner = xp.where(over, owner, next_one)
-    return owner
 
 
 def _ended(members: tuple[Search, ...], state: State) -> list[Array]:
