@@ -8,7 +8,7 @@ to the goal. The share is a power of the absolute step instead of a table over t
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,8 @@ import numpy as np
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put, put_where, ranks
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import Part, Region, free
+from medaudit.core.region import Region
+from medaudit.search.places import changeable, members
 
 DRAW = 1
 
@@ -41,31 +42,17 @@ def search(settings: Settings = Settings()) -> Search:
     return Search("sparse-rs", 1, init, partial(ask, settings), partial(tell, settings))
 
 
-@cache
-def members(parts: tuple[Part, ...]) -> np.ndarray:
-    """Numbers of each place, [S, P] int64: a pixel's planes; places with fewer repeat their last."""
-    rows, begin = [], 0
-    deep = max(part.planes for part in parts)
-    for part in parts:
-        grid = begin + np.arange(part.size).reshape(part.planes, -1).T
-        rows.append(np.pad(grid, ((0, 0), (0, deep - part.planes)), mode="edge"))
-        begin += part.size
-    return np.concatenate(rows)
-
-
 def init(region: Region, lanes: Lanes) -> State:
     xp = namespace(lanes.x)
     n, on = lanes.x.shape[0], {"device": lanes.x.device}
-    index = members(region.parts)
-    usable = xp.take(xp.astype(free(lanes), xp.int32), xp.asarray(index[:, 0], **on), axis=1) > 0
-    for j in range(1, index.shape[1]):
-        usable = usable | (xp.take(xp.astype(free(lanes), xp.int32), xp.asarray(index[:, j], **on), axis=1) > 0)
-    kept = min(max(1, int(region.eps)), index.shape[0])
+    usable = changeable(region, lanes)
+    planes = members(region.parts).shape[1]
+    kept = min(max(1, int(region.eps)), usable.shape[1])
     zero = xp.zeros(n, dtype=xp.int64, **on)
     return State(
         t=zero,
         place=xp.zeros((n, kept), dtype=xp.int64, **on),
-        high=xp.zeros((n, kept, index.shape[1]), dtype=xp.bool, **on),
+        high=xp.zeros((n, kept, planes), dtype=xp.bool, **on),
         score=xp.full(n, xp.inf, dtype=xp.float32, **on),
         order=xp.astype(xp.argsort(xp.astype(~usable, xp.int32), axis=1, stable=True), xp.int32),
         count=xp.sum(xp.astype(usable, xp.int64), axis=1),
