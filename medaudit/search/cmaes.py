@@ -1,9 +1,9 @@
 """CMA-ES in few dimensions: a cloud of points that learns which way to stretch (score-based, any norm).
 
 Hansen, Ostermeier 2001, in the form of Beyer, Sendhoff 2017, "Simplify your covariance matrix
-adaptation evolution strategy" (MA-ES, algorithm 3), which learns the transform itself and needs matrix
-products only. One lane has its own mean, step and transform. For more than about a hundred numbers it
-wants a subspace (`core.subspace.slow`).
+adaptation evolution strategy" (MA-ES, algorithm 3), which learns the transform itself (`adaptation`). One
+lane has its own mean, step and transform. For more than about a hundred numbers it wants a subspace
+(`core.subspace.slow`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, free, project
+from medaudit.search.adaptation import adapted, rates, whitened
 
 NOISE = 1
-RIDGE = 1e-4
-LARGEST = 8.0  # no normal number is larger; more comes of a transform that is nearly singular
 
 
 class Settings(NamedTuple):
@@ -70,45 +69,23 @@ def tell(
 ) -> State:
     xp = namespace(score)
     who = query.lane[:: settings.rows]
-    weight, mass, learn_path, learn_one, learn_many = _constants(settings, lanes.x.shape[1])
-    order = xp.argsort(xp.reshape(score, (-1, settings.rows)), axis=1, stable=True)[:, : len(weight)]
-    old, sigma = xp.take(state.transform, who, axis=0), xp.take(state.sigma, who)
+    learn = rates(settings.rows, lanes.x.shape[1])
+    order = xp.argsort(xp.reshape(score, (-1, settings.rows)), axis=1, stable=True)[:, : len(learn.weight)]
+    sigma, path, transform = (xp.take(a, who, axis=0) for a in (state.sigma, state.path, state.transform))
     # Learn from the steps that were asked, which box and ball may have cut short, not from those that were drawn.
     asked = _shares(settings, region, lanes, query.points, who)
     steps = (asked - xp.take(state.mean, who, axis=0)[:, None, :]) / sigma[:, None, None]
-    noise = xp.matrix_transpose(xp.linalg.solve(old, xp.matrix_transpose(steps)))
-    noise = xp.minimum(xp.maximum(noise, xp.full_like(noise, -LARGEST)), xp.full_like(noise, LARGEST))
+    noise = whitened(transform, steps)
     best, kept = (xp.take_along_axis(a, order[:, :, None], axis=1) for a in (noise, asked))  # [P, mu, D]
-    share = xp.asarray(weight, dtype=xp.float32, device=score.device)[None, :, None]
-    ahead = xp.sum(share * best, axis=1)
-    path = (1 - learn_path) * xp.take(state.path, who, axis=0) + math.sqrt(mass * learn_path * (2 - learn_path)) * ahead
-    # M (I + c1 / 2 (s s' - I) + cw / 2 (sum of w z z' - I)), the identity's parts taken together.
-    change = 0.5 * learn_one * path[:, :, None] * path[:, None, :]
-    change = change + 0.5 * learn_many * xp.matmul(xp.matrix_transpose(share * best), best)
-    transform = (1 - 0.5 * (learn_one + learn_many)) * old + xp.matmul(old, change)
-    wide = xp.sum(path * path, axis=1) / lanes.x.shape[1] - 1
-    grown = sigma * xp.exp(xp.minimum(0.5 * learn_path * wide, xp.ones_like(wide)))
-    # The transform's own size goes into sigma; a little of the identity keeps it from becoming singular.
-    large = xp.sqrt(xp.mean(xp.sum(transform * transform, axis=2), axis=1))
-    grown = xp.maximum(xp.minimum(grown * large, xp.full_like(grown, 2)), xp.full_like(grown, 1e-9))
-    transform = transform / large[:, None, None] + RIDGE * xp.eye(old.shape[1], dtype=xp.float32, device=old.device)
+    share = xp.asarray(learn.weight, dtype=xp.float32, device=score.device)[None, :, None]
+    sigma, path, transform = adapted(learn, share, best, sigma, path, transform)
     return State(
         t=put(state.t, who, xp.take(state.t, who) + 1),
         mean=put(state.mean, who, xp.sum(share * kept, axis=1)),
-        sigma=put(state.sigma, who, grown),
+        sigma=put(state.sigma, who, sigma),
         path=put(state.path, who, path),
         transform=put(state.transform, who, transform),
     )
-
-
-def _constants(settings: Settings, d: int) -> tuple[list[float], float, float, float, float]:
-    """Weights, their effective count, and the rates of path, rank one and rank mu (MA-ES, table 1)."""
-    raw = [math.log((settings.rows + 1) / 2) - math.log(i + 1) for i in range(settings.rows // 2)]
-    weight = [w / sum(raw) for w in raw]
-    mass = 1 / sum(w * w for w in weight)
-    one = 2 / ((d + 1.3) ** 2 + mass)
-    many = min(1 - one, 2 * (mass + 1 / mass - 2) / ((d + 2) ** 2 + mass))
-    return weight, mass, (mass + 2) / (mass + d + 5), one, many
 
 
 def _noise(settings: Settings, lanes: Lanes, t: Array) -> Array:
