@@ -1,8 +1,8 @@
 """NES with antithetic sign noise and momentum (score-based, Linf and L2).
 
-The gradient of a smoothed score is estimated from antithetic pairs (Ilyas, Engstrom, Athalye, Lin
-2018, "Black-box adversarial attacks with limited queries and information", section 2; sign noise
-as in SPSA, Spall 1992), and followed with momentum (Dong et al. 2018, MI-FGSM, eq. 6): the
+The gradient of a smoothed score is estimated from antithetic pairs (`antithetic`: Ilyas, Engstrom,
+Athalye, Lin 2018, "Black-box adversarial attacks with limited queries and information", section 2;
+sign noise as in SPSA, Spall 1992), and followed with momentum (Dong et al. 2018, MI-FGSM, eq. 6): the
 gradient-free stand-in for FGSM, I-FGSM, PGD and MI-FGSM. Every probe lies inside the region, so
 every probe can be the success. Step and probe sizes are shares of the region and depend on the
 absolute step only.
@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from medaudit.core.arrays import Array, namespace, put, put_where
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import LINF, Region, free, project, unit
-from medaudit.search.noise import ROWS, either, octets, weighted
+from medaudit.core.region import LINF, Region, project, unit
+from medaudit.search.antithetic import PAIRED, gradient, pairs, probe_size
+from medaudit.search.noise import octets
 
 NOISE = 1
 
@@ -43,7 +44,7 @@ class State(NamedTuple):
 
 
 def search(settings: Settings = Settings()) -> Search:
-    return Search("nes", 2 * ROWS + 1, init, partial(ask, settings), partial(tell, settings))
+    return Search("nes", PAIRED, init, partial(ask, settings), partial(tell, settings))
 
 
 def init(region: Region, lanes: Lanes) -> State:
@@ -61,20 +62,8 @@ def init(region: Region, lanes: Lanes) -> State:
 
 def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
     """Rows of a lane: the iterate, the iterate plus each probe, then minus each probe."""
-    xp = namespace(lanes.x)
-    n, d = lanes.x.shape
-    amplitude = _amplitude(settings, region, lanes, state.size[:, None])
-    box = region._replace(norm=LINF)  # what leaves the ball is brought back below
-    own = xp.arange(n, dtype=xp.int64, device=lanes.x.device)
-    up, down, base = (project(box, lanes, own, state.x + way * amplitude) for way in (1, -1, 0))
-    noise = _noise(settings, region, lanes.key, state.t)
-    probes = xp.empty((2, n * ROWS, d), dtype=xp.float32, device=lanes.x.device)
-    either(noise, up, down, probes[0, :, :])
-    either(noise, down, up, probes[1, :, :])
-    sides = [xp.reshape(probes[i, :, :], (n, ROWS, d)) for i in (0, 1)]
-    points = xp.reshape(xp.concat((base[:, None, :], *sides), axis=1), (n * (2 * ROWS + 1), d))
-    lane = xp.repeat(own, 2 * ROWS + 1)
-    return Query(points if region.norm == LINF else project(region, lanes, lane, points), lane)
+    amplitude = probe_size(region, lanes, settings.probe, state.size[:, None])
+    return pairs(region, lanes, state.x, amplitude, _noise(settings, region, lanes.key, state.t))
 
 
 def tell(
@@ -87,18 +76,11 @@ def tell(
     hit: Array,
 ) -> State:
     xp = namespace(score)
-    rows = 2 * ROWS + 1
-    who = query.lane[::rows]
-    score = xp.reshape(score, (-1, rows))
-    difference = score[:, 1 : ROWS + 1] - score[:, ROWS + 1 :]
-    # A pair with a non-finite answer tells nothing.
-    difference = xp.where(xp.isfinite(difference), difference, xp.zeros_like(difference))
+    who = query.lane[::PAIRED]
+    score = xp.reshape(score, (-1, PAIRED))
     noise = _noise(settings, region, xp.take(lanes.key, who), xp.take(state.t, who))
-    gradient = weighted(noise, difference)
-    gradient = gradient * xp.astype(xp.take(free(lanes), who, axis=0), xp.float32)
-    mean = xp.mean(xp.abs(gradient), axis=1)[:, None]
-    gradient = gradient / xp.maximum(mean, xp.full_like(mean, 1e-30))
-    velocity = settings.momentum * xp.take(state.velocity, who, axis=0) + gradient
+    slope = gradient(lanes, who, noise, score)
+    velocity = settings.momentum * xp.take(state.velocity, who, axis=0) + slope
     t = xp.astype(xp.take(state.t, who), xp.float32)
     rate = (settings.rate / (1 + t / settings.knee) ** 0.5)[:, None]
     if region.norm == LINF:
@@ -125,18 +107,3 @@ def tell(
 def _noise(settings: Settings, region: Region, key: Array, t: Array) -> Array:
     """[P, D], derived again by `tell`. What moves a score is mostly smooth, and cells are few."""
     return octets(region, key, t, NOISE, (t >= settings.coarse) & (t % 2 == 1))
-
-
-def _amplitude(settings: Settings, region: Region, lanes: Lanes, size: Array) -> Array:
-    """[L, D]: the probe's size per number; size [L, 1]: a factor."""
-    xp = namespace(lanes.x)
-    if region.norm == LINF:
-        amplitude = settings.probe * 0.5 * (lanes.hi - lanes.lo)
-    else:
-        movable = xp.astype(free(lanes), xp.float32)
-        amplitude = settings.probe * region.eps * unit(region, movable) * region.scale
-    amplitude = size * amplitude
-    if region.step is not None:
-        # A probe below one step of the grid would be rounded away.
-        amplitude = xp.where(free(lanes), xp.maximum(amplitude, region.step[None, :]), amplitude)
-    return amplitude
