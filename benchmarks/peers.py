@@ -63,9 +63,8 @@ OURS = {
     "linf-labels": ("label_rays", "label_walk"),
 }
 TUNED = "square-noise, tuned"
-# What the slow model leaves out: 5,000 rows, and all but the strongest of each kind.
+# What the slow model leaves out: all but the strongest of each kind.
 SLOW = {"signal"}
-SLOW_ROWS = 1000
 SLOW_TOOLS = {"linf-scores": ("sign-noise", "standard", "AutoAttack Square"),
               "l2-scores": ("square-noise", "AutoAttack Square"),
               "l0-scores": ("few-places", "torchattacks OnePixel"),
@@ -332,7 +331,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             SPECS[name].make(Path(folder), options.shared)
             victim = Victim(name, SPECS[name], Path(folder), 10 if options.quick else options.samples)
-        most = min(options.most, SLOW_ROWS if name in SLOW else BUDGETS[-1], 500 if options.quick else BUDGETS[-1])
+        most = min(options.most, 500 if options.quick else BUDGETS[-1])
         budgets = tuple(b for b in BUDGETS if b <= most)
         for kind in options.kind or NORMS:
             for result in compute(victim, kind, budgets, options.tool, done):

@@ -79,10 +79,11 @@ class Context:
 
 
 class Set(NamedTuple):
-    """Searches that take turns on each sample, and the rows of their first turns."""
+    """Searches that take turns on each sample, the rows of their first turns, and how turns grow."""
 
     members: tuple[Search, ...]
     first: tuple[int, ...]
+    growth: tuple[int, ...] = ()  # 2 each where it is not given
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,12 @@ class Rule:
             raise ValueError(f"rule {self.name} is no attack")
         guide = oracle(context.interface.output, context.goal, context.access, context.clearance)
         found, narrow = self.search(context), context.subspace
-        members, first = ((found,), ()) if isinstance(found, Search) else (found.members, found.first)
+        members = (found,) if isinstance(found, Search) else found.members
         if narrow is not None:
             members = tuple(within(member, narrow) for member in members)
-        search = members[0] if isinstance(found, Search) else portfolio.search(self.name, members, first)
+        search = members[0]
+        if isinstance(found, Set):
+            search = portfolio.search(self.name, members, found.first, found.growth)
         stop = context.goal.stop
         # Only who sees scores pushes them, and only a lane that goes on to the end pushes them far.
         worst = stop == "budget" and context.access == "scores" and "auroc_under_attack" in self.metrics

@@ -9,13 +9,14 @@ How it works
 ------------
 The set follows from the threat alone, and so do the rows of each member's first turn. Largest
 change (linf) with scores: sign-noise 100, square-noise 40, label-rays 20; with labels: label-rays
-90, label-walk 30. Length of the change (l2) with scores: square-noise 120, gradient-estimate 34,
-label-arc 8; with labels: label-arc 90, label-walk 30. Sum of changes (l1): square-noise. Number of
-changes (l0): few-features, with evolved-entries for tables and few-places elsewhere, 60 each. One
-window (patch): one-patch. They take turns on each sample, every turn twice as long as the one
-before, each going on where it was, until one succeeds; the case says which. With scores at least
-one of the linf and l2 members looks at answers only, so that scores that mislead cannot hide a
-weakness. Nothing is to be set but size and budget.
+90, label-walk 30. Length of the change (l2) with scores: single-steps 200 (not on signals),
+square-noise 120, gradient-estimate 34, label-arc 8; with labels: label-arc 90, label-walk 30. Sum
+of changes (l1): square-noise. Number of changes (l0): few-features, with evolved-entries for tables
+and few-places elsewhere, 60 each. One window (patch): one-patch. They take turns on each sample,
+every turn twice as long as the one before (those of single-steps stay as they are: it succeeds
+early or not at all), each going on where it was, until one succeeds; the case says which. With
+scores at least one of the linf and l2 members looks at answers only, so that scores that mislead
+cannot hide a weakness. Nothing is to be set but size and budget.
 
 What a failure means
 --------------------
@@ -45,7 +46,9 @@ import sys
 
 from medaudit.core.region import L0, L1, LINF, PATCH
 from medaudit.rule.base import Context, Rule, Set, page_of
-from medaudit.search import cgba, genetic, hopskipjump, nes, patch, rays, signhunter, sparse, sparse_rs, square
+from medaudit.search import cgba, genetic, hopskipjump, nes, patch, rays, signhunter, simba, sparse, sparse_rs, square
+
+WAVES = 200  # slow waves that single steps go along, as the rule's own default
 
 
 def members(context: Context) -> Set:
@@ -70,7 +73,11 @@ def members(context: Context) -> Set:
     arc = cgba.search(cgba.Settings(), *start)
     if blind:
         return Set((arc, hopskipjump.search(hopskipjump.Settings(), *start)), (90, 30))
-    return Set((square.search(), nes.search(), arc), (120, 34, 8))
+    far = Set((square.search(), nes.search(), arc), (120, 34, 8), (2, 2, 2))
+    if context.region.parts[0].domain == "signal":
+        return far
+    steps = context.in_waves(simba.search(), WAVES)
+    return Set((steps, *far.members), (200, *far.first), (1, *far.growth))
 
 
 RULE = Rule(

@@ -7,6 +7,7 @@ sees only the lanes whose turn is its own, and goes on where it was.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,15 +24,15 @@ class State(NamedTuple):
     members: tuple[Any, ...]
 
 
-def search(name: str, members: tuple[Search, ...], first: tuple[int, ...] = ()) -> Search:
-    """first: rows of each member's first turn; 60 each where it is not given."""
-    rows = first or (60,) * len(members)
+def search(name: str, members: tuple[Search, ...], first: tuple[int, ...] = (), growth: tuple[int, ...] = ()) -> Search:
+    """first: rows of each member's first turn, growth: how much longer each next one is; 60 and 2 if not given."""
+    length = partial(schedule.rows, first or (60,) * len(members), growth or (2,) * len(members))
     return Search(
         name,
         max(member.quantum for member in members),
-        partial(init, members, rows),
+        partial(init, members, length),
         partial(ask, members),
-        partial(tell, members, rows),
+        partial(tell, members, length),
         partial(stopped, members),
         partial(starts, members),
         turn=lambda state: state.last,
@@ -39,10 +40,10 @@ def search(name: str, members: tuple[Search, ...], first: tuple[int, ...] = ()) 
     )
 
 
-def init(members: tuple[Search, ...], first: tuple[int, ...], region: Region, lanes: Lanes) -> State:
+def init(members: tuple[Search, ...], length: Callable[[Array], Array], region: Region, lanes: Lanes) -> State:
     xp = namespace(lanes.x)
     zero = xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device)
-    return State(zero, zero, zero + first[0], tuple(member.init(region, lanes) for member in members))
+    return State(zero, zero, length(zero), tuple(member.init(region, lanes) for member in members))
 
 
 def ask(members: tuple[Search, ...], region: Region, lanes: Lanes, state: State) -> Query:
@@ -64,8 +65,8 @@ def ask(members: tuple[Search, ...], region: Region, lanes: Lanes, state: State)
 
 
 def tell(
-    members: tuple[Search, ...], first: tuple[int, ...], region: Region, lanes: Lanes, state: State, query: Query,
-    score: Array, hit: Array,
+    members: tuple[Search, ...], length: Callable[[Array], Array], region: Region, lanes: Lanes, state: State,
+    query: Query, score: Array, hit: Array,
 ) -> State:  # fmt: skip
     xp = namespace(score)
     asked, place = xp.zeros_like(state.turn), xp.zeros_like(state.turn)
@@ -87,7 +88,7 @@ def tell(
     left = state.left - asked
     turn = xp.where(left <= 0, state.turn + 1, state.turn)
     last = put(state.last, query.lane, owner)
-    return State(last, turn, xp.where(left <= 0, schedule.rows(first, turn), left), tuple(states))
+    return State(last, turn, xp.where(left <= 0, length(turn), left), tuple(states))
 
 
 def stopped(members: tuple[Search, ...], state: State) -> Array:

@@ -1,4 +1,4 @@
-"""Whose turn it is in a portfolio: every member gets its first rows, then each twice as many again, and so on.
+"""Whose turn it is in a portfolio: every member gets its first rows, then each so many times more, and so on.
 
 So no member waits for the budget's end, and a run with a smaller budget is a prefix of a larger one.
 """
@@ -21,8 +21,10 @@ def owner(turn: Array, ended: list[Array]) -> Array:
     return chosen
 
 
-def rows(first: tuple[int, ...], turn: Array) -> Array:
-    """Rows of each lane's turn [L], [L] int64; first: of each member's first turn."""
+def rows(first: tuple[int, ...], growth: tuple[int, ...], turn: Array) -> Array:
+    """Rows of each lane's turn [L], [L] int64; of each member: its first turn's rows, and how many times that the
+    next turn has."""
     xp = namespace(turn)
-    own = xp.take(xp.asarray(first, dtype=xp.int64, device=turn.device), turn % len(first))
-    return own * xp.astype(2 ** (turn // len(first)), xp.int64)
+    member = turn % len(first)
+    own, more = (xp.take(xp.asarray(v, dtype=xp.int64, device=turn.device), member) for v in (first, growth))
+    return own * more ** (turn // len(first))

@@ -68,6 +68,16 @@ def test_sixty_rows_each_where_none_are_given() -> None:
         assert np.array_equal(path.points(0)[owner == i], ask_all(member, 150, 0.9).points(0)[: (owner == i).sum()])
 
 
+def test_turns_may_grow_apart() -> None:
+    """One member's turns stay as long as its first, the other's become three times as long each time."""
+    together = portfolio.search("all", (square.search(), signhunter.search()), (10, 2), (1, 3))
+    path = ask_all(together, 60, 0.9)
+    owner = np.array([0] * 10 + [1] * 2 + [0] * 10 + [1] * 6 + [0] * 10 + [1] * 18 + [0] * 4)
+    for i, member in enumerate((square.search(), signhunter.search())):
+        alone = ask_all(member, 60, 0.9).points(0)
+        assert np.array_equal(path.points(0)[owner == i], alone[: (owner == i).sum()])
+
+
 def test_who_has_ended_is_passed_over() -> None:
     """A walk that finds no start ends after its tries; the rest of its turns goes to the next one."""
     tries = 7
