@@ -66,7 +66,7 @@ TUNED = "square-noise, tuned"
 # What the slow model leaves out: all but the strongest of each kind.
 SLOW = {"signal"}
 SLOW_TOOLS = {"linf-scores": ("sign-noise", "standard", "AutoAttack Square"),
-              "l2-scores": ("square-noise", "AutoAttack Square"),
+              "l2-scores": ("gradient-estimate", "square-noise", "AutoAttack Square"),
               "l0-scores": ("few-places", "torchattacks OnePixel"),
               "l2-labels": ("label-arc", "ART HopSkipJump"),
               "linf-labels": ("label-rays", "ART HopSkipJump")}  # fmt: skip

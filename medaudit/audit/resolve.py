@@ -62,11 +62,7 @@ def check_names(policy: Policy, document: Document) -> None:
 def check_threats(policy: Policy, document: Document, interface: Interface) -> None:
     """Threats and goals fit this model: what can be said before anything is written."""
     problems: list[PolicyError] = []
-    limits = policy.model.constraints
-    try:
-        rules_of(interface, limits.relations, limits.one_hot)
-    except MedauditError as error:
-        raise PolicyErrors([document.error(("model", "constraints"), str(error))]) from error
+    _check_constraints(policy, document, interface)
     for i, section in enumerate(policy.checks):
         try:
             _static(policy, section, interface)
@@ -74,6 +70,24 @@ def check_threats(policy: Policy, document: Document, interface: Interface) -> N
             problems.append(document.error(("checks", i, *error.path.split(".")), error.message))
         except MedauditError as error:
             problems.append(document.error(("checks", i, "threat"), str(error)))
+    if problems:
+        raise PolicyErrors(problems)
+
+
+def _check_constraints(policy: Policy, document: Document, interface: Interface) -> None:
+    """Each constraint fits this model, and all of them each other."""
+    limits = policy.model.constraints
+    each: list[tuple[tuple[str | int, ...], tuple[str, ...], tuple[tuple[str, ...], ...]]] = [
+        *((("relations", i), (relation,), ()) for i, relation in enumerate(limits.relations)),
+        *((("one_hot", i), (), (group,)) for i, group in enumerate(limits.one_hot)),
+    ]
+    problems: list[PolicyError] = []
+    for place, relations, groups in [*each, ((), limits.relations, limits.one_hot)]:
+        try:
+            if place or not problems:
+                rules_of(interface, relations, groups)
+        except MedauditError as error:
+            problems.append(document.error(("model", "constraints", *place), str(error)))
     if problems:
         raise PolicyErrors(problems)
 

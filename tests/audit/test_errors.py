@@ -139,3 +139,21 @@ def test_units_without_a_scale_are_refused(tmp_path: Path) -> None:
     assert answer.returncode == 2
     assert "0.05 mV" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_each_wrong_constraint_is_named_where_it_stands(tmp_path: Path) -> None:
+    """Every one that does not fit the model, at its own line; those that do are not."""
+    built = SPECIMENS["dynamic-logits-table"].build(tmp_path)
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(
+        "medaudit: 1\npolicy: {id: x}\nmodel:\n  constraints:\n    relations:\n      - age <= 120\n"
+        "      - agee <= 120\n      - nobody < age\n    one_hot:\n      - [age, nobody else]\n"
+        "checks:\n  - {id: a, rule: square-noise, threat: t, require: {metric: robust_accuracy, at_least: 50%}}\n"
+        "threats: {t: {access: scores, norm: linf, eps: 0.1 sd}}\n"
+    )
+    words = ("--policy", "bad.yaml", "--data", str(built.data), "--out", "run")
+    answer = medaudit("scan", str(built.model), *words, cwd=tmp_path)
+    refused(answer, tmp_path)
+    for line, name in ((7, "agee"), (8, "nobody"), (10, "nobody else")):
+        assert any(f"bad.yaml:{line}:" in said and name in said for said in answer.stderr.splitlines()), line
+    assert "bad.yaml:6:" not in answer.stderr

@@ -62,6 +62,8 @@ def test_aliases_are_their_unit(alias: str) -> None:
         ("37 degC", 37, "degC"),
         ("7", 7, ""),
         ("12 mV (filtered)", 12, "mV"),
+        ("30 ml/h", 30, "mL/h"),
+        ("9 µmol/L", 9, "umol/L"),
     ],
 )
 def test_examples(text: str, value: float, unit: str) -> None:
@@ -126,6 +128,9 @@ def test_convert() -> None:
     """Inside a dimension only."""
     assert convert(Quantity(1, "mV"), "uV") == pytest.approx(1000)
     assert convert(Quantity(50, "uV"), "mV") == pytest.approx(0.05)
+    assert convert(Quantity(1, "g/dL"), "g/L") == pytest.approx(10)
+    assert convert(Quantity(50, "ng/mL"), "mg/L") == pytest.approx(0.05)
+    assert convert(Quantity(2, "mL/min"), "mL/h") == pytest.approx(120)
     assert convert(Quantity(2, "h"), "min") == pytest.approx(120)
     assert convert(Quantity(80, "%"), "1") == pytest.approx(0.8)
     assert convert(Quantity(3, ""), "") == 3
