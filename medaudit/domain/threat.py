@@ -27,7 +27,7 @@ class Threat:
     access: str  # scores | labels
     norm: str  # linf | l2 | l1 | l0 | patch
     eps: Quantity
-    within: tuple[tuple[str, Quantity], ...] = ()  # l0, patch: how far each named channel may move
+    within: tuple[tuple[str, Quantity], ...] = ()  # reach of each named channel, no other moves
     inputs: tuple[str, ...] = ()  # inputs that may be touched; empty: all
     channels: tuple[str, ...] = ()  # channels that may be touched; empty: all
     only: tuple[str, ...] = ()  # masks of the data file: nothing outside them may be touched
@@ -61,9 +61,13 @@ def unit_scale(interface: Interface, eps: Quantity, threat: Threat | None = None
     Raises MedauditError for unknown scales.
     """
 
+    reach = {} if threat is None else dict(threat.within)
+
     def one(channel: Channel, item: Input) -> float:
         if channel.kind == "category" or (threat is not None and not _moves(threat, channel, item)):
             return 1.0
+        if channel.name in reach:
+            return _stored(reach[channel.name], channel, item, interface)
         if eps.unit == "sd":
             return channel.sd if channel.sd > 0 else 1.0
         if eps.unit == "range":
@@ -95,7 +99,7 @@ def unit_scale(interface: Interface, eps: Quantity, threat: Threat | None = None
 
 def region(interface: Interface, threat: Threat) -> Region:
     """The pure-number region of a threat."""
-    if threat.norm not in (L0, PATCH) and not threat.eps.unit:
+    if threat.norm not in (L0, PATCH) and not threat.eps.unit and not threat.within:
         _one_unit(interface, threat)
     rules = rules_of(interface, threat.relations, threat.one_hot)
     if threat.norm == PATCH:
@@ -273,10 +277,15 @@ def _reach(interface: Interface, threat: Threat, area: Region, legal: bool) -> n
         if limit is None:
             # Where nothing says what is legal, a value may still not be just anything.
             return np.inf if channel.lo is not None and channel.hi is not None else UNKNOWN * channel.sd
-        single = Interface((_only(item, channel),), interface.output)
-        return limit.value * float(unit_scale(single, limit)[0])
+        return _stored(limit, channel, item, interface)
 
     return per_number(interface, one)
+
+
+def _stored(limit: Quantity, channel: Channel, item: Input, interface: Interface) -> float:
+    """An amount of one channel in stored units."""
+    single = Interface((_only(item, channel),), interface.output)
+    return limit.value * float(unit_scale(single, limit)[0])
 
 
 def _only(item: Input, channel: Channel) -> Input:
@@ -302,6 +311,8 @@ def describe(threat: Threat) -> str:
     norm = NORMS[threat.norm]
     of = {L0: f" {COUNT}", PATCH: " cells a side"}.get(threat.norm, "") if not threat.eps.unit else ""
     amount = f"{threat.eps}{of}"
+    if threat.within and threat.norm not in (L0, PATCH):
+        amount += f" of {', '.join(f'{name} {limit}' for name, limit in threat.within)}"
     relative = " of each channel" if threat.eps.unit in RELATIVE else ""
     more = [f"made of {threat.waves} slow waves"] if threat.waves else []
     more += [f"smooth over {threat.smooth}"] if threat.smooth is not None else []

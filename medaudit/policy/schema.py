@@ -173,7 +173,9 @@ class ThreatSection(Strict):
     access: Literal["scores", "labels"]
     norm: Literal["linf", "l2", "l1", "l0", "patch"]
     eps: Amount
-    within: dict[str, Amount] = Field(default_factory=dict, description="l0, patch: reach of each named channel")
+    within: dict[str, Amount] = Field(
+        default_factory=dict, description="reach of each named channel, no other may move; then eps is a share of it"
+    )
     inputs: tuple[str, ...] = ()
     channels: tuple[str, ...] = Field((), description="channels, leads or features that may be touched; all")
     only: tuple[str, ...] = Field((), description="masks of the data file (mask__NAME): nothing outside is touched")
@@ -189,6 +191,8 @@ class ThreatSection(Strict):
                 raise ValueError(f"the size {amount} of a threat must be positive and below 1e12")
         if self.smooth is not None and self.waves:
             raise ValueError("give smooth or waves, not both")
+        if self.within and self.norm in ("linf", "l2", "l1") and self.eps.unit:
+            raise ValueError(f"with within, eps is a share of each channel's reach: write eps: 1, not {self.eps}")
         if (self.smooth is not None or self.waves) and self.norm in ("l0", "patch"):
             raise ValueError(f"smooth and waves change everywhere at once; they do not go with {self.norm}")
         if self.smooth is not None and not self.smooth.value > 0:

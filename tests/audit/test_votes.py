@@ -130,11 +130,11 @@ def test_labels_are_voted_on(tmp_path: Path) -> None:
     """Asked once, rows beyond reach fall to luck; of a vote they stand, and most of those within reach do not."""
     found = {}
     for votes in (1, 49):
-        options = setting(tmp_path / f"{votes}", 0.7, votes, votes * 150, labels=True)
+        options = setting(tmp_path / f"{votes}", 0.7, votes, votes * 300, labels=True)
         walk = POLICY.split("  - {{id: noise")[0] + MORE.split("  - {{id: one")[0]
-        (tmp_path / f"{votes}" / "p.yaml").write_text(walk.format(votes=votes, budget=votes * 150))
+        (tmp_path / f"{votes}" / "p.yaml").write_text(walk.format(votes=votes, budget=votes * 300))
         found[votes] = records(scan(options)[1], "walk")
-    assert sum(record["found"] > 0 for sample, record in found[1].items() if sample % 2) >= 6
+    assert sum(record["found"] > 0 for sample, record in found[1].items() if sample % 2) >= 2
     assert not any(record["found"] for sample, record in found[49].items() if sample % 2)
     near = [record["success"] for sample, record in found[49].items() if sample % 2 == 0]
     assert len(near) >= 8

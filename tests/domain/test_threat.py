@@ -268,6 +268,25 @@ def test_a_bare_number_needs_one_unit() -> None:
         assert region(table(pressure, other), threat).eps == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_each_channel_its_own_reach(norm: str) -> None:
+    """Half of 5 bpm, of 10 mmHg and of 2 sd; what is not named stays."""
+    rate, pressure = Channel("hr", unit="bpm", lo=0.0, hi=300.0), Channel("sbp", unit="kPa")
+    face = table(rate, pressure, Channel("lactate", sd=1.5), Channel("weight", unit="kg"))
+    reach = (("hr", parse("5 bpm")), ("sbp", parse("10 mmHg")), ("lactate", parse("2 sd")))
+    threat = Threat("scores", norm, Quantity(0.5), reach)
+    area = region(face, threat)
+    assert area.eps == 0.5
+    assert area.scale[:3] == pytest.approx([5, 10 / 7.50062, 3])
+    assert movable(face, threat).tolist() == [True, True, True, False]
+    x = np.array([[80, 16, 2, 70]], dtype=np.float32)
+    lo, hi = boxes(face, threat, area, x, None)
+    if norm == "linf":
+        assert (hi - x)[0] == pytest.approx([2.5, 5 / 7.50062, 1.5, 0], abs=1e-5)
+        assert (x - lo)[0] == pytest.approx([2.5, 5 / 7.50062, 1.5, 0], abs=1e-5)
+    assert "0.5 of hr 5 bpm, sbp 10 mmHg, lactate 2 sd" in describe(threat)
+
+
 def test_a_group_that_cannot_turn_as_a_whole_is_shut() -> None:
     """One-hot columns: one frozen member, or one closed by a mask, freezes the others of that row."""
     names = ("home", "ward", "icu")

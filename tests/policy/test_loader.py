@@ -356,3 +356,14 @@ def test_what_was_loaded_loads_again(tmp_path: Path) -> None:
     file.write_text(dump(text), encoding="utf-8")
     second, _ = loader.load(file)
     assert second == first
+
+
+def test_the_reach_of_channels_wants_a_share(tmp_path: Path) -> None:
+    """Where each channel has its own reach, an eps in sd would be a second one."""
+    data = copy.deepcopy(GOOD)
+    name = next(iter(data["threats"]))
+    data["threats"][name] = {"access": "scores", "norm": "linf", "eps": "0.3 sd", "within": {"hr": "5 bpm"}}
+    (error,) = problems(data, tmp_path)
+    assert "eps is a share of each channel's reach: write eps: 1, not 0.3 sd" in error.message
+    data["threats"][name]["eps"] = 1
+    assert not problems(data, tmp_path)
