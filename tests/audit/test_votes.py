@@ -48,7 +48,7 @@ def setting(folder: Path, noise: float, votes: int, budget: int, more: str = "",
     both = np.stack([-np.ones(WIDTH), np.ones(WIDTH)], axis=1).astype(np.float32)
     nodes = [helper.make_node("MatMul", ["x", "w"], ["z" if noise else "logits"])]
     if noise:
-        nodes.append(helper.make_node("RandomNormalLike", ["z"], ["e"], scale=noise))
+        nodes.append(helper.make_node("RandomNormalLike", ["z"], ["e"], scale=noise, seed=7.0))
         nodes.append(helper.make_node("Add", ["z", "e"], ["logits"]))
     kind, shape = TensorProto.FLOAT, ["n", 2]
     if labels:
