@@ -49,6 +49,8 @@ class Search(NamedTuple):
     beyond: bool = False  # it may ask outside eps: it minimises size
     turn: Callable[[Any], Array] | None = None  # state -> [L] int64, which of its members asked last
     members: tuple[str, ...] = ()  # names, where several searches take turns
+    adopt: Callable[[Any, Array, Array], Any] | None = None
+    """state, points [L, D], scores [L] (inf: none) -> state that goes on from them where they are better"""
 
 
 class Oracle(NamedTuple):

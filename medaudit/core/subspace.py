@@ -147,7 +147,7 @@ def within(search: Search, subspace: Subspace, *, exact: bool = True) -> Search:
         return None if function is None else lambda state: function(state.search)
 
     return search._replace(
-        init=init, ask=ask, tell=tell, stopped=through(search.stopped), starts=through(search.starts)
+        init=init, ask=ask, tell=tell, stopped=through(search.stopped), starts=through(search.starts), adopt=None
     )
 
 

@@ -14,9 +14,10 @@ square-noise 120, gradient-estimate 34, label-arc 8; with labels: label-arc 90, 
 of changes (l1): square-noise. Number of changes (l0): few-features, with evolved-entries for tables
 and few-places elsewhere, 60 each. One window (patch): one-patch. They take turns on each sample,
 every turn twice as long as the one before (those of single-steps stay as they are: it succeeds
-early or not at all), each going on where it was, until one succeeds; the case says which. With
-scores at least one of the linf and l2 members looks at answers only, so that scores that mislead
-cannot hide a weakness. Nothing is to be set but size and budget.
+early or not at all), each going on where it was, or from the best point of the others where that is
+closer to the goal, until one succeeds; the case says which. With scores at least one of the linf
+and l2 members looks at answers only, so that scores that mislead cannot hide a weakness. Nothing is
+to be set but size and budget.
 
 What a failure means
 --------------------

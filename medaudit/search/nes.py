@@ -44,7 +44,7 @@ class State(NamedTuple):
 
 
 def search(settings: Settings = Settings()) -> Search:
-    return Search("nes", PAIRED, init, partial(ask, settings), partial(tell, settings))
+    return Search("nes", PAIRED, init, partial(ask, settings), partial(tell, settings), adopt=adopt)
 
 
 def init(region: Region, lanes: Lanes) -> State:
@@ -67,13 +67,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
 
 
 def tell(
-    settings: Settings,
-    region: Region,
-    lanes: Lanes,
-    state: State,
-    query: Query,
-    score: Array,
-    hit: Array,
+    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
 ) -> State:
     xp = namespace(score)
     who = query.lane[::PAIRED]
@@ -102,6 +96,19 @@ def tell(
         stuck=put(state.stuck, who, xp.where(back, xp.zeros_like(who), stuck)),
         size=put(state.size, who, xp.where(back, 0.5 * size, size)),
     )
+
+
+def adopt(state: State, points: Array, score: Array) -> State:
+    xp = namespace(score)
+    better = score < state.score
+    x, velocity, best = (
+        xp.where(better[:, None], new, old)
+        for new, old in ((points, state.x), (xp.zeros_like(points), state.velocity), (points, state.best))
+    )
+    return state._replace(
+        x=x, velocity=velocity, best=best, score=xp.where(better, score, state.score),
+        stuck=xp.where(better, xp.zeros_like(state.stuck), state.stuck),
+    )  # fmt: skip
 
 
 def _noise(settings: Settings, region: Region, key: Array, t: Array) -> Array:

@@ -2,7 +2,7 @@
 
 Croce, Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse
 parameter-free attacks" (AutoAttack), with a `schedule` in place of one attack after the other. A member
-sees only the lanes whose turn is its own, and goes on where it was.
+sees only the lanes whose turn is its own, and goes on where it was, or from the others' best row (`relay`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from medaudit.core.arrays import Array, leaves, map_tree, namespace, put, take
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region
-from medaudit.search import schedule
+from medaudit.search import relay, schedule
 
 
 class State(NamedTuple):
@@ -22,6 +22,8 @@ class State(NamedTuple):
     turn: Array  # [L] int64, members' turns so far
     left: Array  # [L] int64, rows left in this turn
     members: tuple[Any, ...]
+    best: Array  # [L, D] float32, the row with the best score inside eps
+    low: Array  # [L] float32, its score; inf: none yet
 
 
 def search(name: str, members: tuple[Search, ...], first: tuple[int, ...] = (), growth: tuple[int, ...] = ()) -> Search:
@@ -43,7 +45,8 @@ def search(name: str, members: tuple[Search, ...], first: tuple[int, ...] = (), 
 def init(members: tuple[Search, ...], length: Callable[[Array], Array], region: Region, lanes: Lanes) -> State:
     xp = namespace(lanes.x)
     zero = xp.zeros(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device)
-    return State(zero, zero, length(zero), tuple(member.init(region, lanes) for member in members))
+    none = xp.full(zero.shape[0], xp.inf, dtype=xp.float32, device=lanes.x.device)
+    return State(zero, zero, length(zero), tuple(member.init(region, lanes) for member in members), lanes.x, none)
 
 
 def ask(members: tuple[Search, ...], region: Region, lanes: Lanes, state: State) -> Query:
@@ -59,8 +62,7 @@ def ask(members: tuple[Search, ...], region: Region, lanes: Lanes, state: State)
         return asked[0]
     claims = None
     if any(query.claims is not None for query in asked):
-        every = [xp.ones_like(q.lane) > 0 if q.claims is None else q.claims for q in asked]
-        claims = xp.concat(every)
+        claims = xp.concat([xp.ones_like(q.lane) > 0 if q.claims is None else q.claims for q in asked])
     return Query(xp.concat([q.points for q in asked]), xp.concat([q.lane for q in asked]), claims)
 
 
@@ -85,10 +87,13 @@ def tell(
         after = member.tell(region, *own, mine, xp.take(score, rows), xp.take(hit, rows))
         every = who.shape[0] == state.turn.shape[0]
         states[i] = after if every else map_tree(lambda old, new, at=who: put(old, at, new), states[i], after)
+    best, low = relay.better(state.best, state.low, members, owner, query, score)
     left = state.left - asked
     turn = xp.where(left <= 0, state.turn + 1, state.turn)
-    last = put(state.last, query.lane, owner)
-    return State(last, turn, xp.where(left <= 0, length(turn), left), tuple(states))
+    last, over = put(state.last, query.lane, owner), left <= 0
+    after = State(last, turn, xp.where(over, length(turn), left), tuple(states), best, low)
+    gets = xp.where(over & (asked > 0), schedule.owner(turn, _ended(members, after)), xp.full_like(turn, -1))
+    return after._replace(members=relay.handed(members, states, gets, best, low))
 
 
 def stopped(members: tuple[Search, ...], state: State) -> Array:

@@ -35,7 +35,7 @@ class State(NamedTuple):
 
 
 def search(settings: Settings = Settings()) -> Search:
-    return Search("simba", 1, init, partial(ask, settings), tell)
+    return Search("simba", 1, init, partial(ask, settings), tell, adopt=adopt)
 
 
 def init(region: Region, lanes: Lanes) -> State:
@@ -84,4 +84,12 @@ def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array,
         turn=put(state.turn, who, xp.where(t > 0, after, turn)),
         best=put_where(state.best, who, query.points, better),
         score=put_where(state.score, who, score, better),
+    )
+
+
+def adopt(state: State, points: Array, score: Array) -> State:
+    xp = namespace(score)
+    better = score < state.score
+    return state._replace(
+        best=xp.where(better[:, None], points, state.best), score=xp.where(better, score, state.score)
     )

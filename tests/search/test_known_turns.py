@@ -1,20 +1,27 @@
-"""A portfolio's turns follow its table of rows, and every member runs as it would alone."""
+"""A portfolio's turns follow its table of rows; a member goes on as it would alone, or from the others' best row."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 from known import LANES, Path, case, follow, lanes_of, linear, region
 
 from medaudit.core.protocol import Search
-from medaudit.core.region import LINF
-from medaudit.search import cmaes, portfolio, rays, signhunter, square
+from medaudit.core.region import L2, LINF
+from medaudit.search import cmaes, nes, portfolio, rays, signhunter, simba, square, uniform
 
 ROWS = {"square": 3, "cmaes": 32, "signhunter": 5}  # rows of each member's first turn
 
 
+def lonely(search: Search) -> Search:
+    """The same, but that it takes nothing from others."""
+    return search._replace(adopt=None)
+
+
 def members() -> tuple[Search, ...]:
-    return square.search(), cmaes.search(), signhunter.search()
+    return lonely(square.search()), cmaes.search(), signhunter.search()
 
 
 def ask_all(search: Search, ticks: int, factor: float) -> Path:
@@ -62,18 +69,18 @@ def test_turns_are_reported() -> None:
 
 def test_sixty_rows_each_where_none_are_given() -> None:
     """The documented default."""
-    path = ask_all(portfolio.search("all", (square.search(), signhunter.search())), 200, 0.9)
+    path = ask_all(portfolio.search("all", (lonely(square.search()), signhunter.search())), 200, 0.9)
     owner = np.array(schedule((60, 60), 200))
-    for i, member in enumerate((square.search(), signhunter.search())):
+    for i, member in enumerate((lonely(square.search()), signhunter.search())):
         assert np.array_equal(path.points(0)[owner == i], ask_all(member, 150, 0.9).points(0)[: (owner == i).sum()])
 
 
 def test_turns_may_grow_apart() -> None:
     """One member's turns stay as long as its first, the other's become three times as long each time."""
-    together = portfolio.search("all", (square.search(), signhunter.search()), (10, 2), (1, 3))
+    together = portfolio.search("all", (lonely(square.search()), signhunter.search()), (10, 2), (1, 3))
     path = ask_all(together, 60, 0.9)
     owner = np.array([0] * 10 + [1] * 2 + [0] * 10 + [1] * 6 + [0] * 10 + [1] * 18 + [0] * 4)
-    for i, member in enumerate((square.search(), signhunter.search())):
+    for i, member in enumerate((lonely(square.search()), signhunter.search())):
         alone = ask_all(member, 60, 0.9).points(0)
         assert np.array_equal(path.points(0)[owner == i], alone[: (owner == i).sum()])
 
@@ -81,7 +88,7 @@ def test_turns_may_grow_apart() -> None:
 def test_who_has_ended_is_passed_over() -> None:
     """A walk that finds no start ends after its tries; the rest of its turns goes to the next one."""
     tries = 7
-    three = (rays.search(rays.Settings(tries=tries)), signhunter.search(), square.search())
+    three = (rays.search(rays.Settings(tries=tries)), signhunter.search(), lonely(square.search()))
     together = portfolio.search("all", three, (5, 4, 3))
     path = ask_all(together, 120, 0.5)
     owner = np.array(schedule((5, 4, 3), 120))
@@ -110,7 +117,7 @@ def test_it_ends_with_its_last_member() -> None:
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_first_who_can_succeeds(turned: bool) -> None:
     """Where members alone would need so many rows, the portfolio needs those and the others' in between."""
-    order = (square.search(), signhunter.search())[:: -1 if turned else 1]
+    order = (lonely(square.search()), signhunter.search())[:: -1 if turned else 1]
     path = ask_all(portfolio.search("both", order, (10, 10)), 200, 1.0001)
     owner = np.array(schedule((10, 10), 200))
     rows = []
@@ -120,3 +127,36 @@ def test_the_first_who_can_succeeds(turned: bool) -> None:
         rows.append([at[int(row) - 1] + 1 for row in alone])
     assert np.min(rows) < 200
     assert np.array_equal(path.state.found, np.min(rows, axis=0))
+
+
+@pytest.mark.parametrize("norm", [LINF, L2])
+@pytest.mark.parametrize("taker", [square, simba, nes])
+def test_a_turn_begins_where_the_best_row_was(taker: Any, norm: str) -> None:
+    """Eight rows of chance, then a member that takes over: it has their best row and score, and gets further."""
+    together = portfolio.search("relay", (uniform.search(), taker.search()), (8, 400))
+    one = case()
+    area = region(one, norm, 0.9 * one.exact[norm])
+    lanes = lanes_of(one, area)
+    path = follow(together, area, lanes, linear(one), 8)
+    own, before = path.state.search.members[1], path.state.search
+    for lane in range(LANES):
+        rows = path.points(lane)
+        assert len(rows) == 8
+        score = linear(one)(rows) @ np.array([1.0, -1.0], dtype=np.float32)
+        first = rows[np.argmin(score)].astype(np.float32)
+        assert own.best[lane].tobytes() == first.tobytes() == before.best[lane].tobytes()
+        assert own.score[lane] == before.low[lane]
+    after = follow(together, area, lanes, linear(one), 60).state.search
+    assert (after.low <= before.low).all()
+    assert (after.low < before.low).sum() >= LANES // 2
+    assert (after.members[1].score <= before.low).all()
+
+
+def test_rows_beyond_eps_are_not_handed_on() -> None:
+    """A walk by labels looks outside: what it asked is nobody's start."""
+    one = case()
+    area = region(one, LINF, 0.5 * one.exact[LINF])
+    together = portfolio.search("both", (rays.search(), square.search()), (30, 30))
+    state = follow(together, area, lanes_of(one, area), linear(one), 30).state.search
+    assert np.isinf(state.low).all()
+    assert (state.members[1].best == lanes_of(one, area).x).all()
