@@ -41,6 +41,7 @@ class Records:
     relations: tuple[str, ...] = ()
     one_hot: tuple[tuple[str, ...], ...] = ()
     channels: dict[str, dict[str, Any]] = field(default_factory=dict)  # what differs from what is found
+    patients: int = 60  # attacked
     near: float = 1.0  # standard deviations that an entry may move in a near threat
     attacks: tuple[tuple[str, dict[str, Any], tuple[str, ...]], ...] = ()  # threat's name, threat, rules
 
@@ -135,7 +136,7 @@ def elsewhere(folder: Path, real: Path | None) -> Iterator[Records]:
     )  # fmt: skip
     own = ["SysABP", "DiasABP", "MAP"]
     yield Records("stays, clinical units", real / "models" / "icu_mortality_gru.onnx", data,
-                  ("DiasABP < SysABP", "DiasABP <= MAP", "MAP <= SysABP"),
+                  ("DiasABP < SysABP", "DiasABP <= MAP", "MAP <= SysABP"), patients=200,
                   attacks=tuple(attacks(
                       ("pressures", "linf", "15 mmHg", {"channels": own}),
                       ("pressures-l2", "l2", "200 mmHg", {"channels": own}),

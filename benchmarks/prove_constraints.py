@@ -37,7 +37,6 @@ BUDGETS = (1_000, 2_000, 5_000)
 MOST = {"few-features": 2_000, "evolved-entries": 2_000, "standard": 5_000}  # rows of each rule in tables
 ROWS = 1_000  # elsewhere
 FEW = 6  # numbers whose corners are searched whole
-PATIENTS = 60
 LINE = 0.95  # of what the exhaustive search breaks
 
 
@@ -69,7 +68,7 @@ def policy_of(records: Records, threats: dict[str, Any], checks: list[dict[str, 
     text["model"]["constraints"] = {
         "relations": list(records.relations), "one_hot": [list(group) for group in records.one_hot],
     }  # fmt: skip
-    text["data"] = {"use": {"at_most": PATIENTS, "only_correct": True}}
+    text["data"] = {"use": {"at_most": records.patients, "only_correct": True}}
     text["threats"], text["checks"] = threats, checks
     plain = json.loads(json.dumps(text))  # a policy may not say "the same as above"
     return str(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
@@ -176,7 +175,7 @@ def table(records: Records, folder: Path, tally: Tally, explain: bool) -> None:
     asker = Asker(records, book)
     by_id = {check["id"]: check for check in report["checks"]}
     samples = sorted(int(c["id"][-5:]) for c in by_id[checks[0]["id"]]["cases"])
-    assert len(samples) >= PATIENTS, (records.name, len(samples))
+    assert len(samples) >= records.patients, (records.name, len(samples))
     assert (asker(book.points[samples]) == book.labels[samples]).all(), "a record that is decided wrongly"
     print(f"{records.name}: {len(samples)} records, {len(records.relations)} relations, {len(records.one_hot)} groups; "
           f"scan {scanned:.0f} s", flush=True)  # fmt: skip
