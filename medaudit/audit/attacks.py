@@ -29,7 +29,7 @@ def weakened(attack: Attack, rule: Rule, context: Context, answers: Array) -> At
     output = context.interface.output
     guide = oracle(output, context.goal, "scores", context.clearance)
     hidden = None if rule.fit is None else partial(shared, context.region, context.subspace)
-    labels = output.task == "label" and output.votes == 1
+    labels = output.task == "label" and not output.shares
     return planted(attack, guide, context.region, answers, labels, context.subspace, hidden)
 
 
@@ -46,7 +46,7 @@ def fitting(
         each = xp.reshape(nearest_goal(sees, lanes, answers)[0], (1, -1))
         area, narrow = changes_region(context.region), context.subspace
         hidden = partial(shared, context.region._replace(parts=area.parts), narrow)
-        labels = output.task == "label" and output.votes == 1
+        labels = output.task == "label" and not output.shares
         attack = planted(attack, goal(crowd._replace(guide=sees)), area, each, labels, narrow, hidden)
     own = changes_lane(crowd, lanes.key[:1])
     return ask_crowd(attack, crowd), lambda samples: own

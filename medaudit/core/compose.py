@@ -154,9 +154,7 @@ def compose(
     def _worst(state: State, query: Query, score: np.ndarray) -> State:
         """Keep each lane's row with the best score inside eps; few rows are better than all before."""
         lane, low = to_numpy(query.lane), to_numpy(state.low)
-        where = np.flatnonzero(score < low[lane])
-        where = where[np.argsort(score[where], kind="stable")]
-        where = where[np.sort(np.unique(lane[where], return_index=True)[1])]  # the best of each lane
+        where = best_rows(lane, score, low)
         if not where.size:
             return state
         xp, on = namespace(state.size), {"device": state.size.device}
@@ -195,6 +193,13 @@ def permitted(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array
         return points
     nan = xp.full((1, 1), xp.nan, dtype=xp.float32, device=points.device)
     return select(xp.take(lanes.missing, lane, axis=0), nan, points)
+
+
+def best_rows(lane: np.ndarray, score: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Of each lane the row with the best score, where that is below the lane's `low` [L]; best lanes first."""
+    where = np.flatnonzero(score < low[lane])
+    where = where[np.argsort(score[where], kind="stable")]
+    return np.asarray(where[np.sort(np.unique(lane[where], return_index=True)[1])])
 
 
 def _order_in_lane(lane: np.ndarray) -> np.ndarray:

@@ -97,6 +97,11 @@ class Output:
     votes: int = 1  # askings of one row, of which an answer is made
 
     @property
+    def shares(self) -> bool:
+        """Whether labels are voted on: an answer is then each class's share of the votes, not one label."""
+        return self.task == "label" and self.votes > 1
+
+    @property
     def width(self) -> int:
         """Numbers in one decoded answer."""
         if self.task == "segmentation":
@@ -107,8 +112,8 @@ class Output:
             return max(len(self.classes), len(self.thresholds))
         if self.task == "regression":
             return max(1, len(self.units))
-        if self.task == "label" and self.votes > 1:
-            return len(self.classes)  # shares of the votes
+        if self.shares:
+            return len(self.classes)
         return 1
 
 

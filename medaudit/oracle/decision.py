@@ -69,7 +69,7 @@ def typical_margin(output: Output, answers: Array) -> float:
     """Median distance of clean decisions from their boundary, on the scale of `scores`; 0 where there is none."""
     xp = namespace(answers)
     values = scores(output, answers)
-    if output.task == "multiclass" or (output.task == "label" and output.votes > 1):
+    if output.task == "multiclass" or output.shares:
         order = xp.sort(values, axis=1)
         margins = order[:, -1] - order[:, -2]
     elif output.task in ("binary", "multilabel"):
@@ -96,7 +96,7 @@ def decide(output: Output, answers: Array) -> Array:
     none = xp.asarray(-1, dtype=xp.int64, device=answers.device)
     if output.task == "multiclass":
         return xp.where(valid, xp.astype(xp.argmax(answers, axis=1), xp.int64), none)
-    if output.task == "label" and output.votes > 1:
+    if output.shares:
         some = xp.any(answers > 0, axis=1)  # nothing else has been answered than labels that nobody named
         return xp.where(valid & some, xp.astype(xp.argmax(answers, axis=1), xp.int64), none)
     if output.task == "label":

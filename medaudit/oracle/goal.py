@@ -44,7 +44,7 @@ def oracle(output: Output, goal: Goal, access: str, clearance: float = 0.0) -> O
     if task == "multilabel":
         return _blind(_multilabel(output, goal, clearance), access)
     if task == "label":
-        return _label(output, goal) if output.votes == 1 else _blind(_multiclass(output, goal, clearance), "labels")
+        return _blind(_multiclass(output, goal, clearance), "labels") if output.shares else _label(output, goal)
     if task == "segmentation":
         return _blind(_dice(output, goal, clearance), access)
     return _blind(_moved(output, goal, clearance), access)

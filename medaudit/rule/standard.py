@@ -47,9 +47,8 @@ import sys
 
 from medaudit.core.region import L0, L1, LINF, PATCH
 from medaudit.rule.base import Context, Rule, Set, page_of
+from medaudit.rule.single_steps import Settings as SingleSteps
 from medaudit.search import cgba, genetic, hopskipjump, nes, patch, rays, signhunter, simba, sparse, sparse_rs, square
-
-WAVES = 200  # slow waves that single steps go along, as the rule's own default
 
 
 def members(context: Context) -> Set:
@@ -77,7 +76,7 @@ def members(context: Context) -> Set:
     far = Set((square.search(), nes.search(), arc), (120, 34, 8), (2, 2, 2))
     if context.region.parts[0].domain == "signal":
         return far
-    steps = context.in_waves(simba.search(), WAVES)
+    steps = context.in_waves(simba.search(), SingleSteps().waves)
     return Set((steps, *far.members), (200, *far.first), (1, *far.growth))
 
 

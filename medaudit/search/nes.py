@@ -18,6 +18,7 @@ from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, project, unit
 from medaudit.search.antithetic import PAIRED, gradient, pairs, probe_size
 from medaudit.search.noise import octets
+from medaudit.search.relay import go_on
 
 NOISE = 1
 
@@ -99,16 +100,15 @@ def tell(
 
 
 def adopt(state: State, points: Array, score: Array) -> State:
+    """Goes on from there, at rest."""
     xp = namespace(score)
     better = score < state.score
-    x, velocity, best = (
-        xp.where(better[:, None], new, old)
-        for new, old in ((points, state.x), (xp.zeros_like(points), state.velocity), (points, state.best))
-    )
-    return state._replace(
-        x=x, velocity=velocity, best=best, score=xp.where(better, score, state.score),
+    after: State = go_on(state, points, score)
+    return after._replace(
+        x=xp.where(better[:, None], points, state.x),
+        velocity=xp.where(better[:, None], xp.zeros_like(points), state.velocity),
         stuck=xp.where(better, xp.zeros_like(state.stuck), state.stuck),
-    )  # fmt: skip
+    )
 
 
 def _noise(settings: Settings, region: Region, key: Array, t: Array) -> Array:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from medaudit.core.arrays import Array, namespace, put, to_numpy
+from medaudit.core.compose import best_rows
 from medaudit.core.protocol import Query, Search
 
 
@@ -18,12 +19,12 @@ def better(
     best: Array, low: Array, members: tuple[Search, ...], owner: Array, query: Query, score: Array
 ) -> tuple[Array, Array]:
     """best [L, D] and its score low [L] after these rows; owner [R]: the member that asked each."""
+    if all(member.adopt is None for member in members):  # nobody would take it
+        return best, low
     xp, on = namespace(score), {"device": score.device}
-    inside = ~np.asarray([member.beyond for member in members])[to_numpy(owner)]
-    lane, value = to_numpy(query.lane), to_numpy(score)
-    rows = np.flatnonzero(inside & (value < to_numpy(low)[lane]))
-    rows = rows[np.argsort(value[rows], kind="stable")]
-    rows = rows[np.sort(np.unique(lane[rows], return_index=True)[1])]  # the best of each lane
+    outside = np.asarray([member.beyond for member in members])[to_numpy(owner)]
+    lane = to_numpy(query.lane)
+    rows = best_rows(lane, np.where(outside, np.inf, to_numpy(score)), to_numpy(low))
     if not rows.size:
         return best, low
     at = xp.asarray(rows, **on)
@@ -40,3 +41,12 @@ def handed(members: tuple[Search, ...], states: list[Any], gets: Array, best: Ar
             state = member.adopt(state, best, xp.where(mine, low, xp.full_like(low, xp.inf)))
         out.append(state)
     return tuple(out)
+
+
+def go_on(state: Any, points: Array, score: Array) -> Any:
+    """`adopt` of a search whose state holds its `best` points [L, D] and their `score` [L]."""
+    xp = namespace(score)
+    better = score < state.score
+    return state._replace(
+        best=xp.where(better[:, None], points, state.best), score=xp.where(better, score, state.score)
+    )

@@ -15,6 +15,7 @@ from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put, put_where
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, free, project
+from medaudit.search.relay import go_on
 
 ORDER = 1
 
@@ -35,7 +36,7 @@ class State(NamedTuple):
 
 
 def search(settings: Settings = Settings()) -> Search:
-    return Search("simba", 1, init, partial(ask, settings), tell, adopt=adopt)
+    return Search("simba", 1, init, partial(ask, settings), tell, adopt=go_on)
 
 
 def init(region: Region, lanes: Lanes) -> State:
@@ -84,12 +85,4 @@ def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array,
         turn=put(state.turn, who, xp.where(t > 0, after, turn)),
         best=put_where(state.best, who, query.points, better),
         score=put_where(state.score, who, score, better),
-    )
-
-
-def adopt(state: State, points: Array, score: Array) -> State:
-    xp = namespace(score)
-    better = score < state.score
-    return state._replace(
-        best=xp.where(better[:, None], points, state.best), score=xp.where(better, score, state.score)
     )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from medaudit.core.arrays import Array, namespace, overlay, put, put_where
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, free
+from medaudit.search.relay import go_on
 from medaudit.search.square_mass import move_mass
 from medaudit.search.windows import Draw, flat, join
 
@@ -39,7 +40,7 @@ class State(NamedTuple):
 
 
 def search(settings: Settings = Settings()) -> Search:
-    return Search("square", 1, init, partial(ask, settings), tell, adopt=adopt)
+    return Search("square", 1, init, partial(ask, settings), tell, adopt=go_on)
 
 
 def init(region: Region, lanes: Lanes) -> State:
@@ -92,12 +93,4 @@ def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array,
         best=put_where(state.best, query.lane, query.points, better),
         score=put_where(state.score, query.lane, score, better),
         free=state.free,
-    )
-
-
-def adopt(state: State, points: Array, score: Array) -> State:
-    xp = namespace(score)
-    better = score < state.score
-    return state._replace(
-        best=xp.where(better[:, None], points, state.best), score=xp.where(better, score, state.score)
     )
