@@ -45,17 +45,14 @@ def select(mask: Array, a: Array, b: Array) -> Array:
     return out.view(np.float32)
 
 
-def overlay(base: Array, *changes: tuple[Array, Array]) -> Array:
-    """A copy of `base` with each change (mask, values), all of base's shape, written over it in turn.
-
-    For masks of long runs, such as windows: only what they cover is moved.
-    """
-    out = namespace(base).asarray(base, copy=True)
-    for mask, values in changes:
-        if isinstance(out, np.ndarray):
-            np.copyto(out, values, where=mask)
-        else:
-            out = namespace(base).where(mask, values, out)
+def overwrite(base: Array, places: Array, values: Array) -> Array:
+    """A copy of `base` [L, D] with `values` [K] at `places` [K], counted through all of its rows."""
+    if not native(base):
+        out = to_numpy(base).copy()
+        out.reshape(-1)[to_numpy(places)] = to_numpy(values)
+        return namespace(base).asarray(out, device=base.device)
+    out = base.copy()
+    out.reshape(-1)[places] = values
     return out
 
 

@@ -65,7 +65,8 @@ class Batching:
 def block_size(row_bytes: int, batching: Batching, device: str, records: int) -> int:
     """Rows per block, from row bytes, device and records of the data file: timing never decides it.
 
-    With few records few rows are asked at a time, and a large block would be mostly padding.
+    With few records few rows are asked at a time, and a large block would be mostly padding. On the CPU a call
+    costs little: there blocks are small enough to fill up while a quarter of the records is still searched for.
     """
     if batching.kind == "fixed":
         return batching.size
@@ -73,4 +74,4 @@ def block_size(row_bytes: int, batching: Batching, device: str, records: int) ->
     if device.startswith("cuda"):
         fits = 1 << int(math.log2(max(8, CUDA_BYTES // max(1, row_bytes))))
         return max(8, min(1024, fits, most))
-    return min(most, next((block for limit, block in CPU_BLOCKS if row_bytes < limit), 4))
+    return min(most, max(8, most // 4), next((block for limit, block in CPU_BLOCKS if row_bytes < limit), 4))

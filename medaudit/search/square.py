@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
-from medaudit.core.arrays import Array, namespace, overlay, put, put_where
+from medaudit.core.arrays import Array, namespace, overwrite, put, put_where
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, free
 from medaudit.search.relay import go_on
@@ -65,23 +65,36 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     first = state.t == 0
     if lanes.score is not None:  # as long as nothing was better than the clean point
         first = first | ((state.score == lanes.score) & (state.t < STRIPES))
-    begin = bool(xp.any(first))
     plan = Draw(xp, region.parts, lanes.key, state.t, WINDOW)
-    other = None if region.norm == LINF else Draw(xp, region.parts, lanes.key, state.t, AWAY)
-    raised, lowered, aways = [], [], []
-    for i, part in enumerate(region.parts):
-        window = plan.window(i, share, first if begin else None)
-        up = plan.signs(i, first if begin else None)
-        raised.append(flat(xp, part, window & up))
-        lowered.append(flat(xp, part, window & ~up))
-        if other is not None:
-            aways.append(flat(xp, part, other.window(i, share, None)))
-    up, down = join(xp, raised), join(xp, lowered)
-    if other is None:
-        points = overlay(state.best, (up, lanes.hi), (down, lanes.lo))
+    begin = first if bool(xp.any(first)) else None
+    if region.norm == LINF:
+        points = _corners(region, lanes, state, plan, share, begin)
     else:
-        points = move_mass(region, lanes, state.best, up, down, join(xp, aways))
+        other = Draw(xp, region.parts, lanes.key, state.t, AWAY)
+        up, down, away = _masks(region, plan, other, share, begin)
+        points = move_mass(region, lanes, state.best, up, down, away)
     return Query(points, xp.arange(points.shape[0], dtype=xp.int64, device=points.device))
+
+
+def _corners(region: Region, lanes: Lanes, state: State, plan: Draw, share: Array, first: Array | None) -> Array:
+    """The best point of each lane, with a window of it at corners of the box, [L, D]."""
+    xp = namespace(lanes.x)
+    cells = [plan.cells(i, share, first) for i in range(len(region.parts))]
+    places, up = (join(xp, list(column), 0) for column in zip(*cells, strict=True))
+    high, low = (xp.take(xp.reshape(side, (-1,)), places) for side in (lanes.hi, lanes.lo))
+    return overwrite(state.best, places, xp.where(up, high, low))
+
+
+def _masks(region: Region, plan: Draw, other: Draw, share: Array, first: Array | None) -> tuple[Array, Array, Array]:
+    """What goes up, what goes down, and the other window, each [L, D] bool."""
+    xp = plan.xp
+    masks: tuple[list[Array], ...] = ([], [], [])
+    for i, part in enumerate(region.parts):
+        window, up = plan.window(i, share, first), plan.signs(i, first)
+        for mask, own in zip(masks, (window & up, window & ~up, other.window(i, share, None)), strict=True):
+            mask.append(flat(xp, part, own))
+    up, down, away = (join(xp, mask) for mask in masks)
+    return up, down, away
 
 
 def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:

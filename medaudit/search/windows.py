@@ -29,6 +29,34 @@ class Draw:
 
     def window(self, i: int, share: Array, first: Array | None) -> Array:
         """The window in part i, [L, 1, rows, columns] bool; images get squares, others stretches."""
+        xp, part = self.xp, self.parts[i]
+        top, tall, left, wide = self._corners(i, share, first)
+        in_rows, in_columns = run(xp, part.rows, top, tall), run(xp, part.columns, left, wide)
+        return in_rows[:, None, :, None] & in_columns[:, None, None, :]
+
+    def cells(self, i: int, share: Array, first: Array | None) -> tuple[Array, Array]:
+        """The window in part i as its K numbers: places, counted through the rows of [L, D], and signs (up), each [K].
+
+        It costs what the window covers; `window` costs the whole input.
+        """
+        xp, part = self.xp, self.parts[i]
+        top, tall, left, wide = self._corners(i, share, first)
+        up = self.signs(i, first)
+        planes, height, width = up.shape[1:]  # 1 where a sign holds for all
+        count = part.planes * tall
+        lane = xp.repeat(xp.arange(count.shape[0], dtype=xp.int64, device=count.device), count)
+        line = ragged(xp, xp.zeros_like(count), count)
+        tall, left, wide = (xp.take(a, lane) for a in (tall, left, wide))
+        plane, row = line // tall, line % tall + xp.take(top, lane)
+        before = sum(p.size for p in self.parts[:i])
+        places = ragged(xp, lane * self.total + before + (plane * part.rows + row) * part.columns + left, wide)
+        sign = (lane * planes + plane % planes) * height + row % height
+        if width == 1:
+            return places, xp.repeat(xp.take(xp.reshape(up, (-1,)), sign), wide)
+        return places, xp.take(xp.reshape(up, (-1,)), ragged(xp, sign * width + left, wide))
+
+    def _corners(self, i: int, share: Array, first: Array | None) -> tuple[Array, Array, Array, Array]:
+        """Top, height, left and width of the window in part i, each [L] int64; height 0 where it lies elsewhere."""
         xp, part, draw = self.xp, self.parts[i], self.draw
         rows, columns = part.rows, part.columns
         share = xp.minimum(share * (self.total / part.size), 1.0)
@@ -37,12 +65,12 @@ class Draw:
         # Both sides shrink alike until the shorter is one cell; then only the longer shrinks.
         tall = xp.maximum(xp.round(rows * xp.sqrt(share)), 1.0)
         wide = xp.minimum(xp.maximum(xp.round(share * (rows * columns) / tall), 1.0), columns)
-        in_rows = run(xp, rows, draw[:, 1], tall)
+        top, left = xp.floor(draw[:, 1] * (rows - tall + 1)), xp.floor(draw[:, 2] * (columns - wide + 1))
         if len(self.parts) > 1:
             before = sum(p.size for p in self.parts[:i]) / self.total
             here = (draw[:, 0] >= before) & (draw[:, 0] < before + part.size / self.total)
-            in_rows = in_rows & (here if first is None else here | first)[:, None]
-        return in_rows[:, None, :, None] & run(xp, columns, draw[:, 2], wide)[:, None, None, :]
+            tall = xp.where(here if first is None else here | first, tall, xp.zeros_like(tall))
+        return tuple(xp.astype(a, xp.int64) for a in (top, tall, left, wide))
 
     def signs(self, i: int, first: Array | None) -> Array:
         """Up or down in part i, bool of [L, planes, rows, columns] or with ones for what is alike.
@@ -71,11 +99,17 @@ def sign_shape(part: Part) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return (part.planes, rows, columns), (part.planes, rows, -(-part.columns // stripe))
 
 
-def run(xp: ModuleType, length: int, place: Array, width: Array) -> Array:
-    """A run of `width` [L] cells at a random place, [L, length] bool."""
-    start = xp.astype(xp.floor(place * (length - width + 1)), xp.int32)[:, None]
-    cell = xp.arange(length, dtype=xp.int32, device=place.device)[None, :]
-    return (cell >= start) & (cell < start + xp.astype(width, xp.int32)[:, None])
+def ragged(xp: ModuleType, start: Array, count: Array) -> Array:
+    """start, start + 1, ..., `count` of them, for one of [n] after the other: [sum of count] int64."""
+    ends = xp.cumulative_sum(count)
+    total = int(ends[-1]) if count.shape[0] else 0
+    return xp.repeat(start - (ends - count), count) + xp.arange(total, dtype=xp.int64, device=count.device)
+
+
+def run(xp: ModuleType, length: int, start: Array, width: Array) -> Array:
+    """A run of `width` [L] cells from `start` [L] on, [L, length] bool."""
+    cell = xp.arange(length, dtype=xp.int64, device=start.device)[None, :]
+    return (cell >= start[:, None]) & (cell < (start + width)[:, None])
 
 
 def flat(xp: ModuleType, part: Part, grid: Array) -> Array:
@@ -84,5 +118,5 @@ def flat(xp: ModuleType, part: Part, grid: Array) -> Array:
     return xp.reshape(whole, (grid.shape[0], part.size))
 
 
-def join(xp: ModuleType, parts: list[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
+def join(xp: ModuleType, parts: list[Array], axis: int = 1) -> Array:
+    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=axis)

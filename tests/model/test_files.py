@@ -178,7 +178,7 @@ def test_block_sizes() -> None:
     """From row bytes and device only, and a fixed batch is its own block."""
     free = Batching("free")
     assert block_size(24, free, "cpu", 500) == 64
-    assert [block_size(24, free, "cpu", n) for n in (1, 5, 12, 50, 64, 10**6)] == [4, 4, 8, 32, 64, 64]
+    assert [block_size(24, free, "cpu", n) for n in (1, 5, 12, 50, 64, 10**6)] == [4, 4, 8, 8, 16, 64]
     assert block_size(10**9, Batching("fixed", 3), "cuda:0", 500) == 3
     sizes = [block_size(1 << k, free, "cpu", 500) for k in range(4, 30)]
     assert sizes == sorted(sizes, reverse=True)
