@@ -28,7 +28,8 @@ from medaudit.engine import protocol_checks
 from medaudit.engine.loop import Cohort, room_for, tick
 from medaudit.model import session as sessions
 from medaudit.model.pipeline import Model, Pipeline
-from medaudit.oracle.decision import clearance, decide, noise_floor
+from medaudit.oracle.decision import decide
+from medaudit.oracle.noise import clearance, noise_floor
 from medaudit.rule import RULES, Context
 
 BEAT = 0.5  # seconds between signs of life

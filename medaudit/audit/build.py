@@ -21,7 +21,7 @@ from medaudit.audit.resolve import Resolved, threshold_of, written_id
 from medaudit.core.text import printable
 from medaudit.domain import threat as threats
 from medaudit.engine.journal import Journal
-from medaudit.oracle.decision import clearance, typical_margin
+from medaudit.oracle.noise import swallowed
 from medaudit.policy.crosswalk import load_crosswalk
 from medaudit.stats import bounds
 
@@ -147,9 +147,8 @@ def run_flags(plan: Plan, measured: dict[str, bounds.Estimate]) -> list[str]:
         flags.append("noisy-model")
     if any(any(s[differs]) for c, s in plan.stages.items() if _kind(plan, c) in ("row-purity", "batch-isolation")):
         flags.append("mixed-rows")
-    # A claim must clear the noise, which may take a tenth of the usual margin; half where the policy votes on it.
-    share = 10 if output.votes == 1 else 2
-    if share * clearance(output, plan.clean.floor) > typical_margin(output, plan.clean.answers) > 0:
+    goals = [c.spec.goal for c in plan.checks if c.rule.kind == "attack" and c.samples]
+    if swallowed(output, plan.clean.floor, plan.clean.answers, goals):
         flags.append("noisy-scores")
     if verdicts.saturated(output, plan.clean.answers):
         flags.append("saturated-scores")

@@ -40,46 +40,6 @@ def _log(xp: object, values: Array) -> Array:
     return xp.log(xp.maximum(values, xp.full_like(values, TINY)))
 
 
-def noise_floor(output: Output, one: Array, other: Array) -> float:
-    """How far two answers to the same rows lie apart, on the scale of `scores` at the decision boundary.
-
-    There a share near its threshold moves little in log-odds; far from it one unit in the last place
-    of a saturated sigmoid would be worth 50.
-    """
-    xp = namespace(one)
-    gap = xp.abs(xp.astype(one, xp.float64) - xp.astype(other, xp.float64))
-    gap = xp.where(xp.isfinite(gap), gap, xp.zeros_like(gap))
-    if output.meaning == "probabilities" and output.task == "multiclass":
-        gap = gap * one.shape[1]  # of two best classes that are equal each has at least 1 / K
-    if output.meaning == "probabilities" and output.task in ("binary", "multilabel"):
-        steep = [1 / (c * (1 - c)) for c in (min(max(cut, 1e-6), 1 - 1e-6) for cut in output.thresholds)]
-        gap = gap * xp.asarray(steep, dtype=xp.float64, device=one.device)[None, :]
-    return float(xp.max(gap)) if gap.shape[0] else 0.0
-
-
-def clearance(output: Output, floor: float) -> float:
-    """By how much a row must reach the goal to be claimed, so that a re-check that demands the floor finds it too.
-
-    The floor is the largest of a few differences; what a search claims of many draws is luckier still.
-    """
-    return (2 if output.votes == 1 else 3) * floor
-
-
-def typical_margin(output: Output, answers: Array) -> float:
-    """Median distance of clean decisions from their boundary, on the scale of `scores`; 0 where there is none."""
-    xp = namespace(answers)
-    values = scores(output, answers)
-    if output.task == "multiclass" or output.shares:
-        order = xp.sort(values, axis=1)
-        margins = order[:, -1] - order[:, -2]
-    elif output.task in ("binary", "multilabel"):
-        margins = xp.reshape(xp.abs(values), (-1,))
-    else:
-        return 0.0
-    margins = xp.sort(margins[xp.isfinite(margins)])
-    return float(margins[margins.shape[0] // 2]) if margins.shape[0] else 0.0
-
-
 def positive_score(output: Output, answers: Array) -> Array:
     """How much answers [R, M] of two classes speak for the second (positive) one, [R]."""
     return answers[:, 0] if output.task == "binary" else answers[:, 1] - answers[:, 0]

@@ -18,8 +18,9 @@ from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes
 from medaudit.engine.journal import Journal
 from medaudit.model.vote import vote
-from medaudit.oracle.decision import decide, noise_floor
+from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import Goal, oracle
+from medaudit.oracle.noise import noise_floor
 
 WIDTH, ROWS = 6, 24
 EPS = 0.2  # moves a row's sum by 1.2
@@ -139,6 +140,31 @@ def test_labels_are_voted_on(tmp_path: Path) -> None:
     near = [record["success"] for sample, record in found[49].items() if sample % 2 == 0]
     assert len(near) >= 8
     assert sum(near) >= 0.5 * len(near)
+
+
+def test_noise_that_takes_a_number_s_tolerance_is_told(tmp_path: Path) -> None:
+    """The sum must move by 1: noise of 0.5 hides that, asked twice too; the mean of 400 askings does not."""
+    flags = {}
+    for votes in (1, 2, 400):
+        options = setting(tmp_path / f"{votes}", 0.5, votes, votes * 20)
+        model = onnx.load(options.model)
+        model.graph.node.append(helper.make_node("Slice", ["y", "from", "to", "axis"], ["sum"]))
+        for name, value in (("from", 1), ("to", 2), ("axis", 1)):
+            model.graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+        del model.graph.output[:]
+        model.graph.output.append(helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["n", 1]))
+        onnx.save(model, str(options.model))
+        assert options.data is not None
+        with np.load(options.data) as data:
+            x = data["x"]
+        np.savez(options.data, x=x, y=x.sum(axis=1), lo=np.full(WIDTH, -50.0), hi=np.full(WIDTH, 50.0))
+        policy = Path(options.policy)
+        text = policy.read_text().replace("votes: ", "output: {task: regression}, votes: ")
+        policy.write_text(text.replace("threat: near", "threat: near, goal: {what: moved, amount: 1}"))
+        flags[votes] = scan(options)[0].flags
+    assert "noisy-scores" in flags[1]
+    assert "noisy-scores" in flags[2]
+    assert flags[400] == []
 
 
 def test_less_than_a_vote_is_no_budget(tmp_path: Path) -> None:
