@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.prove_real FOLDER, where FOLDER holds models/ and data/ (see the table
 below). Each scan must end within ten minutes, with the known clean performance, no `error`, and a
-verdict of every applicable rule on at least 60 rows.
+verdict of every applicable rule on at least 60 rows (40 where it fits a change on further rows).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def check(name: str, kind: str, report: Report, metric: str, value: float, secon
         assert one.verdict != "error", (one.id, one.reason)
         if one.family == "EV" and not one.reason.startswith("the model gives labels"):
             assert one.verdict in ("pass", "fail", "inconclusive"), (one.id, one.verdict, one.reason)
-            assert len(one.cases) >= 60, (one.id, len(one.cases))
+            assert len(one.cases) >= (40 if one.queries.fit else 60), (one.id, len(one.cases))
             share = one.metrics["attack_success"].value
             words.append(f"{one.id} {one.verdict} {share:.2f} of {one.metrics['attack_success'].n}")
         if one.rule in ("row-purity", "repeatability", "batch-isolation"):
