@@ -8,16 +8,16 @@ sample the worst case over the set, and each attack runs only on what still stan
 How it works
 ------------
 The set follows from the threat alone, and so do the rows of each member's first turn. Largest
-change (linf) with scores: sign-noise 100, square-noise 40, label-rays 20; with labels: label-rays
-90, label-walk 30. Length of the change (l2) with scores: single-steps 200 (not on signals),
-square-noise 120, gradient-estimate 34, label-arc 8; with labels: label-arc 90, label-walk 30. Sum
-of changes (l1): square-noise. Number of changes (l0): few-features, with evolved-entries for tables
-and few-places elsewhere, 60 each. One window (patch): one-patch. They take turns on each sample,
-every turn twice as long as the one before (those of single-steps stay as they are: it succeeds
-early or not at all), each going on where it was, or from the best point of the others where that is
-closer to the goal, until one succeeds; the case says which. With scores at least one of the linf
-and l2 members looks at answers only, so that scores that mislead cannot hide a weakness. Nothing is
-to be set but size and budget.
+change (linf) with scores: sign-noise 200, square-noise 20, label-rays 10; with labels: label-rays
+90, label-walk 30. Length of the change (l2) with scores: single-steps 200 and square-noise 240 (on
+signals square-noise 120 alone), gradient-estimate 34, label-arc 8; with labels: label-arc 90,
+label-walk 30. Sum of changes (l1): square-noise. Number of changes (l0): few-features, with
+evolved-entries for tables and few-places elsewhere, 60 each. One window (patch): one-patch. They
+take turns on each sample, every turn twice as long as the one before (those of single-steps stay as
+they are: it succeeds early or not at all), each going on where it was, or from the best point of
+the others where that is closer to the goal, until one succeeds; the case says which. With scores at
+least one of the linf and l2 members looks at answers only, so that scores that mislead cannot hide
+a weakness. Nothing is to be set but size and budget.
 
 What a failure means
 --------------------
@@ -69,15 +69,15 @@ def members(context: Context) -> Set:
         ray = rays.search(rays.Settings(), *start)
         if blind:
             return Set((ray, hopskipjump.search(hopskipjump.Settings(), *start)), (90, 30))
-        return Set((signhunter.search(), square.search(), ray), (100, 40, 20))
+        return Set((signhunter.search(), square.search(), ray), (200, 20, 10))
     arc = cgba.search(cgba.Settings(), *start)
     if blind:
         return Set((arc, hopskipjump.search(hopskipjump.Settings(), *start)), (90, 30))
-    far = Set((square.search(), nes.search(), arc), (120, 34, 8), (2, 2, 2))
+    far = (square.search(), nes.search(), arc)
     if context.region.parts[0].domain == "signal":
-        return far
+        return Set(far, (120, 34, 8), (2, 2, 2))
     steps = context.in_waves(simba.search(), SingleSteps().waves)
-    return Set((steps, *far.members), (200, *far.first), (1, *far.growth))
+    return Set((steps, *far), (200, 240, 34, 8), (1, 2, 2, 2))
 
 
 RULE = Rule(
