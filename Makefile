@@ -44,8 +44,10 @@ bench-peers: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchattacks  # pins an old requests
 	mkdir -p reports && rm -f reports/peers.jsonl
-	$(RUN)/python -m benchmarks.peers "$(MEDAUDIT_REAL_DATA)" --json reports/peers.jsonl signal > reports/peers-signal.log & \
-	  $(RUN)/python -m benchmarks.peers "$(MEDAUDIT_REAL_DATA)" --json reports/peers.jsonl image table sequence; wait
+	$(RUN)/python -m benchmarks.peers "$(MEDAUDIT_REAL_DATA)" --json reports/peers.jsonl signal \
+	    --kind l2-scores --kind l2-labels --kind linf-labels > reports/peers-signal.log & \
+	  for part in "image table sequence" "signal --kind linf-scores --kind l0-scores"; do \
+	    $(RUN)/python -m benchmarks.peers "$(MEDAUDIT_REAL_DATA)" --json reports/peers.jsonl $$part; done; wait
 	$(RUN)/python -m benchmarks.peers "$(MEDAUDIT_REAL_DATA)" --json reports/peers.jsonl  # the tables; what failed is run again
 	$(RUN)/python -m benchmarks.peer_speed --shared "$(MEDAUDIT_REAL_DATA)"
 
