@@ -45,8 +45,8 @@ bench-peers: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torchattacks  # pins an old requests
 	mkdir -p reports && rm -f reports/peers.jsonl
 	$(RUN)/python -m benchmarks.peers "$(MEDAUDIT_REAL_DATA)" --json reports/peers.jsonl signal \
-	    --kind l2-scores --kind l2-labels --kind linf-labels > reports/peers-signal.log & \
-	  for part in "image table sequence" "signal --kind linf-scores --kind l0-scores"; do \
+	    --kind l2-scores --kind l2-labels --kind linf-scores --kind l0-scores > reports/peers-signal.log & \
+	  for part in "image table sequence" "signal --kind linf-labels"; do \
 	    $(RUN)/python -m benchmarks.peers "$(MEDAUDIT_REAL_DATA)" --json reports/peers.jsonl $$part; done; wait
 	$(RUN)/python -m benchmarks.peers "$(MEDAUDIT_REAL_DATA)" --json reports/peers.jsonl  # the tables; what failed is run again
 	$(RUN)/python -m benchmarks.peer_speed --shared "$(MEDAUDIT_REAL_DATA)"
