@@ -56,6 +56,16 @@ def overwrite(base: Array, places: Array, values: Array) -> Array:
     return out
 
 
+def repeat_each(values: Array, counts: Array) -> Array:
+    """values [n], each as often as counts [n] says, [sum of counts]. CuPy's `repeat` takes no array of counts."""
+    if isinstance(values, np.ndarray):
+        return np.repeat(values, counts)
+    xp = namespace(values)
+    ends = xp.cumulative_sum(counts)
+    place = xp.arange(int(ends[-1]) if ends.shape[0] else 0, dtype=ends.dtype, device=ends.device)
+    return xp.take(values, xp.searchsorted(ends, place, side="right"))
+
+
 def popcount(octets: Array) -> Array:
     """Set bits of each byte of a uint8 array."""
     if isinstance(octets, np.ndarray):

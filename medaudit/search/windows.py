@@ -10,7 +10,7 @@ import math
 from types import ModuleType
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array
+from medaudit.core.arrays import Array, repeat_each
 from medaudit.core.region import Part
 
 
@@ -35,16 +35,14 @@ class Draw:
         return in_rows[:, None, :, None] & in_columns[:, None, None, :]
 
     def cells(self, i: int, share: Array, first: Array | None) -> tuple[Array, Array]:
-        """The window in part i as its K numbers: places, counted through the rows of [L, D], and signs (up), each [K].
-
-        It costs what the window covers; `window` costs the whole input.
-        """
+        """The window in part i as the K numbers that it covers, at their cost and not the whole input's:
+        places, counted through the rows of [L, D], and signs (up), each [K]."""
         xp, part = self.xp, self.parts[i]
         top, tall, left, wide = self._corners(i, share, first)
         up = self.signs(i, first)
         planes, height, width = up.shape[1:]  # 1 where a sign holds for all
         count = part.planes * tall
-        lane = xp.repeat(xp.arange(count.shape[0], dtype=xp.int64, device=count.device), count)
+        lane = repeat_each(xp.arange(count.shape[0], dtype=xp.int64, device=count.device), count)
         line = ragged(xp, xp.zeros_like(count), count)
         tall, left, wide = (xp.take(a, lane) for a in (tall, left, wide))
         plane, row = line // tall, line % tall + xp.take(top, lane)
@@ -52,7 +50,7 @@ class Draw:
         places = ragged(xp, lane * self.total + before + (plane * part.rows + row) * part.columns + left, wide)
         sign = (lane * planes + plane % planes) * height + row % height
         if width == 1:
-            return places, xp.repeat(xp.take(xp.reshape(up, (-1,)), sign), wide)
+            return places, repeat_each(xp.take(xp.reshape(up, (-1,)), sign), wide)
         return places, xp.take(xp.reshape(up, (-1,)), ragged(xp, sign * width + left, wide))
 
     def _corners(self, i: int, share: Array, first: Array | None) -> tuple[Array, Array, Array, Array]:
@@ -101,9 +99,8 @@ def sign_shape(part: Part) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
 
 def ragged(xp: ModuleType, start: Array, count: Array) -> Array:
     """start, start + 1, ..., `count` of them, for one of [n] after the other: [sum of count] int64."""
-    ends = xp.cumulative_sum(count)
-    total = int(ends[-1]) if count.shape[0] else 0
-    return xp.repeat(start - (ends - count), count) + xp.arange(total, dtype=xp.int64, device=count.device)
+    each = repeat_each(start - (xp.cumulative_sum(count) - count), count)
+    return each + xp.arange(each.shape[0], dtype=xp.int64, device=count.device)
 
 
 def run(xp: ModuleType, length: int, start: Array, width: Array) -> Array:

@@ -105,3 +105,19 @@ def test_mismatched_trees_are_refused() -> None:
     """Trees of different lengths are a fault, not a shorter tree."""
     with pytest.raises(ValueError, match="zip"):
         arrays.map_tree(lambda a, b: a, (np.zeros(1), np.zeros(1)), (np.zeros(1),))
+
+
+@pytest.mark.parametrize("counts", [[], [0], [2, 0, 0, 3, 1, 0], [0, 0, 4]])
+def test_repeat_each_and_overwrite_beyond_numpy(counts: list[int]) -> None:
+    """What libraries get whose own way differs is what NumPy gives."""
+    import array_api_strict as strict
+
+    values, times = np.arange(len(counts)) * 10.0, np.array(counts, dtype=np.int64)
+    expected = arrays.repeat_each(values, times)
+    assert expected.tolist() == [v for v, n in zip(values, counts, strict=True) for _ in range(n)]
+    got = arrays.repeat_each(strict.asarray(values), strict.asarray(times))
+    np.testing.assert_array_equal(arrays.to_numpy(got), expected)
+    base, places = np.zeros((2, 3), np.float32), np.array([5, 0])
+    new = np.array([1, 2], np.float32)
+    over = arrays.overwrite(strict.asarray(base), strict.asarray(places), strict.asarray(new))
+    np.testing.assert_array_equal(arrays.to_numpy(over), arrays.overwrite(base, places, new))
