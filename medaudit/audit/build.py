@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import medaudit
-from medaudit.audit import results, verdicts
+from medaudit.audit import degradation, results, verdicts
 from medaudit.audit.cases import attack_cases, changed_cases
 from medaudit.audit.companions import every, judge_planted
 from medaudit.audit.document import resolved_policy
@@ -56,6 +56,11 @@ def build_report(
     checks = []
     for check in plan.checks:
         judged = _judge(plan, check, measured, records, confidence)
+        curves: list[results.Degradation] = []
+        if check.rule.kind == "corruption" and records[check.spec.id]:
+            face = plan.found.interface
+            judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
+            judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         judged.flags.extend(beaten.get(check.spec.id, []))
         if check.rule.kind == "attack":
             judged = _beside(plan, check, judged, records, confidence)
@@ -63,6 +68,7 @@ def build_report(
                 judged.flags.append("saturated-scores")
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
+        done.degradation = curves
         beside = plan.beside.get(check.spec.id)
         if beside is not None:
             done.queries.planted = _rows(records[beside.planted.spec.id])
@@ -174,6 +180,8 @@ def _judge(
     if check.blocked:
         return verdicts.Judged("not-run", check.blocked, {}, [], None, [])
     kind = check.rule.kind
+    if kind == "corruption":
+        return verdicts.Judged("not-run", "no record was asked", {}, [], None, [])
     if kind == "attack":
         judged = verdicts.attack(check, plan.data, records[check.spec.id], confidence)
         if plan.options.limit is not None:
@@ -248,7 +256,7 @@ def _check(
     journal: Journal,
     folder: Path,
 ) -> results.Check:
-    listed = attack_cases(plan, check, journal, folder)
+    listed = attack_cases(plan, check, journal, folder) if check.rule.kind == "attack" else []
     found = sorted(r["found"] for r in records.values() if r["success"])
     rows = _rows(records)
     if check.spec.id in plan.stages:

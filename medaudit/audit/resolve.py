@@ -16,7 +16,9 @@ from medaudit.core import streams
 from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
 from medaudit.core.interface import Interface, Output
 from medaudit.data import Dataset
+from medaudit.domain import corruptions
 from medaudit.domain import threat as threats
+from medaudit.domain.corruption import SEVERITIES
 from medaudit.domain.quantity import Quantity, convert, known
 from medaudit.domain.relations import rules_of
 from medaudit.domain.threat import Threat
@@ -176,6 +178,8 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
             f"a budget of {budget} rows is less than one answer, which is a vote of {policy.model.votes}", path="budget"
         )
     spec = CheckSpec(section.id, rule.name, threat, Goal(), budget, settings)
+    if rule.kind == "corruption":
+        return _corruptions(policy, Resolved(section, rule, spec), interface)
     if threat is None:
         return Resolved(section, rule, spec, blocked=rule.applies(interface))
     if threat.norm not in rule.norms:
@@ -210,6 +214,23 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if not threats.movable(interface, threat).any():
         blocked = "the threat allows no number of this model's input to change"
     return Resolved(section, rule, spec, blocked=blocked, unit=threat.eps.unit)
+
+
+def _corruptions(policy: Policy, check: Resolved, interface: Interface) -> Resolved:
+    """The questions of a corruption check are counted beforehand."""
+    wanted = check.spec.settings.kinds
+    able, why = corruptions.applicable(interface)
+    for name in wanted:
+        if name not in corruptions.NAMES:
+            raise PolicyError(f"kind {name!r} is not known; use some of: {', '.join(corruptions.NAMES)}", path="with")
+        if name in why:
+            raise PolicyError(f"kind {name!r} cannot happen to this model's inputs: {why[name]}", path="with")
+    count = len([kind for kind in able if not wanted or kind.name in wanted])
+    blocked = "" if count else "nothing of what the rule knows can happen to this model's inputs"
+    if interface.output.task == "reconstruction":
+        blocked = "a reconstruction has no right answer to compare with"
+    rows = SEVERITIES * count * policy.model.votes
+    return replace(check, spec=replace(check.spec, budget=rows), blocked=blocked)
 
 
 def _check_goal(section: CheckSection, output: Output) -> None:
@@ -292,6 +313,10 @@ def _with_samples(
     answers: np.ndarray,
     limit: int | None,
 ) -> Resolved:
+    if check.rule.kind == "corruption" and not check.blocked:
+        goal = _goal(check.section, interface.output, data, answers)
+        rows = first_groups(data, list(range(data.rows)), _least(policy.data.use.at_most, limit))
+        return replace(check, spec=replace(check.spec, goal=goal), samples=tuple(rows))
     if check.blocked or check.spec.threat is None:
         return check
     try:

@@ -17,6 +17,8 @@ METRICS = {
     "auroc_under_attack": "area under the ROC curve, every score pushed as far as the attack could",
     "control_success": "patients whose answer random changes of the same size turn",
     "planted_found": "planted weaknesses that the same attack found within the same budget",
+    "corruption_accuracy": "right answers under everyday trouble, over all kinds and severities",
+    "worst_corruption": "right answers under the kind of trouble that costs most, over its severities",
     "median_distance": "median size of the smallest change found",
     "auroc": "area under the ROC curve",
 }
@@ -123,6 +125,18 @@ class Queries(Part):
     planted: int = Field(0, description="rows of the attack on planted weaknesses, not part of rows")
 
 
+class Degradation(Part):
+    """Mean score under one kind of trouble: clean first, then severities 1 to 5."""
+
+    kind: str
+    title: str
+    unit: str
+    levels: list[float]
+    score: list[float]
+    low: list[float]
+    high: list[float]
+
+
 class Check(Part):
     id: str
     rule: str
@@ -140,6 +154,7 @@ class Check(Part):
     cases: list[Case] = []
     turns: list[Turn] = []
     curve: Curve | None = None
+    degradation: list[Degradation] = []
     flags: list[str] = []
     maps_to: list[str] = []
     waiver: dict[str, str] | None = None

@@ -7,6 +7,7 @@ import difflib
 from medaudit.rule import (
     baseline,
     batch_isolation,
+    corruptions,
     crossed_waves,
     evolved_entries,
     few_features,
@@ -41,6 +42,7 @@ RULES: dict[str, Rule] = {
         row_purity,
         batch_isolation,
         finite_answers,
+        corruptions,
         standard,
         square_noise,
         gradient_estimate,

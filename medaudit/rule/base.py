@@ -24,6 +24,7 @@ from medaudit.search import portfolio
 
 FAMILIES = {
     "SA": "sanity of model and protocol",
+    "CO": "corruptions",
     "EV": "evasion",
 }
 # metric -> (kind, the side on which it is good)
@@ -37,6 +38,8 @@ METRICS = {
     "robust_accuracy": ("share", "at_least"),
     "attack_success": ("share", "at_most"),
     "auroc_under_attack": ("share", "at_least"),
+    "corruption_accuracy": ("share", "at_least"),
+    "worst_corruption": ("share", "at_least"),
     "median_distance": ("distance", "at_least"),
     "mean_absolute_error": ("value", "at_most"),
     "changed_answers": ("count", "at_most"),
@@ -93,7 +96,7 @@ class Rule:
     id: str  # stable, for machines: EV101
     name: str  # what a policy writes: square-noise
     title: str
-    kind: str  # attack | baseline | repeatability | row-purity | batch-isolation | finite-answers
+    kind: str  # attack | corruption | baseline | repeatability | row-purity | batch-isolation | finite-answers
     metrics: tuple[str, ...]  # the first is the default of `require`
     page: str  # the module's docstring
     access: str = ""  # scores | labels: what the attacker must see
@@ -168,6 +171,8 @@ def settings_of(rule: Rule, given: dict[str, Any]) -> Any:
         if name not in defaults._fields:
             raise ValueError(f"rule {rule.name} has no setting {name!r}; it has: {', '.join(defaults._fields)}")
         kind = type(getattr(defaults, name))
+        if kind is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):
+            value = tuple(value)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not kind or (kind in (int, float) and not value > 0):
