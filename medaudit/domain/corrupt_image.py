@@ -11,8 +11,6 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image
-from scipy import ndimage
 
 from medaudit.core.interface import Input
 from medaudit.domain.corruption import Corruption, either_way, normal, uniform
@@ -42,12 +40,16 @@ def noise(item: Input, x: np.ndarray, keys: np.ndarray, sd: float) -> np.ndarray
 
 def blur(item: Input, x: np.ndarray, keys: np.ndarray, width: float) -> np.ndarray:
     """Out of focus, or moved: a Gaussian of that share of the shorter side."""
+    from scipy import ndimage
+
     sigma = width * min(x.shape[2:])
     return np.asarray(ndimage.gaussian_filter(x, (0, 0, sigma, sigma), mode="nearest"))
 
 
 def jpeg(item: Input, x: np.ndarray, keys: np.ndarray, quality: float) -> np.ndarray:
     """Stored with loss: each plane through a JPEG of eight bits."""
+    from PIL import Image
+
     share, low, span = _in_shares(item, x)
     out = np.empty_like(share)
     for at in np.ndindex(x.shape[:2]):
@@ -71,15 +73,16 @@ def gamma(item: Input, x: np.ndarray, keys: np.ndarray, power: float) -> np.ndar
 
 def rotation(item: Input, x: np.ndarray, keys: np.ndarray, degrees: float) -> np.ndarray:
     """The patient lies askew."""
-    ways = either_way(keys, SIDE)
-    turned = [
-        ndimage.rotate(one, w * degrees, (1, 2), False, order=1, mode="nearest") for one, w in zip(x, ways, strict=True)
-    ]
-    return np.stack(turned)
+    from scipy import ndimage
+
+    turn = degrees * either_way(keys, SIDE)
+    return np.stack([ndimage.rotate(x[i], turn[i], (1, 2), False, order=1, mode="nearest") for i in range(len(x))])
 
 
 def crop(item: Input, x: np.ndarray, keys: np.ndarray, share: float) -> np.ndarray:
     """Cut off at the edges and enlarged again; where, is drawn."""
+    from scipy import ndimage
+
     place, keep = uniform(keys, PLACE, 2), 1 - share
     rows, columns = (np.arange(n) for n in x.shape[2:])
     out = np.empty_like(x)

@@ -8,7 +8,6 @@ Computers in Cardiology 11); the sources are synthetic.
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal
 
 from medaudit.core.interface import Input
 from medaudit.domain.corruption import Corruption, either_way, normal, some, uniform
@@ -50,6 +49,8 @@ def hum(item: Input, x: np.ndarray, keys: np.ndarray, decibels: float) -> np.nda
 
 def muscle(item: Input, x: np.ndarray, keys: np.ndarray, decibels: float) -> np.ndarray:
     """Tremor: noise between 20 and 120 Hz that swells and fades."""
+    from scipy import signal
+
     time = np.arange(x.shape[-1]) / item.rate
     white = normal(keys, SIZE, x[0].size).reshape(x.shape)
     band = (20.0, min(120.0, 0.45 * item.rate))
@@ -60,6 +61,8 @@ def muscle(item: Input, x: np.ndarray, keys: np.ndarray, decibels: float) -> np.
 
 def motion(item: Input, x: np.ndarray, keys: np.ndarray, decibels: float) -> np.ndarray:
     """An electrode that is moved: sudden steps, one in three seconds, that recover within a second."""
+    from scipy import signal
+
     length = x.shape[-1]
     count = max(1, round(length / item.rate / 3))
     where = np.floor(uniform(keys, PLACE, count) * length).astype(int)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.audit.results import Check, Curve, Report
+from medaudit.audit.results import Check, Curve, Degradation, Report
 from medaudit.report import text
 from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
 
@@ -43,6 +43,40 @@ def curve_rows(found: Curve, most: int = 12) -> list[tuple[str, ...]]:
     for i in thinned(len(found.queries), most):
         band = f"{text.share(found.low[i])} to {text.share(found.high[i])}"
         rows.append((f"{found.queries[i]:,}", text.share(found.success[i]), band))
+    return rows
+
+
+def degradation(found: list[Degradation]) -> bytes:
+    """Score against severity, a small chart for each kind of trouble, with its bounds and the clean score."""
+    columns = 3
+    rows = -(-len(found) // columns)
+    with settings():
+        figure = new(4.8, 0.35 + 1.15 * rows)
+        grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+        for axes in grid.flat[len(found) :]:
+            axes.set_visible(False)
+        for k, (axes, one) in enumerate(zip(grid.flat, found, strict=False)):
+            low, mid, high = (100 * np.asarray(v) for v in (one.low, one.score, one.high))
+            axes.fill_between(range(len(mid)), low, high, color=BLUE, alpha=0.18, linewidth=0)
+            axes.axhline(mid[0], **DASHED)
+            axes.plot(range(len(mid)), mid, color=BLUE, linewidth=1.4, marker="o", markersize=2.5)
+            axes.set_title(text.clean(one.title, 30), fontsize=7)
+            axes.set_ylim(0, 100)
+            axes.set_xticks(range(len(mid)))
+            axes.grid(color="#e3e7ec", linewidth=0.5)
+            axes.tick_params(labelbottom=k + columns >= len(found))
+        figure.supxlabel("severity (0: clean)", fontsize=8)
+        figure.supylabel("score, %", fontsize=8)
+        return svg(figure)
+
+
+def degradation_rows(found: list[Degradation]) -> list[tuple[str, ...]]:
+    """Each kind's amounts, its scores from clean to severity 5, and the bounds at the last."""
+    rows: list[tuple[str, ...]] = []
+    for one in found:
+        band = f"{text.share(one.low[-1])} to {text.share(one.high[-1])}"
+        amounts = f"{', '.join(f'{v:g}' for v in one.levels)} {one.unit}"
+        rows.append((one.title, amounts, *(text.share(v) for v in one.score), band))
     return rows
 
 

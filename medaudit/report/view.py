@@ -41,6 +41,8 @@ class CheckView(NamedTuple):
     ranked: list[Case]
     curve: bytes
     curve_rows: list[tuple[str, ...]]
+    degradation: bytes
+    degradation_rows: list[tuple[str, ...]]
     histogram: bytes
     picks: list[Pick]
     page: list[Block]
@@ -81,6 +83,8 @@ def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[P
         ranked,
         charts.curve(drawn, check.queries.budget_per_sample) if drawn else b"",
         charts.curve_rows(drawn) if drawn else [],
+        charts.degradation(check.degradation) if check.degradation else b"",
+        charts.degradation_rows(check.degradation),
         charts.histogram(check, sizes) if sizes else b"",
         picks,
         blocks(check.page),

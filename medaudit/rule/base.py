@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
 import types
@@ -171,8 +170,11 @@ def settings_of(rule: Rule, given: dict[str, Any]) -> Any:
         if name not in defaults._fields:
             raise ValueError(f"rule {rule.name} has no setting {name!r}; it has: {', '.join(defaults._fields)}")
         kind = type(getattr(defaults, name))
-        if kind is tuple and isinstance(value, list) and all(isinstance(v, str) for v in value):
-            value = tuple(value)
+        if kind is tuple:
+            if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+                raise ValueError(f"setting {name} of rule {rule.name} must be a list of names")
+            defaults = defaults._replace(**{name: tuple(value)})
+            continue
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value) is not kind or (kind in (int, float) and not value > 0):
@@ -199,4 +201,4 @@ def as_dict(settings: Any) -> dict[str, Any]:
     """Settings for the resolved policy."""
     if settings is None:
         return {}
-    return dict(settings._asdict()) if hasattr(settings, "_asdict") else dataclasses.asdict(settings)
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in settings._asdict().items()}

@@ -1,4 +1,4 @@
-"""Everyday trouble: noise, faults and slips that nobody intends
+"""Everyday trouble: noise, faults and slips
 
 What it asks
 ------------
@@ -10,9 +10,10 @@ Every kind of trouble that can happen to the model's inputs happens to every rec
 severities. Signals: baseline wander, mains hum, muscle noise, electrode motion (24 to -6 dB), lost,
 swapped and inverted leads, wrong gain and sampling rate. Images: noise, blur, JPEG, contrast,
 display curve, rotation, crop, a burned-in marker. Tables and hourly records: values missing (filled
-in with the value before, or the typical one), in another unit, rounded; results that come late, rows
-entered twice or too late. A record's score is 1 where the decision is right, of several findings
-the share that is, of outlines their Dice; without labels the clean decision counts as right.
+in with the value before, or the typical one), in another unit, rounded; results that come late,
+rows entered twice or too late. A record's score is 1 where the decision is right, of several
+findings the share that is, of outlines their Dice; without labels the clean decision counts as
+right.
 
 What a failure means
 --------------------
@@ -50,7 +51,7 @@ class Settings(NamedTuple):
 RULE = Rule(
     id="CO101",
     name="corruptions",
-    title="Everyday trouble",
+    title="Everyday trouble: noise, faults and slips",
     kind="corruption",
     metrics=("corruption_accuracy", "worst_corruption"),
     page=page_of(sys.modules[__name__]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medaudit.rule.base import METRICS, Rule
+from medaudit.rule.base import METRICS, Rule, as_dict
 
 EPS = {"linf": "0.1 sd", "l2": "2 sd", "l1": "5 sd", "l0": "3", "patch": "6"}
 
@@ -22,6 +22,6 @@ def example(rule: Rule) -> str:
     if metric == "median_distance":
         lines += ["    goal: {stop: budget}   # the distance is the result: do not stop at eps"]
     if rule.settings is not None:
-        given = ", ".join(f"{name}: {value}" for name, value in rule.settings()._asdict().items())
+        given = ", ".join(f"{name}: {value}" for name, value in as_dict(rule.settings()).items())
         lines += [f"    with: {{{given}}}   # the defaults"]
     return "\n".join([*lines, f"    require: {{metric: {metric}, {side}: {bound}}}", ""])
