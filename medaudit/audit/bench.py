@@ -16,7 +16,7 @@ from medaudit import data as readers
 from medaudit.audit.attacks import fitting, weakened
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
-from medaudit.audit.probes import Recorder, corruption_probe
+from medaudit.audit.probes import Corruptions
 from medaudit.audit.spec import CheckSpec, Clean, WorkSpec
 from medaudit.core import subspace as subspaces
 from medaudit.core.arrays import Array, array_module
@@ -51,7 +51,7 @@ class Bench:
         self.reference = Pipeline(Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone)
         self.votes = spec.interface.output.votes
         self.cohorts: dict[str, Cohort] = {}
-        self.verifiers: dict[str, Verifier | Recorder] = {}
+        self.verifiers: dict[str, Verifier | Corruptions] = {}
         self.rows = self.padded = 0
         self.beat = time.monotonic()
         self.saved_at = 0.0
@@ -157,8 +157,9 @@ class Bench:
         for check in checks:
             rule = RULES[check.rule]
             if rule.kind == "corruption":
-                attack, make, self.verifiers[check.id] = corruption_probe(self, check, clean)
-                self.cohorts[check.id] = Cohort(check.id, attack, check.budget, make)
+                asked = Corruptions(self, check, clean)
+                self.cohorts[check.id] = Cohort(check.id, asked.attack(), check.budget, asked.lanes)
+                self.verifiers[check.id] = asked
                 continue
             if rule.search is None or check.threat is None:
                 continue

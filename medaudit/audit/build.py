@@ -256,7 +256,7 @@ def _check(
     journal: Journal,
     folder: Path,
 ) -> results.Check:
-    listed = attack_cases(plan, check, journal, folder) if check.rule.kind == "attack" else []
+    listed = attack_cases(plan, check, journal, folder)
     found = sorted(r["found"] for r in records.values() if r["success"])
     rows = _rows(records)
     if check.spec.id in plan.stages:
@@ -395,7 +395,7 @@ def _compliance(checks: list[results.Check]) -> list[results.Compliance]:
 
 def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> results.Cost:
     """What the run cost; sets each attack's seconds, its part of the model's time by rows."""
-    attacks = [c for c in checks if c.threat is not None]
+    attacks = [c for c in checks if c.threat is not None or c.degradation]
     per_row = cost["model_s"] / cost["rows"] if cost["rows"] else 0.0
     for check in attacks:
         check.seconds = round(per_row * (check.queries.rows + check.queries.fit), 3)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medaudit.audit.lanes import decision_words
 from medaudit.audit.spec import CheckSpec, Clean
 from medaudit.audit.truth import truth_of
 from medaudit.core import streams
@@ -49,61 +50,76 @@ def score(output: Output, right: np.ndarray, answers: np.ndarray, amount: float)
     return np.asarray((decided == right).mean(axis=1))
 
 
-def corruption_probe(bench: Bench, check: CheckSpec, clean: Clean) -> tuple[Attack, Any, Recorder]:
-    """The attack that asks the questions, what makes its lanes, and what makes cases of finished ones."""
-    interface = bench.spec.interface
-    output = interface.output
-    kinds = kinds_of(interface, check.settings.kinds)
-    typical = np.nan_to_num(np.nanmedian(bench.points, axis=0))
-    right = right_decisions(output, bench.data, clean.answers)
+class Corruptions:
+    """The questions of one corruption check in a worker: what asks them, and what makes cases of the answers."""
 
-    def host(samples: list[int]) -> Lanes:
+    def __init__(self, bench: Bench, check: CheckSpec, clean: Clean) -> None:
+        self.bench, self.check, self.clean = bench, check, clean
+        self.output = bench.spec.interface.output
+        self.kinds = kinds_of(bench.spec.interface, check.settings.kinds)
+        self.typical = np.nan_to_num(np.nanmedian(bench.points, axis=0))
+        self.right = right_decisions(self.output, bench.data, clean.answers)
+
+    def attack(self) -> Attack:
+        count = SEVERITIES * len(self.kinds)
+        return questions("corruptions", count, count, self._points, self._note, votes=self.bench.votes)
+
+    def lanes(self, samples: list[int]) -> Lanes:
+        """Lanes without a box: `label` is the row of the data file, and lo == hi only where there is padding."""
+        bench = self.bench
         x = bench.points[samples]
         shut = np.zeros(x.shape, dtype=bool) if bench.padding is None else bench.padding[samples]
-        names = [streams.key(bench.spec.seed, check.rule, check.id, bench.data.ids[i]) for i in samples]
+        names = [streams.key(bench.spec.seed, self.check.rule, self.check.id, bench.data.ids[i]) for i in samples]
         far, own = np.float32(np.inf), np.nan_to_num(x)
-        label = np.asarray(samples, dtype=np.int64)  # the row of the data file, by which its truth is found
-        return Lanes(
+        lanes = Lanes(
             np.array(names, dtype=np.uint64), own, np.where(shut, own, -far), np.where(shut, own, far), np.isnan(x),
-            clean.answers[samples], label, np.full(len(samples), -1),
+            self.clean.answers[samples], np.asarray(samples, dtype=np.int64), np.full(len(samples), -1),
         )  # fmt: skip
+        return map_tree(array_module(bench.spec.device).asarray, lanes)
 
-    def points(lanes: Lanes, t: Array) -> Array:
-        xp = namespace(lanes.x)
+    def _points(self, lanes: Lanes, t: Array) -> Array:
         own: Lanes = map_tree(to_numpy, lanes)
-        x = np.where(np.asarray(own.missing), np.float32(np.nan), own.x)
-        asked = to_numpy(t)
+        x, asked = np.where(np.asarray(own.missing), np.float32(np.nan), own.x), to_numpy(t)
         for number in np.unique(asked):
             at = np.flatnonzero(asked == number)
-            kind, severity = kinds[number // SEVERITIES], int(number % SEVERITIES) + 1
-            keys = own.key[at] ^ np.uint64(streams.key(kind.name))
-            x[at] = corrupted(interface, kind, severity, x[at], keys, typical, own.lo[at] == own.hi[at])
-        return xp.asarray(x, device=lanes.x.device)
+            kind, severity = self._question(number)
+            keys, closed = own.key[at] ^ np.uint64(streams.key(kind.name)), own.lo[at] == own.hi[at]
+            x[at] = corrupted(self.bench.spec.interface, kind, severity, x[at], keys, self.typical, closed)
+        return namespace(lanes.x).asarray(x, device=lanes.x.device)
 
-    def note(lanes: Lanes, t: Array, answers: Array) -> tuple[Array, Array]:
-        return t, score(output, right[to_numpy(lanes.label)], to_numpy(answers), check.goal.amount)
+    def _question(self, t: int) -> tuple[Corruption, int]:
+        return self.kinds[t // SEVERITIES], int(t % SEVERITIES) + 1
 
-    def make(samples: list[int]) -> Lanes:
-        return map_tree(array_module(bench.spec.device).asarray, host(samples))
+    def _note(self, lanes: Lanes, t: Array, answers: Array) -> tuple[Array, Array]:
+        return t, self._score(to_numpy(lanes.label), to_numpy(answers))
 
-    count = SEVERITIES * len(kinds)
-    attack = questions("corruptions", count, count, points, note, votes=bench.votes)
-    before = score(output, right, clean.answers, check.goal.amount)
-    return attack, make, Recorder(before)
-
-
-class Recorder:
-    """Finished lanes as cases: the scores of their answers, question by question."""
-
-    def __init__(self, before: np.ndarray) -> None:
-        self.before = before
+    def _score(self, samples: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        return score(self.output, self.right[samples], answers, self.check.goal.amount)
 
     def case(self, finished: Finished) -> Case:
-        got = finished.arrays
-        record = {
+        """The scores of a record, and its mildest trouble that makes the answer worse, asked again alone."""
+        got, sample = finished.arrays, finished.sample
+        scores = got["kept"].reshape(len(self.kinds), SEVERITIES)
+        before = float(self._score(np.array([sample]), self.clean.answers[[sample]])[0])
+        record: dict[str, Any] = {
             "rows": finished.rows, "counted": int(got["rows"]), "found": 0, "exhausted": finished.exhausted,
             "size": None, "invalid": int(got["invalid"]), "curve": [], "starts": 0, "verification": 0,
-            "success": False, "note": "", "scores": [float(v) for v in got["kept"]],
-            "clean_score": float(self.before[finished.sample]),
+            "success": False, "note": "", "scores": scores.ravel().tolist(), "clean_score": before,
         }  # fmt: skip
-        return Case(finished.check, finished.sample, record, {})
+        worse = np.argwhere(before - 1e-9 > scores.T)  # mildest first, then in the order of kinds
+        if not worse.size:
+            return Case(finished.check, sample, record, {})
+        severity, kind = (int(v) for v in worse[0])
+        t = kind * SEVERITIES + severity
+        point = to_numpy(self._points(self.lanes([sample]), np.array([t])))
+        answer = self.bench.alone(point)
+        one = self.kinds[kind]
+        record |= {
+            "found": t + 1, "size": severity + 1, "verification": self.bench.votes,
+            "before": decision_words(self.output, self.clean.single[[sample]]),
+            "after": decision_words(self.output, answer),
+            "success": bool(np.isfinite(answer).all() and self._score(np.array([sample]), answer)[0] < before - 1e-9),
+            "note": f"{one.title}, severity {severity + 1}: {one.levels[severity]:g} {one.unit}",
+        }  # fmt: skip
+        delta = point[0].astype(np.float64) - self.bench.points[sample].astype(np.float64)
+        return Case(finished.check, sample, record, {"delta": delta})
