@@ -223,8 +223,9 @@ def _corruptions(policy: Policy, check: Resolved, interface: Interface) -> Resol
     for name in wanted:
         if name not in corruptions.NAMES:
             raise PolicyError(f"kind {name!r} is not known; use some of: {', '.join(corruptions.NAMES)}", path="with")
-        if name in why:
-            raise PolicyError(f"kind {name!r} cannot happen to this model's inputs: {why[name]}", path="with")
+        if name not in {kind.name for kind in able}:
+            reason = why.get(name, "it happens to other data")
+            raise PolicyError(f"kind {name!r} cannot happen to this model's inputs: {reason}", path="with")
     count = len([kind for kind in able if not wanted or kind.name in wanted])
     blocked = "" if count else "nothing of what the rule knows can happen to this model's inputs"
     if interface.output.task == "reconstruction":
