@@ -19,6 +19,7 @@ from medaudit.audit.work import start_worker
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Input, Interface
 from medaudit.data import Dataset
+from medaudit.domain.corruptions import applicable
 from medaudit.model.facts import RANDOM, block_size
 from medaudit.oracle.goal import Goal, goals_of
 from medaudit.policy.schema import ModelSection
@@ -36,6 +37,7 @@ VOTES = 9  # askings of each row where the graph draws random numbers
 STANDARD = 3  # budget of the standard set, in shares of another attack's
 MAPS = {
     "SA": ["eu-ai-act:15.1", "fda-ai-dsf:performance-validation"],
+    "CO": ["eu-ai-act:15.4", "fda-ai-dsf:performance-validation"],
     "EV": [
         "nist-aml:NISTAML.025",
         "atlas:AML.T0043.001",
@@ -188,6 +190,9 @@ def starter_checks(
             "require": {"metric": "invalid_answers", **zero},
         },
     ]
+    if interface.output.task != "reconstruction" and applicable(interface)[0]:
+        demand = {"metric": "corruption_accuracy", "at_least": "60%"}
+        checks.append({"id": "everyday-trouble", "rule": "corruptions", "require": demand, "severity": "medium"})
     for rule in RULES.values():
         if rule.kind != "attack" or rule is CONTROL or rule.applies(interface):
             continue
