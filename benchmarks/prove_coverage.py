@@ -18,21 +18,24 @@ import math
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
-from medaudit.audit import companions, verdicts
+from medaudit.audit import certificates, companions, verdicts
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.spec import CheckSpec
 from medaudit.core.interface import Output
 from medaudit.data import Dataset
+from medaudit.domain.quantity import Quantity
+from medaudit.domain.threat import Threat
 from medaudit.oracle.goal import Goal
 from medaudit.policy.schema import CheckSection, RequireSection
 from medaudit.rule import RULES
-from medaudit.stats import bounds
+from medaudit.stats import bounds, certificate
 from medaudit.stats.bounds import Estimate
 
 C, MOST, LOOKS, SEED = 0.95, 0.06, (2_000, 20_000), 20260114
@@ -227,6 +230,33 @@ def planted(rng: Rng, p: float, design: str) -> Sides:
     return outside(companions.judge_planted(records, layout(companions.PLANTED, design)[2].groups, C)[0], p)
 
 
+def radius(rng: Rng, p: float, draws: int) -> Sides:
+    """One certificate at an error of 5 %, where the class comes with chance p."""
+    got = certificate.radius(int(rng.binomial(draws, p)), draws, 1 - C, 1.0)
+    counts = rng.multinomial(draws, (p, 1 - p))
+    wrong = p == 0.5 and certificate.predicted(counts, 1 - C) == 0
+    return {"radius": got > max(0.0, float(ndtri(p))), "predict": wrong}
+
+
+def certified(rng: Rng, n: int, p: float, alpha: float, most: int) -> Sides:
+    """Share of patients certified: p of them truly are at eps, the others fall short of it by next to nothing."""
+    counts = rng.integers(1, most, n, endpoint=True)
+    group = np.repeat(np.arange(n), counts)
+    good, eps, draws = (rng.random(n) < p)[group], 0.5, 500
+    truly = np.where(good, 0.99, float(ndtr(eps)) - 1e-9)
+    reach = [certificate.radius(int(k), draws, alpha, 1.0) for k in rng.binomial(draws, truly)]
+    base = {"rows": 600, "invalid": 0, "agrees": True, "smoothed": True, "abstains": False}
+    records: verdicts.Records = {i: {**base, "radius": r} for i, r in enumerate(reach)}
+    names = tuple(map(str, group))
+    data = Dataset("", "", {}, None, tuple(map(str, range(len(group)))), names)
+    settings = RULES["randomised-smoothing"].settings(1.0, draws, 100, alpha)
+    check = check_of(("certified_accuracy", "at_least", p), "randomised-smoothing")
+    threat = Threat("scores", "l2", Quantity(eps, "sd"))
+    check = replace(check, spec=replace(check.spec, threat=threat, settings=settings))
+    found = certificates.judged(check, data, records, C)[0]
+    return {"low": (found.metrics["certified_accuracy"].low or 0.0) > p, "false pass": found.verdict == "pass"}
+
+
 def cells() -> Iterator[Cell]:
     one, two, few = DESIGNS[:1], (0.1, 0.5), (DESIGNS[0], DESIGNS[2], DESIGNS[6])
     ops = (("robust_accuracy", "at_least", 0.8), ("robust_accuracy", "at_least", 0.95))
@@ -252,6 +282,8 @@ def cells() -> Iterator[Cell]:
     lost = {"lost": ("faults", "never asked"), "share": (0.1, 0.3)}
     yield from grid("attack, lost records", attack, require=ops[:1], n=NS, design=one, off=OFF[:1], **lost)
     yield from grid("curve", curve, n=NS[:3], p=(0.2, 0.5))
+    yield from grid("certificate", radius, p=(0.5, 0.55, 0.7, 0.9, 0.99), draws=(100, 500))
+    yield from grid("certified share", certified, n=NS[:3], p=(0.3, 0.8), alpha=(0.001, 0.05), most=(1, 3))
     yield from grid("planted", planted, p=TRUTHS, design=DESIGNS)
 
 

@@ -18,7 +18,7 @@ ROOT = Path(medaudit.__file__).parent
 LAYERS = {
     "core": 0,
     "stats": 1, "domain": 1, "search": 1,
-    "data": 2, "policy": 2,
+    "data": 2, "policy": 2, "probe": 2,
     "model": 3, "engine": 3, "oracle": 3,
     "rule": 4,
     "audit": 5,
@@ -33,6 +33,7 @@ ALLOWED = {
     "search": {"core"},
     "data": {"core", "domain"},
     "policy": {"core", "domain"},
+    "probe": {"core", "stats", "domain"},
     "model": {"core", "domain"},
     "engine": {"core", "model"},
     "oracle": {"core", "stats", "domain"},
@@ -57,7 +58,7 @@ LIBRARIES = {
     "typer": ("cli/",),
 }
 # Nothing in here touches a model, file, clock, logger or global random state.
-PURE = {"search", "oracle", "stats"}
+PURE = {"search", "oracle", "stats", "probe"}
 PURE_STANDARD = {
     "__future__", "collections", "dataclasses", "functools", "itertools", "math", "types", "typing",
     "numpy", "scipy", "array_api_compat",

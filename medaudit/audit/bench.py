@@ -14,6 +14,7 @@ import numpy as np
 
 from medaudit import data as readers
 from medaudit.audit.attacks import fitting, weakened
+from medaudit.audit.certificates import Smoothing
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
 from medaudit.audit.probes import Corruptions
@@ -33,6 +34,7 @@ from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance, noise_floor
 from medaudit.rule import RULES, Context
 
+PROBES: dict[str, type[Corruptions | Smoothing]] = {"corruption": Corruptions, "certificate": Smoothing}
 BEAT = 0.5  # seconds between signs of life
 SNAPSHOT = 60.0  # seconds of model time between snapshots of open lanes
 
@@ -51,7 +53,7 @@ class Bench:
         self.reference = Pipeline(Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone)
         self.votes = spec.interface.output.votes
         self.cohorts: dict[str, Cohort] = {}
-        self.verifiers: dict[str, Verifier | Corruptions] = {}
+        self.verifiers: dict[str, Verifier | Corruptions | Smoothing] = {}
         self.rows = self.padded = 0
         self.beat = time.monotonic()
         self.saved_at = 0.0
@@ -156,8 +158,8 @@ class Bench:
         donors = np.ascontiguousarray(self.points[clean.donors])
         for check in checks:
             rule = RULES[check.rule]
-            if rule.kind == "corruption":
-                asked = Corruptions(self, check, clean)
+            if rule.kind in PROBES:
+                asked = PROBES[rule.kind](self, check, clean)
                 self.cohorts[check.id] = Cohort(check.id, asked.attack(), check.budget, asked.lanes)
                 self.verifiers[check.id] = asked
                 continue

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import medaudit
-from medaudit.audit import degradation, results, verdicts
+from medaudit.audit import certificates, degradation, results, verdicts
 from medaudit.audit.cases import attack_cases, changed_cases
 from medaudit.audit.companions import every, judge_planted
 from medaudit.audit.document import resolved_policy
@@ -57,9 +57,13 @@ def build_report(
     for check in plan.checks:
         judged = _judge(plan, check, measured, records, confidence)
         curves: list[results.Degradation] = []
+        certified: results.Certificate | None = None
         if check.rule.kind == "corruption" and records[check.spec.id]:
             face = plan.found.interface
             judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
+            judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
+        if check.rule.kind == "certificate" and records[check.spec.id]:
+            judged, certified = certificates.judged(check, plan.data, records[check.spec.id], confidence)
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         judged.flags.extend(beaten.get(check.spec.id, []))
         if check.rule.kind == "attack":
@@ -68,7 +72,7 @@ def build_report(
                 judged.flags.append("saturated-scores")
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
-        done.degradation = curves
+        done.degradation, done.certificate = curves, certified
         beside = plan.beside.get(check.spec.id)
         if beside is not None:
             done.queries.planted = _rows(records[beside.planted.spec.id])
@@ -180,7 +184,7 @@ def _judge(
     if check.blocked:
         return verdicts.Judged("not-run", check.blocked, {}, [], None, [])
     kind = check.rule.kind
-    if kind == "corruption":
+    if kind in ("corruption", "certificate"):
         return verdicts.Judged("not-run", "no record was asked", {}, [], None, [])
     if kind == "attack":
         judged = verdicts.attack(check, plan.data, records[check.spec.id], confidence)

@@ -20,10 +20,9 @@ def judged(
 ) -> tuple[verdicts.Judged, list[Degradation]]:
     """Metrics and verdict, and one curve for each kind of trouble."""
     kinds = kinds_of(interface, check.spec.settings.kinds)
-    lost = [r for r in records.values() if r.get("fault")]
-    rows = [s for s, r in records.items() if not r.get("fault")]
+    rows, lost, flags = lost_records(records)
     if not rows:
-        return verdicts.Judged("error", f"the model failed on every record: {lost[0]['fault']}", {}, [], None, []), []
+        return verdicts.Judged("error", lost, {}, [], None, flags), []
     groups = np.asarray(data.groups)[rows]
     scores = np.array([records[s]["scores"] for s in rows]).reshape(len(rows), len(kinds), SEVERITIES)
     before = np.array([records[s]["clean_score"] for s in rows])
@@ -40,11 +39,8 @@ def judged(
     verdict, reason, required = verdicts.judge(estimates, check.section.require, confidence, None, "")
     worst = kinds[int(np.argmin([e.value for e in each]))]
     reason += f"; most is lost to {worst.name}"
-    flags = ["invalid-answers"] if any(r["invalid"] for r in records.values()) else []
-    if lost:
-        flags.append("faults")
-        if verdict != "fail":
-            verdict, reason = "error", f"the model failed on {len(lost)} of {len(records)} records: {lost[0]['fault']}"
+    if lost and verdict != "fail":
+        verdict, reason = "error", lost
     metrics = {k: verdicts.value_of(v, confidence) for k, v in estimates.items()}
     clean, curves = mean(before), []
     for k, kind in enumerate(kinds):
@@ -56,3 +52,11 @@ def judged(
             )
         )  # fmt: skip
     return verdicts.Judged(verdict, reason, metrics, required, None, flags), curves
+
+
+def lost_records(records: verdicts.Records) -> tuple[list[int], str, list[str]]:
+    """Records that were answered, a sentence about the others ("" where there are none), and flags."""
+    lost = [r for r in records.values() if r.get("fault")]
+    flags = ["invalid-answers"] if any(r["invalid"] for r in records.values()) else []
+    why = f"the model failed on {len(lost)} of {len(records)} records: {lost[0]['fault']}" if lost else ""
+    return [s for s, r in records.items() if not r.get("fault")], why, flags + (["faults"] if lost else [])

@@ -12,7 +12,6 @@ from medaudit.audit.truth import truth_of
 from medaudit.core import streams
 from medaudit.core.arrays import Array, array_module, map_tree, namespace, to_numpy
 from medaudit.core.interface import Interface, Output
-from medaudit.core.probe import questions
 from medaudit.core.protocol import Attack, Lanes
 from medaudit.data import Dataset
 from medaudit.domain.corruption import SEVERITIES, Corruption
@@ -21,6 +20,7 @@ from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import dice
+from medaudit.probe.questions import questions
 
 if TYPE_CHECKING:
     from medaudit.audit.bench import Bench

@@ -28,6 +28,7 @@ from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
 from medaudit.rule import RULES, Rule, find, settings_of
 from medaudit.rule.base import METRICS
+from medaudit.stats.certificate import largest
 
 DEFAULT_DICE_DROP = 0.2
 DEFAULT_MOVE_SD = 0.5
@@ -125,7 +126,7 @@ def _rule_of(section: CheckSection) -> tuple[Rule, Any]:
         raise PolicyError(
             "auroc_under_attack reads scores at the budget's end: write goal: {stop: budget}", path="goal"
         )
-    if rule.kind == "attack" and section.threat is None:
+    if rule.norms and section.threat is None:
         raise PolicyError(f"rule {rule.name} needs a threat", path="threat")
     return rule, settings
 
@@ -172,7 +173,7 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     """A check without its samples; `blocked` where it cannot run on this model."""
     rule, settings = _rule_of(section)
     budget = (section.budget or policy.defaults.budget).queries
-    threat = None if section.threat is None or rule.kind != "attack" else _threat(policy, section.threat)
+    threat = None if section.threat is None or not rule.norms else _threat(policy, section.threat)
     if threat is not None and budget < policy.model.votes:
         raise PolicyError(
             f"a budget of {budget} rows is less than one answer, which is a vote of {policy.model.votes}", path="budget"
@@ -193,6 +194,9 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
             path="threat",
         )
     _same_unit(section, threat)
+    if rule.kind == "certificate":
+        _certificate(section, threat, settings)
+        spec = replace(spec, budget=(settings.guess + settings.draws) * policy.model.votes)
     why = rule.applies(interface)
     if why:
         return Resolved(section, rule, spec, blocked=why)
@@ -232,6 +236,21 @@ def _corruptions(policy: Policy, check: Resolved, interface: Interface) -> Resol
         blocked = "a reconstruction has no right answer to compare with"
     rows = SEVERITIES * count * policy.model.votes
     return replace(check, spec=replace(check.spec, budget=rows), blocked=blocked)
+
+
+def _certificate(section: CheckSection, threat: Threat, settings: Any) -> None:
+    """What is asked can be certified at all. Raises PolicyError otherwise."""
+    if section.goal.what != "any":
+        raise PolicyError("a certificate is about any other answer: leave the goal out", path="goal")
+    if settings.alpha >= 0.5:
+        raise PolicyError(f"alpha is {settings.alpha}, a probability of an error, below 0.5, was expected", path="with")
+    far = largest(settings.draws, settings.alpha, settings.sigma)
+    if far < threat.eps.value:
+        raise PolicyError(
+            f"{settings.draws} draws of noise of {settings.sigma:g} certify at most "
+            f"{Quantity(round(far, 4), threat.eps.unit)}, eps is {threat.eps}: take a larger sigma or a smaller eps",
+            path="with",
+        )
 
 
 def _check_goal(section: CheckSection, output: Output) -> None:
@@ -314,7 +333,7 @@ def _with_samples(
     answers: np.ndarray,
     limit: int | None,
 ) -> Resolved:
-    if check.rule.kind == "corruption" and not check.blocked:
+    if check.rule.kind in ("corruption", "certificate") and not check.blocked:
         goal = _goal(check.section, interface.output, data, answers)
         rows = first_groups(data, list(range(data.rows)), _least(policy.data.use.at_most, limit))
         return replace(check, spec=replace(check.spec, goal=goal), samples=tuple(rows))

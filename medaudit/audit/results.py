@@ -19,6 +19,8 @@ METRICS = {
     "planted_found": "planted weaknesses that the same attack found within the same budget",
     "corruption_accuracy": "right answers under everyday trouble, over all kinds and severities",
     "worst_corruption": "right answers under the kind of trouble that costs most, over its severities",
+    "certified_accuracy": "patients whose smoothed answer is right, and certified at eps",
+    "smoothed_accuracy": "patients whose smoothed answer is right, and sure enough to be given",
     "median_distance": "median size of the smallest change found",
     "auroc": "area under the ROC curve",
 }
@@ -137,6 +139,23 @@ class Degradation(Part):
     high: list[float]
 
 
+class Certificate(Part):
+    """Patients whose smoothed answer is right and certified, against the distance it is certified for."""
+
+    sigma: float = Field(description="noise, in units of the threat's eps")
+    unit: str
+    draws: int
+    guess: int
+    alpha: float = Field(description="probability with which one record's radius may be wrong")
+    largest: float = Field(description="radius where all draws agree: nothing can be certified beyond")
+    abstained: int = Field(description="records for which the smoothed model gives no answer")
+    records: int
+    radius: list[float]
+    share: list[float]
+    low: list[float]
+    high: list[float]
+
+
 class Check(Part):
     id: str
     rule: str
@@ -155,6 +174,7 @@ class Check(Part):
     turns: list[Turn] = []
     curve: Curve | None = None
     degradation: list[Degradation] = []
+    certificate: Certificate | None = None
     flags: list[str] = []
     maps_to: list[str] = []
     waiver: dict[str, str] | None = None
@@ -228,7 +248,7 @@ class Cost(Part):
 
     wall_s: float = 0.0
     model_s: float = Field(0.0, description="the model's own time under attack, all workers together")
-    rows: int = Field(0, description="rows that the attacks asked")
+    rows: int = Field(0, description="rows that attacks, corruptions and certificates asked")
     padding: int = 0
     calls: int = 0
     block: int = 0

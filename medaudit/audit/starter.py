@@ -35,9 +35,11 @@ EFFORTS = {
 CALIBRATION = 1.0
 VOTES = 9  # askings of each row where the graph draws random numbers
 STANDARD = 3  # budget of the standard set, in shares of another attack's
+CERTIFIED = "certified-change"  # the threat and the check of it
 MAPS = {
     "SA": ["eu-ai-act:15.1", "fda-ai-dsf:performance-validation"],
     "CO": ["eu-ai-act:15.4", "fda-ai-dsf:performance-validation"],
+    "CE": ["nist-aml:NISTAML.025", "eu-ai-act:15.5"],
     "EV": [
         "nist-aml:NISTAML.025",
         "atlas:AML.T0043.001",
@@ -78,11 +80,13 @@ def compose_policy(
 ) -> str:
     threats = starter_threats(interface)
     checks = starter_checks(interface, data, answers, threats)
-    attacks = [c for c in checks if "threat" in c]
+    attacks = [c for c in checks if RULES[c["rule"]].kind == "attack"]
     shares = [STANDARD if check["rule"] == "standard" else 1 for check in attacks]
     groups, budget = sizes(interface, data, answers, seconds, effort, sum(shares))
     for check, share in zip(attacks, shares, strict=True):
         check["budget"] = {"queries": share * budget}
+    for check in (c for c in checks if RULES[c["rule"]].kind == "certificate"):
+        check["with"] |= {"draws": (draws := max(100, min(500, budget))), "guess": draws // 5}
     policy: dict[str, Any] = {
         "medaudit": 1,
         "policy": {
@@ -138,6 +142,7 @@ def starter_threats(interface: Interface) -> dict[str, dict[str, Any]]:
     amount = {"signal": 0.1, "image": 0.02, "table": 0.3, "sequence": 0.2}[kind]
     unit = "range" if kind == "image" and all(c.lo is not None for i in attacked for c in i.channels) else "sd"
     inputs = {} if len(attacked) == len(interface.inputs) else {"inputs": [i.name for i in attacked]}
+    noise = {"signal": 0.25, "image": 0.1, "table": 0.5, "sequence": 0.25}[kind]
     whole = round(0.5 * amount * size**0.5, 3)
     out: dict[str, dict[str, Any]] = {
         "small-noise": {"access": "scores", "norm": "linf", "eps": f"{amount} {unit}", **inputs},
@@ -149,6 +154,7 @@ def starter_threats(interface: Interface) -> dict[str, dict[str, Any]]:
             "eps": f"{amount} {unit}",
             **inputs,
         },
+        CERTIFIED: {"access": "labels", "norm": "l2", "eps": f"{noise:g} {unit}", **inputs},
     }
     if any(i.domain in ("table", "sequence") for i in interface.inputs):
         # Plausible slips: a channel may move by half its spread, a category to any other.
@@ -197,10 +203,18 @@ def starter_checks(
         if rule.kind != "attack" or rule is CONTROL or rule.applies(interface):
             continue
         for name, threat in threats.items():
+            if name == CERTIFIED:
+                continue
             fits = threat["norm"] in rule.norms and (not rule.access or threat["access"] == rule.access)
             fits = fits and not (labels and threat["access"] == "scores" and threat["norm"] != "l0")
             if fits:
                 checks.append(_attack(rule, name, threat, labels))
+    proof = RULES["randomised-smoothing"]
+    if not proof.applies(interface):
+        sigma = float(str(threats[CERTIFIED]["eps"]).partition(" ")[0])
+        demand = {"metric": "certified_accuracy", "at_least": "50%"}
+        one = {"id": CERTIFIED, "rule": proof.name, "threat": CERTIFIED, "with": {"sigma": sigma}, "require": demand}
+        checks.append(one | {"severity": "low"})
     numbers = any(c.kind in ("number", "integer") and not c.fixed for i in interface.inputs for c in i.channels)
     if not numbers:
         checks = [c for c in checks if threats.get(c.get("threat", ""), {"norm": "l0"})["norm"] == "l0"]

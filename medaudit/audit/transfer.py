@@ -81,7 +81,7 @@ def _side(run: Path, check: str) -> Side:
     report = report_of(run)
     if report.model.task not in TASKS:
         raise RunError(f"{run} is of a {report.model.task} model", "compare models that name classes or findings")
-    attacks = [c for c in report.checks if c.threat is not None]
+    attacks = [c for c in report.checks if c.family == "EV"]
     if check and check not in {c.id for c in attacks}:
         raise RunError(f"{run} has no attack {check!r}; it has: {', '.join(c.id for c in attacks)}")
     broken = []

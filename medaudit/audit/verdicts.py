@@ -23,7 +23,8 @@ from medaudit.stats.bounds import Estimate
 
 Records = dict[int, dict[str, Any]]
 
-SHARES = ("Clopper-Pearson", "mean of recalls", "betting")  # methods whose values print as percentages
+# Methods whose values print as percentages.
+SHARES = ("Clopper-Pearson", "Clopper-Pearson less alpha", "mean of recalls", "betting")
 # Flags under which a pass proves too little.
 WEAKENING = {
     "still-rising",

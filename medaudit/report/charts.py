@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.audit.results import Check, Curve, Degradation, Report
+from medaudit.audit.results import Certificate, Check, Curve, Degradation, Report
 from medaudit.report import text
 from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
 
@@ -77,6 +77,35 @@ def degradation_rows(found: list[Degradation]) -> list[tuple[str, ...]]:
         band = f"{text.share(one.low[-1])} to {text.share(one.high[-1])}"
         amounts = f"{', '.join(f'{v:g}' for v in one.levels)} {one.unit}"
         rows.append((one.title, amounts, *(text.share(v) for v in one.score), band))
+    return rows
+
+
+def certified(found: Certificate, eps: float) -> bytes:
+    """Share of patients certified against the distance, with its band."""
+    with settings():
+        figure = new(4.8, 2.2)
+        axes = figure.add_subplot()
+        low, mid, high = (100 * np.asarray(v) for v in (found.low, found.share, found.high))
+        axes.fill_between(found.radius, low, high, color=BLUE, alpha=0.18, linewidth=0, label="bounds")
+        axes.plot(found.radius, mid, color=BLUE, linewidth=1.6, label="patients certified")
+        axes.plot([found.radius[-1]] * 2, [mid[-1], 0], color=BLUE, linewidth=1.6)  # nothing is certified beyond
+        axes.axvline(eps, label="eps", **DASHED)
+        axes.set_ylim(0, 100)
+        axes.set_xlim(0, 1.08 * max(found.largest, eps))
+        unit = text.unit_of(found.unit)
+        axes.set_xlabel(f"certified distance{', ' + unit if unit else ''}")
+        axes.set_ylabel("patients certified, %")
+        axes.grid(color="#e3e7ec", linewidth=0.5)
+        axes.legend(loc="lower left", **LEGEND)
+        return svg(figure)
+
+
+def certified_rows(found: Certificate, most: int = 9) -> list[tuple[str, ...]]:
+    """The certificate's curve as a short table."""
+    rows: list[tuple[str, ...]] = []
+    for i in thinned(len(found.radius), most):
+        band = f"{text.share(found.low[i])} to {text.share(found.high[i])}"
+        rows.append((f"{text.size_of(found.radius[i], found.unit)}", text.share(found.share[i]), band))
     return rows
 
 

@@ -125,7 +125,7 @@ def reasons(report: Report) -> Iterator[Padding]:
 
 def summary(report: Report, run_folder: Path | None) -> Text:
     """1 failed, 1 inconclusive · 8,412,030 rows · 26 min · path."""
-    parts = [words.tally(report), f"{report.cost.rows:,} attack rows", text.duration(report.cost.wall_s)]
+    parts = [words.tally(report), f"{report.cost.rows:,} rows", text.duration(report.cost.wall_s)]
     if run_folder is not None:
         parts.append(text.clean(run_folder / "report.html", 400))
     if report.run.status == "interrupted":

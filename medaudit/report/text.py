@@ -71,7 +71,8 @@ def unit_of(symbol: str, limit: int = 40) -> str:
 
 
 def is_share(value: Value) -> bool:
-    return value.unit == "" and value.method.startswith(("Clopper-Pearson", "mean of recalls"))
+    named = value.method.startswith(("Clopper-Pearson", "mean of recalls"))
+    return value.unit == "" and (named or value.method == "betting")
 
 
 def one(value: Value, x: float | None) -> str:

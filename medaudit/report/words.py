@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from medaudit.audit.results import FLAGS, Check, Report
+from medaudit.audit.results import FLAGS, Case, Check, Report
 from medaudit.audit.results import METRICS as METRICS
 from medaudit.report.text import clean, slug
 
@@ -70,6 +70,13 @@ CODE_VERDICT = {
     4: "a check ended in an error",
     130: "interrupted",
 }
+
+
+def result(check: Check, case: Case) -> str:
+    """What came of a case, in two words."""
+    if check.certificate is not None:
+        return "certified" if case.distance else "abstains"
+    return "broken" if case.success else "not broken"
 
 
 def flag(code: str) -> str:

@@ -20,6 +20,7 @@ from medaudit.rule import (
     label_walk,
     one_patch,
     random_noise,
+    randomised_smoothing,
     repeatability,
     row_purity,
     sign_noise,
@@ -61,6 +62,7 @@ RULES: dict[str, Rule] = {
         random_noise,
         universal_noise,
         universal_patch,
+        randomised_smoothing,
     )
 }
 

@@ -25,7 +25,12 @@ FAMILIES = {
     "SA": "sanity of model and protocol",
     "CO": "corruptions",
     "EV": "evasion",
+    "CE": "certificates",
 }
+KINDS = (
+    "attack", "corruption", "certificate", "baseline", "repeatability", "row-purity", "batch-isolation",
+    "finite-answers",
+)  # fmt: skip
 # metric -> (kind, the side on which it is good)
 METRICS = {
     "accuracy": ("share", "at_least"),
@@ -39,6 +44,8 @@ METRICS = {
     "auroc_under_attack": ("share", "at_least"),
     "corruption_accuracy": ("share", "at_least"),
     "worst_corruption": ("share", "at_least"),
+    "certified_accuracy": ("share", "at_least"),
+    "smoothed_accuracy": ("share", "at_least"),
     "median_distance": ("distance", "at_least"),
     "mean_absolute_error": ("value", "at_most"),
     "changed_answers": ("count", "at_most"),
@@ -90,12 +97,12 @@ class Set(NamedTuple):
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule. `kind` says who runs it: "attack" (engine), or a protocol check of the audit."""
+    """One rule. `kind` says who runs it: the engine (attack, corruption, certificate), or the audit (all others)."""
 
     id: str  # stable, for machines: EV101
     name: str  # what a policy writes: square-noise
     title: str
-    kind: str  # attack | corruption | baseline | repeatability | row-purity | batch-isolation | finite-answers
+    kind: str  # one of KINDS
     metrics: tuple[str, ...]  # the first is the default of `require`
     page: str  # the module's docstring
     access: str = ""  # scores | labels: what the attacker must see
@@ -156,6 +163,8 @@ class Rule:
             return f"its tables have {wide} columns, and this search can learn {self.columns}"
         if self.access == "scores" and interface.output.task == "label":
             return "the model gives labels only, and this attack needs scores"
+        if self.kind == "certificate" and interface.output.task not in ("multiclass", "binary", "label"):
+            return "it is about answers that are one class"
         return ""
 
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 from medaudit.rule.base import METRICS, Rule, as_dict
 
 EPS = {"linf": "0.1 sd", "l2": "2 sd", "l1": "5 sd", "l0": "3", "patch": "6"}
+SMALL = "0.2 sd"  # what can be certified
 
 
 def example(rule: Rule) -> str:
     """Text of a whole policy that uses the rule; it loads as it is."""
     lines = ["medaudit: 1", f"policy: {{id: {rule.name}-example}}"]
-    if rule.kind == "attack":
+    if rule.norms:
         access, norm = rule.access or "scores", rule.norms[0]
-        lines += ["threats:", f"  small: {{access: {access}, norm: {norm}, eps: {EPS[norm]}}}"]
+        lines += [
+            "threats:",
+            f"  small: {{access: {access}, norm: {norm}, eps: {SMALL if rule.kind == 'certificate' else EPS[norm]}}}",
+        ]
     metric = "median_distance" if rule.minimises else rule.metrics[0]
     kind, side = METRICS[metric]
     bound = {"share": "80%", "count": "0", "value": "1"}.get(kind, EPS[rule.norms[0]] if rule.norms else "1")
     lines += ["checks:", f"  - id: {rule.name}", f"    rule: {rule.name}"]
+    if rule.norms:
+        lines += ["    threat: small"]
     if rule.kind == "attack":
-        lines += ["    threat: small", "    budget: {queries: 1000}"]
+        lines += ["    budget: {queries: 1000}"]
     if metric == "median_distance":
         lines += ["    goal: {stop: budget}   # the distance is the result: do not stop at eps"]
     if rule.settings is not None:

@@ -36,7 +36,7 @@ def test_every_check_its_verdict_and_the_summary_are_there(width: int) -> None:
         assert word in out
     assert "not reached (≥ 0.310 sd)" in " ".join(out.split())
     assert "+60 patients" in " ".join(out.split())
-    assert "2 failed, 1 in error, 1 inconclusive, 1 not run, 4 passed · 8,412,030 attack rows" in out
+    assert "2 failed, 1 in error, 1 inconclusive, 1 not run, 4 passed · 8,412,030 rows" in out
     assert out.rstrip().endswith("reports/2026-01-14-9f3c/report.html")
 
 

@@ -19,11 +19,10 @@ from medaudit.domain.threat import Threat, region
 from medaudit.oracle.goal import Goal
 from medaudit.policy import loader
 from medaudit.rule import RULES, Context, Rule, find, settings_of
-from medaudit.rule.base import FAMILIES, HEADINGS, as_dict, sections
+from medaudit.rule.base import FAMILIES, HEADINGS, KINDS, as_dict, sections
 from medaudit.rule.example import example
 
 ALL = pytest.mark.parametrize("rule", RULES.values(), ids=lambda r: r.name)
-KINDS = ("attack", "corruption", "baseline", "repeatability", "row-purity", "batch-isolation", "finite-answers")
 
 
 @ALL
@@ -79,8 +78,9 @@ def test_metrics(rule: Rule) -> None:
 
 @ALL
 def test_attacks_are_whole(rule: Rule) -> None:
-    """An attack has norms and a builder; a protocol check has neither."""
-    assert (rule.kind == "attack") == (rule.search is not None) == bool(rule.norms)
+    """An attack has norms and a builder, a certificate norms; a protocol check has neither."""
+    assert (rule.kind == "attack") == (rule.search is not None)
+    assert (rule.kind in ("attack", "certificate")) == bool(rule.norms)
     assert set(rule.norms) <= {LINF, L2, L1, L0, PATCH}
     assert rule.access in ("", "scores", "labels")
     if rule.kind == "attack":
@@ -99,14 +99,14 @@ def test_example_is_a_policy(rule: Rule, tmp_path: Path) -> None:
     (check,) = policy.checks
     assert check.rule == rule.name
     assert settings_of(rule, check.with_) == (None if rule.settings is None else rule.settings())
-    assert (check.threat is not None) == (rule.kind == "attack")
+    assert (check.threat is not None) == bool(rule.norms)
 
 
 @ALL
 def test_references(rule: Rule) -> None:
     """Attacks cite a year and a name; everything has something to read."""
     text = sections(rule.page)["References"]
-    assert rule.kind != "attack" or re.search(r"[A-Z][a-z]+.*(19|20)\d\d", text, re.S)
+    assert not rule.norms or re.search(r"[A-Z][a-z]+.*(19|20)\d\d", text, re.S)
 
 
 def test_names_and_ids_are_unique() -> None:

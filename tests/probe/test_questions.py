@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from medaudit.core.arrays import Array
-from medaudit.core.probe import questions
 from medaudit.core.protocol import Attack, Lanes
 from medaudit.engine.inline import run_inline
+from medaudit.probe.questions import questions
 
 COUNT = 11
 
