@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from medaudit import data as readers
+from medaudit.audit.asked import Asked
 from medaudit.audit.attacks import fitting, weakened
 from medaudit.audit.certificates import Smoothing
 from medaudit.audit.inputs import points_of
@@ -21,7 +22,6 @@ from medaudit.audit.probes import Corruptions
 from medaudit.audit.spec import CheckSpec, Clean, WorkSpec
 from medaudit.core import subspace as subspaces
 from medaudit.core.arrays import Array, array_module
-from medaudit.core.errors import ModelFault
 from medaudit.core.region import Region
 from medaudit.core.relations import Rules
 from medaudit.data import Dataset
@@ -31,7 +31,7 @@ from medaudit.engine.loop import Cohort, room_for, tick
 from medaudit.model import session as sessions
 from medaudit.model.pipeline import Model, Pipeline
 from medaudit.oracle.decision import decide
-from medaudit.oracle.noise import clearance, noise_floor
+from medaudit.oracle.noise import clearance
 from medaudit.rule import RULES, Context
 
 PROBES: dict[str, type[Corruptions | Smoothing]] = {"corruption": Corruptions, "certificate": Smoothing}
@@ -46,18 +46,17 @@ class Bench:
         self.spec, self.pipe = spec, pipe
         self.data: Dataset = readers.read(Path(spec.data))
         self.points = points_of(spec.interface, self.data)
-        self.padding = padding_of(spec, self.data)
         self.model = Model(Path(spec.model), spec.batching, spec.device)
-        self.pipeline = Pipeline(self.model, spec.interface, spec.block)
         alone = spec.batching.size if spec.batching.kind == "fixed" else 1
-        self.reference = Pipeline(Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone)
-        self.votes = spec.interface.output.votes
+        self.bare = Asked(
+            spec, self.data, self.points, padding_of(spec, self.data), Pipeline(self.model, spec.interface, spec.block),
+            Pipeline(Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone),
+        )  # fmt: skip
         self.cohorts: dict[str, Cohort] = {}
         self.verifiers: dict[str, Verifier | Corruptions | Smoothing] = {}
         self.rows = self.padded = 0
         self.beat = time.monotonic()
         self.saved_at = 0.0
-        self.fault = ""  # what the model said when it first failed
 
     def environment(self) -> dict[str, str]:
         """What answers may depend on; goes into the fingerprint and the report."""
@@ -75,20 +74,7 @@ class Bench:
     # --- requests that answer at once
 
     def clean(self, index: np.ndarray) -> dict[str, Any]:
-        """Answers to rows `index` in blocks, and one at a time on the reference session."""
-        points = self.points[index]
-        answers = self._ask(points)
-        # Backwards: two sessions that draw random numbers may draw the same ones in the same order.
-        single = self.alone(points[::-1])[::-1]
-        if self.fault and np.isnan(answers).all():
-            raise ModelFault(f"the model fails on every row of the data: {self.fault}")
-        return {
-            "answers": answers,
-            "single": single,
-            "floor": noise_floor(self.spec.interface.output, answers, single),
-            "rows": 2 * len(index) * self.votes,
-            "fault": self.fault,
-        }
+        return self.bare.clean(index)
 
     def protocol(self, kind: str, index: np.ndarray, key: int) -> protocol_checks.Comparison:
         points = self.points[index]
@@ -98,12 +84,12 @@ class Bench:
             return np.asarray(decide(output, answers))
 
         if kind == "repeatability":
-            got = protocol_checks.repeatability(points, self._ask, decided)
+            got = protocol_checks.repeatability(points, self.bare.ask, decided)
         elif kind == "row-purity":
-            got = protocol_checks.row_purity(points, self._ask, decided, key)
+            got = protocol_checks.row_purity(points, self.bare.ask, decided, key)
         else:
-            got = protocol_checks.batch_isolation(points, self._ask, self.alone, decided)
-        return got._replace(rows=self.votes * got.rows)
+            got = protocol_checks.batch_isolation(points, self.bare.ask, self.bare.alone, decided)
+        return got._replace(rows=self.bare.votes * got.rows)
 
     def replay(self, sample: int, delta: np.ndarray) -> dict[str, Any]:
         """Clean and perturbed record, each asked alone; their answers, and arrays as fed."""
@@ -111,9 +97,9 @@ class Bench:
         point = (clean.astype(np.float64) + delta).astype(np.float32)
         arrays: dict[str, np.ndarray] = {"clean": clean, "perturbed": point}
         for word, row in (("clean", clean), ("perturbed", point)):
-            for name, tensor in self.reference.codec.encode(row[None]).items():
+            for name, tensor in self.bare.reference.codec.encode(row[None]).items():
                 arrays[f"{word}__{name}"] = tensor.astype(str) if tensor.dtype == object else tensor
-        answers = [self.reference.answer(row[None]) for row in (clean, point)]
+        answers = [self.bare.reference.answer(row[None]) for row in (clean, point)]
         words = [decision_words(self.spec.interface.output, a) for a in answers]
         return {"before": words[0], "after": words[1], "arrays": arrays}
 
@@ -123,31 +109,9 @@ class Bench:
         best, until = np.inf, time.monotonic() + seconds
         while time.monotonic() < until:
             start = time.perf_counter()
-            self._ask(points)
-            best = min(best, (time.perf_counter() - start) / (self.votes * self.spec.block))
+            self.bare.ask(points)
+            best = min(best, (time.perf_counter() - start) / (self.bare.votes * self.spec.block))
         return float(best)
-
-    def _ask(self, points: np.ndarray) -> np.ndarray:
-        return self._in_blocks(self.pipeline, points, array_module(self.spec.device))
-
-    def alone(self, points: np.ndarray) -> np.ndarray:
-        parts = [self._in_blocks(self.reference, points[i : i + 1], np) for i in range(len(points))]
-        return np.concatenate(parts)
-
-    def _in_blocks(self, pipeline: Pipeline, points: Array, xp: Any) -> np.ndarray:
-        """Answers block after block; a row on which the model fails answers NaN, like any other nonsense."""
-        block, parts = self.spec.block, []
-        for start in range(0, len(points), block):
-            rows = xp.asarray(points[start : start + block])
-            try:
-                parts.append(pipeline.answer(rows))
-            except ModelFault as fault:
-                self.fault = self.fault or fault.message
-                if len(rows) > 1:  # which of them?
-                    parts += [self._in_blocks(pipeline, rows[i : i + 1], xp) for i in range(len(rows))]
-                else:
-                    parts.append(np.full((1, self.spec.interface.output.width), np.nan, dtype=np.float32))
-        return np.concatenate(parts)
 
     # --- lanes
 
@@ -159,7 +123,7 @@ class Bench:
         for check in checks:
             rule = RULES[check.rule]
             if rule.kind in PROBES:
-                asked = PROBES[rule.kind](self, check, clean)
+                asked = PROBES[rule.kind](self.bare, check, clean)
                 self.cohorts[check.id] = Cohort(check.id, asked.attack(), check.budget, asked.lanes)
                 self.verifiers[check.id] = asked
                 continue
@@ -180,7 +144,7 @@ class Bench:
                 subspace=None if narrow is None else subspaces.on(here.scale, narrow),
                 change=xp.asarray(changes[check.id]) if check.id in changes else None,
             )
-            lanes = LaneMaker(self, check, area, clean, bool(wide))
+            lanes = LaneMaker(self.bare, check, area, clean, bool(wide))
             answers = xp.asarray(clean.answers[clean.donors]) if check.planted else None
             make = lanes.on(xp)
             if check.fit:
@@ -190,7 +154,7 @@ class Bench:
                 if answers is not None:
                     attack = weakened(attack, rule, context, answers)
             self.cohorts[check.id] = Cohort(check.id, attack, check.budget, make)
-            self.verifiers[check.id] = Verifier(self, check, area, clean, lanes, attack.members)
+            self.verifiers[check.id] = Verifier(self.bare, check, area, clean, lanes, attack.members)
 
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
         for check, sample, saved in lanes:
@@ -225,17 +189,17 @@ class Bench:
         if now - self.beat > BEAT:
             self.beat = now
             self.pipe.send(("stats", self.statistics()))
-        if self.pipeline.seconds - self.saved_at > SNAPSHOT:
-            self.saved_at = self.pipeline.seconds
+        if self.bare.pipeline.seconds - self.saved_at > SNAPSHOT:
+            self.saved_at = self.bare.pipeline.seconds
             states = [(c.check, s, blob) for c in self.cohorts.values() for s, blob in c.snapshots()]
             self.pipe.send(("snapshots", states))
 
     def _answer(self, points: Array) -> np.ndarray:
         start = time.perf_counter()
-        answers = self._ask(points)
-        self.pipeline.seconds += time.perf_counter() - start
-        self.rows += self.votes * len(answers)
-        self.padded += self.votes * (self.spec.block - len(answers))
+        answers = self.bare.ask(points)
+        self.bare.pipeline.seconds += time.perf_counter() - start
+        self.rows += self.bare.votes * len(answers)
+        self.padded += self.bare.votes * (self.spec.block - len(answers))
         now = time.monotonic()
         if now - self.beat > BEAT:
             self.beat = now
@@ -247,8 +211,8 @@ class Bench:
             "worker": os.getpid(),
             "rows": self.rows,
             "padding": self.padded,
-            "calls": self.pipeline.calls,
-            "seconds": self.pipeline.seconds,
+            "calls": self.bare.pipeline.calls,
+            "seconds": self.bare.pipeline.seconds,
         }
 
 

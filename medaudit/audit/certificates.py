@@ -25,7 +25,7 @@ from medaudit.probe.smoothing import smoothing
 from medaudit.stats import bounds, certificate
 
 if TYPE_CHECKING:
-    from medaudit.audit.bench import Bench
+    from medaudit.audit.asked import Asked
 
 POINTS = 41  # radii of the curve
 
@@ -38,25 +38,25 @@ def class_count(interface: Interface) -> int:
 class Smoothing:
     """The questions of one certificate check in a worker: what asks them, and what makes cases of the counts."""
 
-    def __init__(self, bench: Bench, check: CheckSpec, clean: Clean) -> None:
+    def __init__(self, asked: Asked, check: CheckSpec, clean: Clean) -> None:
         if check.threat is None:
             raise ValueError(f"check {check.id} has no threat")
-        self.bench, self.check, self.clean = bench, check, clean
-        self.output = bench.spec.interface.output
-        self.area = threats.region(bench.spec.interface, check.threat)
-        self.maker = LaneMaker(bench, check, self.area, clean, bool(np.isnan(bench.points).any()))
-        self.right = right_decisions(self.output, bench.data, clean.answers)[:, 0]
+        self.asked, self.check, self.clean = asked, check, clean
+        self.output = asked.spec.interface.output
+        self.area = threats.region(asked.spec.interface, check.threat)
+        self.maker = LaneMaker(asked, check, self.area, clean, bool(np.isnan(asked.points).any()))
+        self.right = right_decisions(self.output, asked.data, clean.answers)[:, 0]
 
     def attack(self) -> Attack:
-        xp, s = array_module(self.bench.spec.device), self.check.settings
+        xp, s = array_module(self.asked.spec.device), self.check.settings
         area = self.area._replace(scale=xp.asarray(self.area.scale))
-        classes = class_count(self.bench.spec.interface)
+        classes = class_count(self.asked.spec.interface)
         return smoothing(
-            area, lambda answers: decide(self.output, answers), classes, s.sigma, s.guess, s.draws, self.bench.votes
+            area, lambda answers: decide(self.output, answers), classes, s.sigma, s.guess, s.draws, self.asked.votes
         )
 
     def lanes(self, samples: list[int]) -> Lanes:
-        made: Lanes = self.maker.on(array_module(self.bench.spec.device))(samples)
+        made: Lanes = self.maker.on(array_module(self.asked.spec.device))(samples)
         return made
 
     def case(self, finished: Finished) -> Case:

@@ -24,30 +24,30 @@ from medaudit.oracle.goal import oracle, wanted_classes
 from medaudit.rule import RULES
 
 if TYPE_CHECKING:
-    from medaudit.audit.bench import Bench
+    from medaudit.audit.asked import Asked
 
 
 class LaneMaker:
     """Builds the lanes of one check from sample numbers."""
 
-    def __init__(self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, missing: bool) -> None:
-        self.bench, self.check, self.area, self.clean, self.missing = (
-            bench,
+    def __init__(self, asked: Asked, check: CheckSpec, area: Region, clean: Clean, missing: bool) -> None:
+        self.asked, self.check, self.area, self.clean, self.missing = (
+            asked,
             check,
             area,
             clean,
             missing,
         )
-        output = bench.spec.interface.output
+        output = asked.spec.interface.output
         decided = np.asarray(decide(output, clean.answers))
         single = output.task in ("multiclass", "binary", "label")
         self.label = decided.astype(np.int64) if single else np.full(len(decided), -1, dtype=np.int64)
-        self.truth = truth_of(output, bench.data.y).astype(np.int64) if single and bench.data.y is not None else None
+        self.truth = truth_of(output, asked.data.y).astype(np.int64) if single and asked.data.y is not None else None
         if check.truth and self.truth is not None:
             self.label = self.truth
         wanted = wanted_classes(output, check.goal)
         self.target = wanted[0] if len(wanted) == 1 and single else -1
-        self.shut = None if check.threat is None else shut_by(bench.spec.interface, bench.data, check.threat)
+        self.shut = None if check.threat is None else shut_by(asked.spec.interface, asked.data, check.threat)
 
     def on(self, xp: Any) -> Any:
         def make(samples: list[int]) -> Lanes:
@@ -56,20 +56,20 @@ class LaneMaker:
         return make
 
     def host(self, samples: list[int], answers: np.ndarray | None = None) -> Lanes:
-        bench, check = self.bench, self.check
+        asked, check = self.asked, self.check
         index = np.asarray(samples)
-        x = bench.points[index]
-        shut = None if bench.padding is None else bench.padding[index]
+        x = asked.points[index]
+        shut = None if asked.padding is None else asked.padding[index]
         if self.shut is not None:
             shut = self.shut[index] if shut is None else shut | self.shut[index]
         if check.threat is None:
             raise EngineError(f"check {check.id} has no threat")
-        face = bench.spec.interface
+        face = asked.spec.interface
         lo, hi = threats.boxes(face, check.threat, self.area, x, shut)
         legal: tuple[np.ndarray, np.ndarray] | tuple[None, None] = (None, None)
         if check.threat.norm == LINF and RULES[check.rule].smallest:
             legal = threats.boxes(face, check.threat, self.area, x, shut, legal=True)
-        names = [streams.key(bench.spec.seed, check.rule, check.id, bench.data.ids[i]) for i in samples]
+        names = [streams.key(asked.spec.seed, check.rule, check.id, asked.data.ids[i]) for i in samples]
         return Lanes(
             key=np.array(names, dtype=np.uint64),
             x=np.nan_to_num(x, nan=0.0),
@@ -88,11 +88,11 @@ class Verifier:
     """Never believes a claim: region, distance and decision again, alone, on another session."""
 
     def __init__(
-        self, bench: Bench, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker, members: tuple[str, ...]
+        self, asked: Asked, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker, members: tuple[str, ...]
     ) -> None:
-        self.bench, self.check, self.area, self.clean, self.lanes = bench, check, area, clean, lanes
+        self.asked, self.check, self.area, self.clean, self.lanes = asked, check, area, clean, lanes
         self.members = members
-        output = bench.spec.interface.output
+        output = asked.spec.interface.output
         self.judge = oracle(output, check.goal, "scores", clean.floor)
 
     def case(self, finished: Finished) -> Case:
@@ -112,7 +112,7 @@ class Verifier:
             "success": False,
             "note": "",
         }
-        output = self.bench.spec.interface.output
+        output = self.asked.spec.interface.output
         if output.task in ("multiclass", "binary", "label"):
             record["clean"] = decision_words(output, self.clean.single[[finished.sample]])
         arrays: dict[str, np.ndarray] = {}
@@ -134,13 +134,13 @@ class Verifier:
         return Case(finished.check, finished.sample, record, arrays)
 
     def _verify(self, sample: int, claim: np.ndarray, record: dict[str, Any]) -> dict[str, np.ndarray]:
-        bench = self.bench
+        asked = self.asked
         point, lanes, distance, near, wrong = self._placed(sample, claim)
-        answer = bench.alone(point[None])
-        record["verification"] = self.bench.votes
+        answer = asked.alone(point[None])
+        record["verification"] = self.asked.votes
         _, hit = self.judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
         record["distance"] = distance
-        output = bench.spec.interface.output
+        output = asked.spec.interface.output
         record["before"] = decision_words(output, self.clean.single[[sample]])
         record["after"] = decision_words(output, answer)
         if not np.all(np.isfinite(answer)):
@@ -152,14 +152,14 @@ class Verifier:
         else:
             record["success"] = near and record["found"] > 0
             record["reached"] = True
-        return {"delta": point.astype(np.float64) - bench.points[sample].astype(np.float64)}
+        return {"delta": point.astype(np.float64) - asked.points[sample].astype(np.float64)}
 
     def _placed(self, sample: int, claim: np.ndarray) -> tuple[np.ndarray, Lanes, float, bool, str]:
         """A claim after a round trip through the input's own precision: the point, its lane, how far it lies
         from the clean one, whether that is within eps, and what is wrong with it ("" for nothing)."""
-        lanes, clean = self.lanes.host([sample], self.clean.single), self.bench.points[sample]
+        lanes, clean = self.lanes.host([sample], self.clean.single), self.asked.points[sample]
         point = np.where(np.isnan(clean), np.nan, claim).astype(np.float32)
-        tripped = np.nan_to_num(self.bench.reference.codec.round_trip(point[None]))[0]
+        tripped = np.nan_to_num(self.asked.reference.codec.round_trip(point[None]))[0]
         slack = np.abs(tripped - np.nan_to_num(point))  # the input's own precision
         distance = self._distance(tripped, lanes, slack)
         # float32 rounding of x, of a bound and of their difference
@@ -177,13 +177,13 @@ class Verifier:
 
         A row that does not lie in the region counts as the clean one.
         """
-        bench, output = self.bench, self.bench.spec.interface.output
+        asked, output = self.asked, self.asked.spec.interface.output
         if output.task not in ("multiclass", "binary") or len(output.classes) > 2:
             return None
         point, _, _, near, wrong = self._placed(sample, claim)
         legal = near and not wrong
-        answer = bench.alone(point[None]) if legal else self.clean.single[[sample]]
-        record["verification"] += bench.votes * int(legal)
+        answer = asked.alone(point[None]) if legal else self.clean.single[[sample]]
+        record["verification"] += asked.votes * int(legal)
         return float(positive_score(output, answer)[0]) if np.isfinite(answer).all() else None
 
     def _lawful(self, lanes: Lanes, point: np.ndarray) -> bool:

@@ -23,7 +23,7 @@ from medaudit.oracle.goal import dice
 from medaudit.probe.questions import questions
 
 if TYPE_CHECKING:
-    from medaudit.audit.bench import Bench
+    from medaudit.audit.asked import Asked
 
 SINGLE = ("multiclass", "binary", "label")
 
@@ -53,29 +53,29 @@ def score(output: Output, right: np.ndarray, answers: np.ndarray, amount: float)
 class Corruptions:
     """The questions of one corruption check in a worker: what asks them, and what makes cases of the answers."""
 
-    def __init__(self, bench: Bench, check: CheckSpec, clean: Clean) -> None:
-        self.bench, self.check, self.clean = bench, check, clean
-        self.output = bench.spec.interface.output
-        self.kinds = kinds_of(bench.spec.interface, check.settings.kinds)
-        self.typical = np.nan_to_num(np.nanmedian(bench.points, axis=0))
-        self.right = right_decisions(self.output, bench.data, clean.answers)
+    def __init__(self, asked: Asked, check: CheckSpec, clean: Clean) -> None:
+        self.asked, self.check, self.clean = asked, check, clean
+        self.output = asked.spec.interface.output
+        self.kinds = kinds_of(asked.spec.interface, check.settings.kinds)
+        self.typical = np.nan_to_num(np.nanmedian(asked.points, axis=0))
+        self.right = right_decisions(self.output, asked.data, clean.answers)
 
     def attack(self) -> Attack:
         count = SEVERITIES * len(self.kinds)
-        return questions("corruptions", count, count, self._points, self._note, votes=self.bench.votes)
+        return questions("corruptions", count, count, self._points, self._note, votes=self.asked.votes)
 
     def lanes(self, samples: list[int]) -> Lanes:
         """Lanes without a box: `label` is the row of the data file, and lo == hi only where there is padding."""
-        bench = self.bench
-        x = bench.points[samples]
-        shut = np.zeros(x.shape, dtype=bool) if bench.padding is None else bench.padding[samples]
-        names = [streams.key(bench.spec.seed, self.check.rule, self.check.id, bench.data.ids[i]) for i in samples]
+        asked = self.asked
+        x = asked.points[samples]
+        shut = np.zeros(x.shape, dtype=bool) if asked.padding is None else asked.padding[samples]
+        names = [streams.key(asked.spec.seed, self.check.rule, self.check.id, asked.data.ids[i]) for i in samples]
         far, own = np.float32(np.inf), np.nan_to_num(x)
         lanes = Lanes(
             np.array(names, dtype=np.uint64), own, np.where(shut, own, -far), np.where(shut, own, far), np.isnan(x),
             self.clean.answers[samples], np.asarray(samples, dtype=np.int64), np.full(len(samples), -1),
         )  # fmt: skip
-        return map_tree(array_module(bench.spec.device).asarray, lanes)
+        return map_tree(array_module(asked.spec.device).asarray, lanes)
 
     def _points(self, lanes: Lanes, t: Array) -> Array:
         own: Lanes = map_tree(to_numpy, lanes)
@@ -84,7 +84,7 @@ class Corruptions:
             at = np.flatnonzero(asked == number)
             kind, severity = self._question(number)
             keys, closed = own.key[at] ^ np.uint64(streams.key(kind.name)), own.lo[at] == own.hi[at]
-            x[at] = corrupted(self.bench.spec.interface, kind, severity, x[at], keys, self.typical, closed)
+            x[at] = corrupted(self.asked.spec.interface, kind, severity, x[at], keys, self.typical, closed)
         return namespace(lanes.x).asarray(x, device=lanes.x.device)
 
     def _question(self, t: int) -> tuple[Corruption, int]:
@@ -112,14 +112,14 @@ class Corruptions:
         severity, kind = (int(v) for v in worse[0])
         t = kind * SEVERITIES + severity
         point = to_numpy(self._points(self.lanes([sample]), np.array([t])))
-        answer = self.bench.alone(point)
+        answer = self.asked.alone(point)
         one = self.kinds[kind]
         record |= {
-            "found": t + 1, "size": severity + 1, "verification": self.bench.votes,
+            "found": t + 1, "size": severity + 1, "verification": self.asked.votes,
             "before": decision_words(self.output, self.clean.single[[sample]]),
             "after": decision_words(self.output, answer),
             "success": bool(np.isfinite(answer).all() and self._score(np.array([sample]), answer)[0] < before - 1e-9),
             "note": f"{one.title}, severity {severity + 1}: {one.levels[severity]:g} {one.unit}",
         }  # fmt: skip
-        delta = point[0].astype(np.float64) - self.bench.points[sample].astype(np.float64)
+        delta = point[0].astype(np.float64) - self.asked.points[sample].astype(np.float64)
         return Case(finished.check, sample, record, {"delta": delta})

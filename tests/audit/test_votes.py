@@ -178,7 +178,7 @@ def test_the_starter_votes_where_the_graph_draws(tmp_path: Path) -> None:
     text = starter_policy(options.model, options.data, "", "quick")
     policy = yaml.safe_load(text)
     assert policy["model"]["votes"] == 9
-    assert all(check["budget"]["queries"] >= 9 * 20 for check in policy["checks"] if "threat" in check)
+    assert all(check["budget"]["queries"] >= 9 * 20 for check in policy["checks"] if "budget" in check)
 
 
 def test_votes_for_labels_are_shares() -> None:
