@@ -34,7 +34,8 @@ from medaudit.core.region import Part, Region
 from medaudit.engine.loop import Cohort, room_for, tick
 from medaudit.engine.memory import keep_heap
 from medaudit.model.facts import Batching, block_size
-from medaudit.model.pipeline import Model, Pipeline
+from medaudit.model.graph import Model
+from medaudit.model.pipeline import Pipeline
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import Goal, oracle
 from medaudit.search import hopskipjump, nes, square

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.limit import Bare, interface_of
 from benchmarks.models import small_cnn
 from medaudit.model.facts import Batching, block_size
-from medaudit.model.pipeline import Model
+from medaudit.model.graph import Model
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 DONORS = 16

@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medaudit.model.facts import Batching
-from medaudit.model.pipeline import Model
+from medaudit.model.graph import Model
 from medaudit.stats.bounds import auroc
 
 TOLERANCE = 1e-4  # of outputs, against ONNX Runtime

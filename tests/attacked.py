@@ -60,7 +60,7 @@ class Attacked:
         block = fixed or block_size(4 * self.face.size, found.batching, "cpu", self.data.rows)
         self.spec = WorkSpec(str(model), str(data), self.face, found.batching, "cpu", block, 1)
         self.bench = Bench(self.spec, self.pipe)  # type: ignore[arg-type]
-        got = self.bench.clean(np.arange(self.data.rows))
+        got = self.bench.clean(np.arange(self.data.rows), "")
         donors = resolve.donors(self.face.output, self.data, got["answers"])
         self.clean = Clean(got["answers"], got["single"], got["floor"], *donors)
 
@@ -87,9 +87,9 @@ class Attacked:
         policy = {"threats": threats, "checks": checks, "defaults": {"budget": {"queries": queries}}}
         resolved = self.resolved(policy, limit)
         assert not any(check.blocked for check in resolved), [check.blocked for check in resolved]
-        self.bench.spec = dataclasses.replace(self.spec, seed=seed)
+        self.bench.bare.spec = dataclasses.replace(self.spec, seed=seed)
         self.pipe.cases.clear()
-        self.bench.prepare(tuple(check.spec for check in resolved), self.clean, {})
+        self.bench.prepare(tuple(check.spec for check in resolved), {"": self.clean}, {})
         self.bench.take([(check.spec.id, sample, None) for check in resolved for sample in check.samples])
         while self.bench.busy:
             self.bench.step()
@@ -106,7 +106,7 @@ class Attacked:
             path = Path(folder) / "policy.yaml"
             path.write_text(dump({"medaudit": 1, "policy": {"id": "attacked"}, **policy}, {}))
             loaded = loader.load(path)
-        return resolve.resolve(*loaded, self.face, self.data, self.clean.answers, limit)
+        return resolve.resolve(*loaded, self.spec, self.data, {"": self.clean.answers}, limit)
 
     def outcome(self, check: resolve.Resolved) -> Outcome:
         """The report's own figure, and the records it is made of."""

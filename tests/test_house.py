@@ -18,7 +18,7 @@ ROOT = Path(medaudit.__file__).parent
 LAYERS = {
     "core": 0,
     "stats": 1, "domain": 1, "search": 1,
-    "data": 2, "policy": 2, "probe": 2,
+    "data": 2, "policy": 2, "probe": 2, "stage": 2,
     "model": 3, "engine": 3, "oracle": 3,
     "rule": 4,
     "audit": 5,
@@ -34,7 +34,8 @@ ALLOWED = {
     "data": {"core", "domain"},
     "policy": {"core", "domain"},
     "probe": {"core", "stats", "domain"},
-    "model": {"core", "domain"},
+    "stage": {"core", "domain"},
+    "model": {"core", "domain", "stage"},
     "engine": {"core", "model"},
     "oracle": {"core", "stats", "domain"},
     "rule": {"core", "stats", "domain", "search", "policy", "model", "oracle"},

@@ -6,6 +6,8 @@ import os
 import platform
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from medaudit.audit.certificates import Smoothing
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
 from medaudit.audit.probes import Corruptions
-from medaudit.audit.spec import CheckSpec, Clean, WorkSpec
+from medaudit.audit.spec import CheckSpec, Clean, WorkSpec, around, face_behind
 from medaudit.core import subspace as subspaces
 from medaudit.core.arrays import Array, array_module
 from medaudit.core.region import Region
@@ -27,9 +29,11 @@ from medaudit.core.relations import Rules
 from medaudit.data import Dataset
 from medaudit.domain import threat as threats
 from medaudit.engine import protocol_checks
-from medaudit.engine.loop import Cohort, room_for, tick
+from medaudit.engine.loop import Cohort, Finished, room_for, tick
 from medaudit.model import session as sessions
-from medaudit.model.pipeline import Model, Pipeline
+from medaudit.model.graph import Model
+from medaudit.model.guard import Guard
+from medaudit.model.pipeline import Pipeline
 from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance
 from medaudit.rule import RULES, Context
@@ -47,16 +51,30 @@ class Bench:
         self.data: Dataset = readers.read(Path(spec.data))
         self.points = points_of(spec.interface, self.data)
         self.model = Model(Path(spec.model), spec.batching, spec.device)
-        alone = spec.batching.size if spec.batching.kind == "fixed" else 1
-        self.bare = Asked(
-            spec, self.data, self.points, padding_of(spec, self.data), Pipeline(self.model, spec.interface, spec.block),
-            Pipeline(Model(Path(spec.model), spec.batching, "cpu"), spec.interface, alone),
-        )  # fmt: skip
+        self.sessions = self.model, Model(Path(spec.model), spec.batching, "cpu")
+        self.padding = padding_of(spec, self.data)
+        self.asked = {name: self._open(name) for name in ("", *(name for name in spec.stages if name))}
+        self.bare = self.asked[""]
         self.cohorts: dict[str, Cohort] = {}
         self.verifiers: dict[str, Verifier | Corruptions | Smoothing] = {}
+        self.behind: dict[str, str] = {}  # of each check, the name of its stages
         self.rows = self.padded = 0
+        self.seconds = 0.0
         self.beat = time.monotonic()
         self.saved_at = 0.0
+
+    def _open(self, name: str) -> Asked:
+        """The model behind stages: sessions are shared, noise differs between searching and re-checking."""
+        spec, stages = replace(self.spec, interface=face_behind(self.spec, name)), around(self.spec, name)
+        alone = spec.batching.size if spec.batching.kind == "fixed" else 1
+        search, single = self.sessions
+        some = self.points[: max(2, spec.block)]
+        guards = [Guard(stages, spec.interface, one.device, salt, some) for salt, one in enumerate(self.sessions)]
+        before, after = guards if stages else (None, None)
+        return Asked(
+            spec, self.data, self.points, self.padding, Pipeline(search, spec.interface, spec.block, before),
+            Pipeline(single, spec.interface, alone, after),
+        )  # fmt: skip
 
     def environment(self) -> dict[str, str]:
         """What answers may depend on; goes into the fingerprint and the report."""
@@ -73,8 +91,8 @@ class Bench:
 
     # --- requests that answer at once
 
-    def clean(self, index: np.ndarray) -> dict[str, Any]:
-        return self.bare.clean(index)
+    def clean(self, index: np.ndarray, behind: str) -> dict[str, Any]:
+        return self.asked[behind].clean(index)
 
     def protocol(self, kind: str, index: np.ndarray, key: int) -> protocol_checks.Comparison:
         points = self.points[index]
@@ -91,15 +109,16 @@ class Bench:
             got = protocol_checks.batch_isolation(points, self.bare.ask, self.bare.alone, decided)
         return got._replace(rows=self.bare.votes * got.rows)
 
-    def replay(self, sample: int, delta: np.ndarray) -> dict[str, Any]:
-        """Clean and perturbed record, each asked alone; their answers, and arrays as fed."""
+    def replay(self, sample: int, delta: np.ndarray, behind: str = "") -> dict[str, Any]:
+        """Clean and perturbed record, each asked alone; their answers, and arrays as encoded."""
+        reference = self.asked[behind].reference
         clean = self.points[sample]
         point = (clean.astype(np.float64) + delta).astype(np.float32)
         arrays: dict[str, np.ndarray] = {"clean": clean, "perturbed": point}
         for word, row in (("clean", clean), ("perturbed", point)):
-            for name, tensor in self.bare.reference.codec.encode(row[None]).items():
+            for name, tensor in reference.codec.encode(row[None]).items():
                 arrays[f"{word}__{name}"] = tensor.astype(str) if tensor.dtype == object else tensor
-        answers = [self.bare.reference.answer(row[None]) for row in (clean, point)]
+        answers = [reference.answer(row[None]) for row in (clean, point)]
         words = [decision_words(self.spec.interface.output, a) for a in answers]
         return {"before": words[0], "after": words[1], "arrays": arrays}
 
@@ -115,36 +134,42 @@ class Bench:
 
     # --- lanes
 
-    def prepare(self, checks: tuple[CheckSpec, ...], clean: Clean, changes: dict[str, np.ndarray]) -> None:
-        """Build every check's attack; after this, lanes may come. changes: by check id, where one was fitted."""
+    def prepare(
+        self, checks: tuple[CheckSpec, ...], cleans: dict[str, Clean], changes: dict[str, np.ndarray]
+    ) -> None:  # fmt: skip
+        """Build every check's attack; after this, lanes may come.
+
+        cleans: by the name of stages. changes: by check id, where one was fitted.
+        """
         xp = array_module(self.spec.device)
         wide = np.isnan(self.points).any()
-        donors = np.ascontiguousarray(self.points[clean.donors])
         for check in checks:
-            rule = RULES[check.rule]
+            self.behind[check.id] = check.behind
+            rule, asked, clean = RULES[check.rule], self.asked[check.behind], cleans[check.behind]
+            face, donors = asked.spec.interface, np.ascontiguousarray(self.points[clean.donors])
             if rule.kind in PROBES:
-                asked = PROBES[rule.kind](self.bare, check, clean)
-                self.cohorts[check.id] = Cohort(check.id, asked.attack(), check.budget, asked.lanes)
-                self.verifiers[check.id] = asked
+                probe = PROBES[rule.kind](asked, check, clean)
+                self.cohorts[check.id] = Cohort(check.id, probe.attack(), check.budget, probe.lanes)
+                self.verifiers[check.id] = probe
                 continue
             if rule.search is None or check.threat is None:
                 continue
-            area = threats.region(self.spec.interface, check.threat)
+            area = threats.region(face, check.threat)
             here = map_tree_region(area, xp)
-            narrow = threats.subspace(self.spec.interface, check.threat)
+            narrow = threats.subspace(face, check.threat)
             context = Context(
-                interface=self.spec.interface,
+                interface=face,
                 region=here,
                 goal=check.goal,
                 access=rule.access or check.threat.access,
-                clearance=clearance(self.spec.interface.output, clean.floor),
+                clearance=clearance(face.output, clean.floor),
                 settings=check.settings,
                 donors=xp.asarray(donors) if narrow is None else None,
                 kinds=xp.asarray(clean.kinds) if narrow is None else None,
                 subspace=None if narrow is None else subspaces.on(here.scale, narrow),
                 change=xp.asarray(changes[check.id]) if check.id in changes else None,
             )
-            lanes = LaneMaker(self.bare, check, area, clean, bool(wide))
+            lanes = LaneMaker(asked, check, area, clean, bool(wide))
             answers = xp.asarray(clean.answers[clean.donors]) if check.planted else None
             make = lanes.on(xp)
             if check.fit:
@@ -154,7 +179,9 @@ class Bench:
                 if answers is not None:
                     attack = weakened(attack, rule, context, answers)
             self.cohorts[check.id] = Cohort(check.id, attack, check.budget, make)
-            self.verifiers[check.id] = Verifier(self.bare, check, area, clean, lanes, attack.members)
+            self.verifiers[check.id] = Verifier(
+                asked, check, area, clean, lanes, attack.members, [self.asked[name] for name in check.replay]
+            )
 
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
         for check, sample, saved in lanes:
@@ -175,12 +202,12 @@ class Bench:
 
     def step(self) -> None:
         """One tick; report what finished, statistics, and now and then snapshots."""
-        finished = tick(
-            [c for c in self.cohorts.values() if c.waiting or c.open],
-            self.spec.block,
-            self._answer,
-            self.spec.room or room_for(self.spec.block, self.spec.interface.size),
-        )
+        finished: list[Finished] = []
+        for name, asked in self.asked.items():
+            own = [c for n, c in self.cohorts.items() if self.behind[n] == name and (c.waiting or c.open)]
+            room = self.spec.room or room_for(self.spec.block, self.spec.interface.size)
+            if own:
+                finished += tick(own, self.spec.block, partial(self._answer, asked), room)
         if finished:
             # Statistics first: when the last case arrives, the parent stops listening.
             self.pipe.send(("stats", self.statistics()))
@@ -189,17 +216,17 @@ class Bench:
         if now - self.beat > BEAT:
             self.beat = now
             self.pipe.send(("stats", self.statistics()))
-        if self.bare.pipeline.seconds - self.saved_at > SNAPSHOT:
-            self.saved_at = self.bare.pipeline.seconds
+        if self.seconds - self.saved_at > SNAPSHOT:
+            self.saved_at = self.seconds
             states = [(c.check, s, blob) for c in self.cohorts.values() for s, blob in c.snapshots()]
             self.pipe.send(("snapshots", states))
 
-    def _answer(self, points: Array) -> np.ndarray:
+    def _answer(self, asked: Asked, points: Array) -> np.ndarray:
         start = time.perf_counter()
-        answers = self.bare.ask(points)
-        self.bare.pipeline.seconds += time.perf_counter() - start
-        self.rows += self.bare.votes * len(answers)
-        self.padded += self.bare.votes * (self.spec.block - len(answers))
+        answers = asked.ask(points)
+        self.seconds += time.perf_counter() - start
+        self.rows += asked.votes * len(answers)
+        self.padded += asked.votes * (self.spec.block - len(answers))
         now = time.monotonic()
         if now - self.beat > BEAT:
             self.beat = now
@@ -211,8 +238,8 @@ class Bench:
             "worker": os.getpid(),
             "rows": self.rows,
             "padding": self.padded,
-            "calls": self.bare.pipeline.calls,
-            "seconds": self.bare.pipeline.seconds,
+            "calls": sum(asked.pipeline.calls for asked in self.asked.values()),
+            "seconds": self.seconds,
         }
 
 

@@ -15,6 +15,7 @@ import medaudit
 from medaudit.audit import certificates, degradation, results, verdicts
 from medaudit.audit.cases import attack_cases, changed_cases
 from medaudit.audit.companions import every, judge_planted
+from medaudit.audit.defences import constant, defence
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.facts import data_facts, model_facts
 from medaudit.audit.resolve import Resolved, threshold_of, written_id
@@ -70,9 +71,13 @@ def build_report(
             judged = _beside(plan, check, judged, records, confidence)
             if "saturated-scores" in flags and _needs_scores(check):
                 judged.flags.append("saturated-scores")
+            behind = check.spec.behind
+            if behind and constant(output, plan.data, plan.clean.answers, plan.cleans[behind].answers):
+                judged.flags.append("constant-behind")
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate = curves, certified
+        done.defences = _defences(plan, check, records, confidence)
         beside = plan.beside.get(check.spec.id)
         if beside is not None:
             done.queries.planted = _rows(records[beside.planted.spec.id])
@@ -115,6 +120,20 @@ def build_report(
     )  # fmt: skip
     report.run.result_sha256 = result_digest(report)
     return report
+
+
+def _defences(
+    plan: Plan, check: Resolved, records: dict[str, verdicts.Records], confidence: float
+) -> list[results.Defence]:  # fmt: skip
+    """The bare check beside the same behind each of its stages."""
+    out = []
+    for other in plan.checks:
+        behind = other.spec.behind
+        if check.spec.behind or other.spec.id != f"{check.spec.id}@{behind}" or not records[check.spec.id]:
+            continue
+        both = records[check.spec.id], records[other.spec.id]
+        out.append(defence(plan.spec, behind, other, plan.cleans, plan.data, both, confidence))
+    return out
 
 
 def _about_votes(votes: int) -> list[str]:
@@ -199,8 +218,10 @@ def _judge(
     elif kind == "finite-answers":
         passes = (plan.clean.answers, plan.clean.single)
         clean = sum(int((~np.isfinite(answers).all(axis=1)).sum()) for answers in passes)
-        found = sum(r["invalid"] for rs in records.values() for r in rs.values())
-        asked = plan.rows_clean + sum(r["rows"] for rs in records.values() for r in rs.values())
+        refusing = {c.spec.id for c in plan.checks if c.refuses}
+        own = [r for name, rs in records.items() if name.partition("~planted")[0] not in refusing for r in rs.values()]
+        found = sum(r["invalid"] for r in own)
+        asked = plan.rows_clean + sum(r["rows"] for r in own)
         estimates = {"invalid_answers": bounds.count(clean + found, asked)}
     else:
         stage = plan.stages[check.spec.id]
@@ -340,7 +361,8 @@ def _title(check: Resolved) -> str:
     wants = wants or printable(f"{goal.what} {goal.name}".strip() if goal.name else "", 80)
     how = {"linf": "per value", "l2": "in all", "l1": "summed", "l0": "features", "patch": "a side"}[threat.norm]
     size = f"{threat.eps.value:g} {how}" if threat.norm == "l0" else f"{threat.eps} {how}"
-    return f"{check.rule.title} (up to {size}{', ' + wants if wants else ''})"
+    behind = f", behind {printable(check.spec.behind)}" if check.spec.behind else ""
+    return f"{check.rule.title} (up to {size}{', ' + wants if wants else ''}{behind})"
 
 
 def proves(confidence: float, check: Resolved, plan: Plan) -> str:

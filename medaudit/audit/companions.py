@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from medaudit.audit.resolve import Resolved, first_groups
+from medaudit.audit.spec import WorkSpec, face_behind
 from medaudit.audit.verdicts import Records, by_groups
 from medaudit.data import Dataset
 from medaudit.rule import RULES
@@ -29,17 +30,18 @@ class Companions:
     fits: tuple[Resolved, ...] = ()  # of the one change for the check and for its planted weakness, if it fits one
 
 
-def companions(checks: list[Resolved], data: Dataset, votes: int) -> dict[str, Companions]:
-    """By the check's id. Checks of one threat, goal and samples share their control. votes: rows behind an answer."""
+def companions(checks: list[Resolved], data: Dataset, work: WorkSpec) -> dict[str, Companions]:
+    """By the check's id. Checks of one threat, goal and samples share their control."""
     shared: dict[Any, Resolved] = {}
     out = {}
     for check in checks:
         if check.rule.kind != "attack" or check.rule is CONTROL or check.blocked or check.deselected:
             continue
-        spec = check.spec
+        spec = replace(check.spec, replay=())
+        votes = face_behind(work, spec.behind).output.votes
         goal = replace(spec.goal, stop="flip")
         rows = min(spec.budget, votes * CONTROL_ROWS)  # one answer where one change is laid over each record
-        key = (spec.threat, goal, rows, check.samples)
+        key = (spec.threat, goal, rows, check.samples, spec.behind)
         own = replace(spec, id=f"{spec.id}~control", rule=CONTROL.name, goal=goal, budget=rows, settings=None)
         control = shared.setdefault(key, replace(check, rule=CONTROL, spec=own))
         planted = replace(
@@ -54,7 +56,7 @@ def companions(checks: list[Resolved], data: Dataset, votes: int) -> dict[str, C
 
 def fit_of(check: Resolved) -> Resolved:
     """The check that fits one change for `check`: a single lane, named after the first of the rows it is fitted on."""
-    spec = replace(check.spec, id=f"{check.spec.id}~fit", fit=check.fit, budget=check.fit_budget)
+    spec = replace(check.spec, id=f"{check.spec.id}~fit", replay=(), fit=check.fit, budget=check.fit_budget)
     return replace(check, spec=spec, samples=check.fit[:1])
 
 

@@ -23,7 +23,7 @@ from medaudit.data import Dataset
 from medaudit.model.codec import Codec, stored_to_points
 from medaudit.model.decode import decode
 from medaudit.model.facts import Batching, Facts
-from medaudit.model.pipeline import Model, choose_batching
+from medaudit.model.graph import Model, choose_batching
 from medaudit.oracle.decision import decide, scores
 
 ROWS = 200  # rows on which readings are compared

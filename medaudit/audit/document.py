@@ -41,14 +41,16 @@ def as_data(policy: Policy, interface: Interface) -> dict[str, Any]:
     """A policy with the whole interface written out."""
     data: dict[str, Any] = policy.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
     data.setdefault("defaults", {})
-    limits = data.get("model", {}).get("constraints")
+    limits, always = (data.get("model", {}).get(key) for key in ("constraints", "stages"))
+    votes = policy.model.votes
     data["model"] = {
         "inputs": {item.name: input_section(item) for item in interface.inputs},
         "output": output_section(interface),
-        **({"votes": interface.output.votes} if interface.output.votes > 1 else {}),
+        **({"votes": votes} if votes > 1 else {}),
         **({"constraints": limits} if limits else {}),
+        **({"stages": always} if always else {}),
     }
-    order = ("medaudit", "policy", "model", "data", "threats", "defaults", "checks", "waivers")
+    order = ("medaudit", "policy", "model", "data", "threats", "stages", "defaults", "checks", "waivers")
     return {name: data[name] for name in order if name in data}
 
 

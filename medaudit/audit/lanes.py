@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from medaudit.core import streams
 from medaudit.core.arrays import map_tree
 from medaudit.core.errors import EngineError
 from medaudit.core.interface import Output
-from medaudit.core.protocol import Lanes
+from medaudit.core.protocol import Lanes, Oracle
 from medaudit.core.region import L0, L1, LINF, PATCH, Region, changes, side
 from medaudit.core.relations import broken, held
 from medaudit.domain import threat as threats
@@ -88,10 +89,22 @@ class Verifier:
     """Never believes a claim: region, distance and decision again, alone, on another session."""
 
     def __init__(
-        self, asked: Asked, check: CheckSpec, area: Region, clean: Clean, lanes: LaneMaker, members: tuple[str, ...]
+        self,
+        asked: Asked,
+        check: CheckSpec,
+        area: Region,
+        clean: Clean,
+        lanes: LaneMaker,
+        members: tuple[str, ...],
+        replays: Sequence[Asked] = (),
     ) -> None:
         self.asked, self.check, self.area, self.clean, self.lanes = asked, check, area, clean, lanes
         self.members = members
+        # The same goal behind stages: what the bare model's failing inputs come to there.
+        self.replays = [
+            (name, other, oracle(other.spec.interface.output, check.goal, "scores"))
+            for name, other in zip(check.replay, replays, strict=True)
+        ]
         output = asked.spec.interface.output
         self.judge = oracle(output, check.goal, "scores", clean.floor)
 
@@ -152,7 +165,20 @@ class Verifier:
         else:
             record["success"] = near and record["found"] > 0
             record["reached"] = True
+        if record["success"] and self.replays:
+            record["replayed"] = {
+                name: self._replayed(point, lanes, other, judge, record) for name, other, judge in self.replays
+            }
         return {"delta": point.astype(np.float64) - asked.points[sample].astype(np.float64)}
+
+    def _replayed(
+        self, point: np.ndarray, lanes: Lanes, other: Asked, judge: Oracle, record: dict[str, Any]
+    ) -> bool:  # fmt: skip
+        """Whether a failing input reaches the goal behind stages too."""
+        answer = other.alone(point[None])
+        record["verification"] += other.votes
+        _, hit = judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
+        return bool(hit[0]) and bool(np.isfinite(answer).all())
 
     def _placed(self, sample: int, claim: np.ndarray) -> tuple[np.ndarray, Lanes, float, bool, str]:
         """A claim after a round trip through the input's own precision: the point, its lane, how far it lies

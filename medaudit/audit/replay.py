@@ -13,10 +13,12 @@ import numpy as np
 from medaudit import data as readers
 from medaudit.audit.results import Case, Check, Report
 from medaudit.audit.spec import Found, WorkSpec
+from medaudit.audit.stages import stages_of, with_stages
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import DataError, ModelError, RunError
 from medaudit.core.files import write_atomic
 from medaudit.engine.journal import read_header
+from medaudit.engine.pool import Worker
 from medaudit.policy import loader
 
 
@@ -32,27 +34,15 @@ def replay(run: Path, case_id: str, model: Path | None, data_path: Path | None, 
     check, case = _find(report, case_id)
     if case.evidence is None:
         raise RunError(f"case {case_id} kept no input: {case.note or 'the attack did not reach its goal'}")
-    policy, _ = loader.load(run / "policy.yaml")
     data = readers.read(data_path)
     if data.sha256 != report.data.sha256:
         raise DataError(f"{data_path} is not the data file of this run (sha256 {report.data.sha256})")
     delta, sample = evidence_of(run / case.evidence)
     worker = start_worker()
     try:
-        found: Found = worker.ask("discover", (str(model), str(data_path), policy.model, policy.policy.domain or ""))
-        if found.facts.sha256 != report.model.sha256:
-            raise ModelError(f"{model} is not the model of this run (sha256 {report.model.sha256})")
-        spec = WorkSpec(
-            str(model),
-            str(data_path),
-            found.interface,
-            found.batching,
-            "cpu",
-            report.block,
-            report.seed,
-        )
-        worker.ask("open", spec)
-        got = worker.ask("replay", (sample, delta))
+        behind = check.id.rpartition("@")[2] if "@" in check.id else ""
+        reopen(worker, run, report, model, data_path, behind)
+        got = worker.ask("replay", (sample, delta, behind))
     finally:
         worker.close()
     if out is not None:
@@ -70,6 +60,24 @@ def replay(run: Path, case_id: str, model: Path | None, data_path: Path | None, 
         "reproduced": same,
         **({"written": str(out)} if out else {}),
     }
+
+
+def reopen(worker: Worker, run: Path, report: Report, model: Path, data: Path, behind: str = "") -> Found:
+    """Open a finished run's model for questions, and the stages of that name. Raises ModelError for another model."""
+    policy, document = loader.load(run / "policy.yaml")
+    found: Found = worker.ask("discover", (str(model), str(data), policy.model, policy.policy.domain or ""))
+    if found.facts.sha256 != report.model.sha256:
+        raise ModelError(
+            f"{model} is not the model of {run} (sha256 {report.model.sha256})", "put it back, or give it with --model"
+        )
+    folder = Path(read_header(run / "journal")["where"].get("policy", run))
+    stages = stages_of(policy, document, folder, found.interface)
+    found = with_stages(found, stages)
+    mine = {name: stages[name] for name in {"", behind} & set(stages) if stages[name]}
+    face = found.interface
+    spec = WorkSpec(str(model), str(data), face, found.batching, "cpu", report.block, report.seed, stages=mine)
+    worker.ask("open", spec)
+    return found
 
 
 def report_of(run: Path) -> Report:

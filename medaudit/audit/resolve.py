@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medaudit.audit.inputs import mask_of, shut_by
-from medaudit.audit.spec import CheckSpec
+from medaudit.audit.spec import CheckSpec, WorkSpec, face_behind
 from medaudit.audit.truth import truth_of
 from medaudit.core import streams
 from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
@@ -28,6 +28,7 @@ from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
 from medaudit.rule import RULES, Rule, find, settings_of
 from medaudit.rule.base import METRICS
+from medaudit.stage.stage import askings, refuses
 from medaudit.stats.certificate import largest
 
 DEFAULT_DICE_DROP = 0.2
@@ -46,6 +47,7 @@ class Resolved:
     deselected: bool = False
     unit: str = ""  # of eps
     fit: tuple[int, ...] = ()  # rows that the one change is fitted on, where the rule fits one
+    refuses: bool = False  # stages before it may give no answer
     fit_budget: int = 0  # rows asked to fit it
     notes: tuple[str, ...] = field(default=())
 
@@ -128,6 +130,8 @@ def _rule_of(section: CheckSection) -> tuple[Rule, Any]:
         )
     if rule.norms and section.threat is None:
         raise PolicyError(f"rule {rule.name} needs a threat", path="threat")
+    if section.behind and rule.kind != "attack":
+        raise PolicyError(f"rule {rule.name} is no attack: it is not made behind stages", path="behind")
     return rule, settings
 
 
@@ -277,19 +281,55 @@ def _check_goal(section: CheckSection, output: Output) -> None:
 def resolve(
     policy: Policy,
     document: Document,
-    interface: Interface,
+    spec: WorkSpec,
     data: Dataset,
-    answers: np.ndarray,
+    answers: dict[str, np.ndarray],
     limit: int | None,
 ) -> list[Resolved]:
-    """Every check with its goal and samples. Raises PolicyErrors with places."""
+    """Every check with its goal and samples, and after it the same behind each of its stages.
+
+    answers: to the clean records, by the name of stages. Raises PolicyErrors with places.
+    """
+    interface = spec.interface
     check_threats(policy, document, interface)
     _check_masks(policy, document, interface, data)
-    return [
-        _with_samples(policy, _static(policy, one, interface), interface, data, answers, limit)
-        for section in policy.checks
-        for one in each_target(section, interface.output)
-    ]
+    out: list[Resolved] = []
+    for section in policy.checks:
+        for one in each_target(section, interface.output):
+            bare = _with_samples(policy, _static(policy, one, interface), interface, data, answers[""], limit)
+            out.append(replace(bare, spec=replace(bare.spec, replay=section.behind)))
+            out += [_behind(policy, bare, spec, name, data, answers) for name in section.behind]
+    return out
+
+
+def _behind(
+    policy: Policy, bare: Resolved, spec: WorkSpec, name: str, data: Dataset, answers: dict[str, np.ndarray]
+) -> Resolved:
+    """The check behind stages: as many answers each, of those of its records that are decided rightly there."""
+    output, count = face_behind(spec, name).output, askings(spec.stages[name])
+    own = replace(bare.spec, id=f"{bare.spec.id}@{name}", behind=name, budget=count * bare.spec.budget)
+    good = right_behind(output, data, answers[""], answers[name])
+    able = set(eligible(output, bare.spec.goal, data, answers[name], policy.data.use.only_correct))
+    able = {s for s in able if good[s] or not policy.data.use.only_correct}
+    samples, fit = (tuple(s for s in rows if s in able) for rows in (bare.samples, bare.fit))
+    blocked = bare.blocked or ("" if samples and (fit or not bare.fit) else "behind the stages no record is left")
+    fitting = count * bare.fit_budget * len(fit) // max(1, len(bare.fit))
+    return replace(
+        bare,
+        spec=own,
+        samples=samples,
+        fit=fit,
+        fit_budget=fitting,
+        blocked=blocked,
+        refuses=refuses(spec.stages[name]),
+    )
+
+
+def right_behind(output: Output, data: Dataset, bare: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Rows [n] bool that are decided rightly behind a stage; as on the bare model, where there are no labels."""
+    decided = np.asarray(decide(output, answers))
+    truth = np.asarray(decide(output, bare) if data.y is None else truth_of(output, data.y))
+    return np.asarray(correct(output, decided, truth) & np.isfinite(answers).all(axis=1))
 
 
 def each_target(section: CheckSection, output: Output) -> list[CheckSection]:
@@ -306,8 +346,8 @@ def each_target(section: CheckSection, output: Output) -> list[CheckSection]:
 
 
 def written_id(name: str) -> str:
-    """The id that the policy writes, of a check that may be one of its targets."""
-    return name.partition("~")[0]
+    """The id that the policy writes, of a check that may be one of its targets, or behind stages."""
+    return re.split("[~@]", name)[0]
 
 
 def _check_masks(policy: Policy, document: Document, interface: Interface, data: Dataset) -> None:

@@ -39,6 +39,7 @@ FLAGS = {
     "gate": "clean performance is below the gate: the model may be read or fed wrongly",
     "no-labels": "the data have no labels: clean performance was not measured",
     "invalid-answers": "the model answered NaN or infinity to some rows",
+    "constant-behind": "behind the stages nearly every record gets the same answer: that withstands attacks by itself",
     "faults": "the model failed while some cases ran",
 }
 Verdict = Literal["pass", "fail", "inconclusive", "error", "not-run"]
@@ -139,6 +140,23 @@ class Degradation(Part):
     high: list[float]
 
 
+class Defence(Part):
+    """One attack on the bare model and behind stages: accuracy of the same patients' records, and what it costs."""
+
+    name: str
+    text: str
+    check: str = Field(description="the check of the attack that was made behind the stages")
+    bare: Value = Field(description="patients that stand when the bare model is attacked")
+    replayed: Value = Field(description="patients right behind the stages under the bare model's failing inputs")
+    adaptive: Value = Field(description="patients right behind the stages when attacked through them")
+    metric: str = Field("", description="of the clean performance below")
+    clean_bare: Value | None = None
+    clean: Value | None = None
+    askings: int = Field(1, description="rows behind one answer")
+    constant: bool = Field(False, description="behind the stages nearly every record gets the same answer")
+    refused: float | None = Field(None, description="share of clean records that the stages refuse")
+
+
 class Certificate(Part):
     """Patients whose smoothed answer is right and certified, against the distance it is certified for."""
 
@@ -175,6 +193,7 @@ class Check(Part):
     curve: Curve | None = None
     degradation: list[Degradation] = []
     certificate: Certificate | None = None
+    defences: list[Defence] = []
     flags: list[str] = []
     maps_to: list[str] = []
     waiver: dict[str, str] | None = None

@@ -28,11 +28,13 @@ from medaudit.audit.companions import Companions, companions, every
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Report
-from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec
+from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec, face_behind
+from medaudit.audit.stages import stages_of, with_stages
 from medaudit.audit.work import start_worker
 from medaudit.core import streams
 from medaudit.core.errors import EngineError, MedauditError, ModelFault, RunError
 from medaudit.core.files import write_atomic
+from medaudit.core.interface import Output
 from medaudit.data import Dataset
 from medaudit.engine.journal import Journal
 from medaudit.engine.pool import Pool, Worker
@@ -83,6 +85,7 @@ class Plan:
     checks: list[Resolved]
     beside: dict[str, Companions]  # check id -> its control and its planted weakness
     seed: int
+    cleans: dict[str, Clean]  # by the name of stages; "": `clean`
     rows_clean: int = 0
     clean_fault: str = ""  # what the model said when it failed on a clean row
     stages: dict[str, Any] = field(default_factory=dict)
@@ -151,6 +154,9 @@ def open_run(
     row_bytes = 4 * found.interface.size
     block = options.block or block_size(row_bytes, found.batching, options.device, data.rows)
     resolving.check_threats(policy, document, found.interface)
+    stages = stages_of(policy, document, loader.find(options.policy).resolve().parent, found.interface)
+    found = with_stages(found, stages)
+    used = {name for check in policy.checks for name in check.behind}
     spec = WorkSpec(
         model=str(options.model),
         data=data.path,
@@ -160,6 +166,7 @@ def open_run(
         block=found.batching.size if found.batching.kind == "fixed" else block,
         seed=seed,
         room=options.room,
+        stages={name: stages[name] for name in stages if stages[name] and (not name or name in used)},
     )
     return found, spec, worker.ask("open", spec)
 
@@ -170,19 +177,11 @@ def prepare(
 ) -> Plan:  # fmt: skip
     """The clean pass, the checks resolved against it, and the protocol checks."""
     listen("stage", {"name": "clean pass", "rows": data.rows})
-    saved = journal.stage("clean") if journal else None
-    if saved is None:
-        got = worker.ask("clean", np.arange(data.rows), timeout=3600)
-        record = {"floor": got["floor"], "rows": got["rows"], "fault": got["fault"]}
-        arrays = {"answers": got["answers"], "single": got["single"]}
-        if journal:
-            journal.set_stage("clean", record, arrays)
-    else:
-        record, arrays = saved
-    output = found.interface.output
-    places, kinds = resolving.donors(output, data, arrays["answers"])
-    clean = Clean(arrays["answers"], arrays["single"], record["floor"], places, kinds)
-    checks = resolving.resolve(policy, document, found.interface, data, clean.answers, options.limit)
+    names = ("", *(name for name in spec.stages if name))
+    passes = {name: _clean_pass(name, face_behind(spec, name).output, data, worker, journal) for name in names}
+    cleans = {name: clean for name, (clean, _) in passes.items()}
+    clean, record = passes[""]
+    checks = resolving.resolve(policy, document, spec, data, {n: c.answers for n, c in cleans.items()}, options.limit)
     checks = [_selected(c, options) for c in checks]
     plan = Plan(
         options,
@@ -194,15 +193,34 @@ def prepare(
         environment,
         clean,
         checks,
-        companions(checks, data, output.votes),
+        companions(checks, data, spec),
         spec.seed,
-        record["rows"],
+        cleans,
+        sum(record["rows"] for _, record in passes.values()),
         record["fault"],
     )
     for check in checks:
         if check.rule.kind in ("repeatability", "row-purity", "batch-isolation") and not check.deselected:
             plan.stages[check.spec.id] = _protocol(plan, check, worker, journal, listen)
     return plan
+
+
+def _clean_pass(
+    behind: str, output: Output, data: Dataset, worker: Worker, journal: Journal | None
+) -> tuple[Clean, dict[str, Any]]:  # fmt: skip
+    """Answers to the clean records, behind stages or not; from the journal, or by asking."""
+    name = f"clean@{behind}" if behind else "clean"
+    saved = journal.stage(name) if journal else None
+    if saved is None:
+        got = worker.ask("clean", (np.arange(data.rows), behind), timeout=3600)
+        record = {"floor": got["floor"], "rows": got["rows"], "fault": got["fault"]}
+        arrays = {"answers": got["answers"], "single": got["single"]}
+        if journal:
+            journal.set_stage(name, record, arrays)
+    else:
+        record, arrays = saved
+    places, kinds = resolving.donors(output, data, arrays["answers"])
+    return Clean(arrays["answers"], arrays["single"], record["floor"], places, kinds), record
 
 
 def _selected(check: Resolved, options: Options) -> Resolved:
@@ -306,7 +324,7 @@ def _events(
             worker = spare.pop() if spare else start_worker()
             if worker is not first:
                 worker.ask("open", plan.spec)
-            worker.ask("prepare", (specs, plan.clean, changes))
+            worker.ask("prepare", (specs, plan.cleans, changes))
             return worker
 
         for name, why in lost.items():
@@ -366,6 +384,7 @@ def fingerprint(
         "model": found.facts.sha256,
         "data": data.sha256,
         "policy": hashlib.sha256(policy.model_dump_json(by_alias=True).encode()).hexdigest(),
+        "stages": " ".join(stage.sha256 for own in spec.stages.values() for stage in own if stage.sha256),
         "seed": str(spec.seed),
         "block": str(spec.block),
         "limit": str(options.limit),
@@ -405,6 +424,7 @@ def _run_folder(
     header = opened.header()
     if not header:
         where = {"model": str(options.model.resolve()), "data": str(Path(data.path).resolve())}
+        where["policy"] = str(loader.find(options.policy).resolve().parent)  # what paths of stages are seen from
         opened.set_header(fingerprint=mark, started=_now(), schema=1, where=where)
         return folder, opened
     old = header["fingerprint"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from medaudit.core.interface import Interface
 from medaudit.domain.threat import Threat
 from medaudit.model.facts import Batching, Facts
 from medaudit.oracle.goal import Goal
+from medaudit.stage.stage import Stage, askings
 
 
 class Found(NamedTuple):
@@ -33,6 +34,8 @@ class CheckSpec:
     settings: Any
     planted: bool = False  # on the model with a planted weakness
     fit: tuple[int, ...] = ()  # rows of the data file that one change is fitted on; then this is the fit
+    behind: str = ""  # the name of stages that it is made behind; "": of none
+    replay: tuple[str, ...] = ()  # names of stages that its failing inputs are put before
     truth: bool = False  # attacked from the label, not from the clean decision: all records are admitted
 
 
@@ -48,6 +51,7 @@ class WorkSpec:
     block: int
     seed: int
     room: int = 0  # rows wanted per tick; 0: eight blocks
+    stages: dict[str, tuple[Stage, ...]] = field(default_factory=dict)  # by name; "": those that are always there
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,15 @@ class Clean:
     floor: float  # largest difference of scores between the two
     donors: np.ndarray  # [S] int64, rows that starts are taken from
     kinds: np.ndarray  # [S] int64, their decisions; -1 where a decision is not one class
+
+
+def around(spec: WorkSpec, name: str) -> tuple[Stage, ...]:
+    """All stages that a check behind `name` meets, in their order."""
+    return spec.stages.get(name, ()) + (spec.stages.get("", ()) if name else ())
+
+
+def face_behind(spec: WorkSpec, name: str) -> Interface:
+    """The interface behind a stage: an answer may be a vote of several askings."""
+    face = spec.interface
+    count = askings(spec.stages.get(name, ())) if name else 1
+    return replace(face, output=replace(face.output, votes=face.output.votes * count))

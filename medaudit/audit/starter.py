@@ -63,7 +63,7 @@ def starter_policy(model: Path, data_path: Path, hint: str, effort: str) -> str:
         block = block_size(4 * found.interface.size, found.batching, "cpu", data.rows)
         spec = WorkSpec(str(model), str(data_path), found.interface, found.batching, "cpu", block, 1)
         worker.ask("open", spec)
-        answers = worker.ask("clean", np.arange(data.rows), timeout=3600)["answers"]
+        answers = worker.ask("clean", (np.arange(data.rows), ""), timeout=3600)["answers"]
         seconds = float(worker.ask("calibrate", CALIBRATION))
     finally:
         worker.close()

@@ -15,14 +15,12 @@ import numpy as np
 
 from medaudit import __version__
 from medaudit import data as readers
-from medaudit.audit.replay import evidence_of, report_of
+from medaudit.audit.replay import evidence_of, reopen, report_of
 from medaudit.audit.results import Report
-from medaudit.audit.spec import Found, WorkSpec
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import DataError, RunError
 from medaudit.data import Dataset
 from medaudit.engine.journal import read_header
-from medaudit.policy import loader
 from medaudit.stats import bounds
 
 CONFIDENCE = 0.95
@@ -81,7 +79,7 @@ def _side(run: Path, check: str) -> Side:
     report = report_of(run)
     if report.model.task not in TASKS:
         raise RunError(f"{run} is of a {report.model.task} model", "compare models that name classes or findings")
-    attacks = [c for c in report.checks if c.family == "EV"]
+    attacks = [c for c in report.checks if c.family == "EV" and "@" not in c.id]  # of the models as they are
     if check and check not in {c.id for c in attacks}:
         raise RunError(f"{run} has no attack {check!r}; it has: {', '.join(c.id for c in attacks)}")
     broken = []
@@ -94,17 +92,12 @@ def _side(run: Path, check: str) -> Side:
 
 def _asked(side: Side, cases: list[Broken], data: Path) -> list[tuple[str, str]]:
     """What a run's model answers to each clean record and to the changed one, in words."""
-    policy, _ = loader.load(side.folder / "policy.yaml")
     worker = start_worker()
     try:
-        found: Found = worker.ask("discover", (side.model, str(data), policy.model, policy.policy.domain or ""))
-        if found.facts.sha256 != side.report.model.sha256:
-            raise RunError(f"{side.model} is not the model of {side.folder} any more", "put it back where it was")
+        found = reopen(worker, side.folder, side.report, Path(side.model), data)
         if any(case.change.size != found.interface.size for case in cases):
             raise RunError(f"the model of {side.folder} takes other inputs", "compare models of the same inputs")
-        seed, block = side.report.seed, side.report.block
-        worker.ask("open", WorkSpec(side.model, str(data), found.interface, found.batching, "cpu", block, seed))
-        asked = [worker.ask("replay", (case.sample, case.change), timeout=3600) for case in cases]
+        asked = [worker.ask("replay", (case.sample, case.change, ""), timeout=3600) for case in cases]
         return [(got["before"], got["after"]) for got in asked]
     finally:
         worker.close()

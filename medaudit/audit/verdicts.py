@@ -34,6 +34,7 @@ WEAKENING = {
     "weaker-beats-stronger",
     "planted-missed",
     "nothing-planted",
+    "constant-behind",
     "noisy-model",
     "noisy-scores",
     "mixed-rows",
@@ -316,7 +317,7 @@ def attack_flags(check: Resolved, records: Records) -> list[str]:
             flags.append("no-start")
     if any(r["note"] for r in alive):
         flags.append("recheck-failed")
-    if any(r["invalid"] for r in alive):
+    if any(r["invalid"] for r in alive) and not check.refuses:
         flags.append("invalid-answers")
     return flags
 
@@ -376,9 +377,9 @@ def compare_attacks(checks: list[tuple[Resolved, Records]]) -> dict[str, list[st
     return out
 
 
-def replace_stop(check: Resolved) -> tuple[str, str, float]:
+def replace_stop(check: Resolved) -> tuple[str, str, float, str]:
     goal = check.spec.goal
-    return goal.what, goal.name, goal.amount
+    return goal.what, goal.name, goal.amount, check.spec.behind
 
 
 def saturated(output: Output, answers: np.ndarray) -> bool:

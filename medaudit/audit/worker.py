@@ -110,19 +110,19 @@ class Worker:
         self.bench = Bench(spec, self.pipe)
         return self.bench.environment()
 
-    def do_clean(self, index: np.ndarray) -> dict[str, Any]:
-        return self._ready().clean(index)
+    def do_clean(self, payload: tuple[np.ndarray, str]) -> dict[str, Any]:
+        return self._ready().clean(*payload)
 
     def do_protocol(self, payload: tuple[str, np.ndarray, int]) -> protocol_checks.Comparison:
         return self._ready().protocol(*payload)
 
-    def do_replay(self, payload: tuple[int, np.ndarray]) -> dict[str, Any]:
+    def do_replay(self, payload: tuple[int, np.ndarray, str]) -> dict[str, Any]:
         return self._ready().replay(*payload)
 
     def do_calibrate(self, seconds: float) -> float:
         return self._ready().calibrate(seconds)
 
-    def do_prepare(self, payload: tuple[tuple[CheckSpec, ...], Clean, dict[str, np.ndarray]]) -> None:
+    def do_prepare(self, payload: tuple[tuple[CheckSpec, ...], dict[str, Clean], dict[str, np.ndarray]]) -> None:
         self._ready().prepare(*payload)
 
     def _ready(self) -> Bench:

@@ -171,6 +171,11 @@ def _references(policy: Policy, document: Document, crosswalk: Crosswalk) -> lis
             near = difflib.get_close_matches(check.threat, policy.threats, 1, 0.4)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             problems.append(document.error((*at, "threat"), f"threat {check.threat!r} is not declared{hint}"))
+        for k, name in enumerate(check.behind):
+            if name not in policy.stages:
+                near = difflib.get_close_matches(name, policy.stages, 1, 0.4)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                problems.append(document.error((*at, "behind", k), f"stages {name!r} are not declared{hint}"))
         require = check.require
         if require and (require.at_least is None) == (require.at_most is None):
             problems.append(document.error((*at, "require"), "give one of at_least and at_most"))

@@ -146,6 +146,45 @@ class ConstraintsSection(Strict):
     one_hot: tuple[tuple[str, ...], ...] = Field((), description="columns of which exactly one is 1")
 
 
+class StageSection(Strict):
+    """One stage before or after the model: one of these kinds."""
+
+    median: int | None = Field(None, ge=3, le=99, description="window: pixels a side, samples or hours; odd")
+    blur: float | None = Field(None, gt=0, le=100, description="Gaussian: standard deviation in pixels, samples, hours")
+    jpeg: int | None = Field(None, ge=1, le=100, description="quality")
+    bits: int | None = Field(None, ge=1, le=16, description="depth")
+    band_pass: tuple[Amount, Amount] | None = Field(None, description="[0.5 Hz, 40 Hz]: what is kept")
+    z_score: Literal[True] | None = Field(None, description="mean 0 and sd 1 over each record's lead or plane")
+    noise: Amount | None = Field(None, description="standard deviation of added noise, e.g. 0.1 sd")
+    votes: int | None = Field(None, ge=1, le=1000, description="with noise: askings, of which the mean answer counts")
+    denoiser: Word | None = Field(None, description="an ONNX file that takes and gives the model's input tensor")
+    detector: Word | None = Field(None, description="an ONNX file that gives a score to the model's input tensor")
+    at_least: float | None = Field(None, description="with detector: scores from here on are refused")
+    confidence: Share | None = Field(None, description="answers less sure than this are refused")
+
+    @property
+    def kind(self) -> str:
+        return next(iter(self._kinds()), "")
+
+    def _kinds(self) -> list[str]:
+        return [name for name, value in self if name not in ("votes", "at_least") and value is not None]
+
+    @model_validator(mode="after")
+    def _is_one(self) -> StageSection:
+        if len(self._kinds()) != 1:
+            names = ", ".join(name for name in type(self).model_fields if name not in ("votes", "at_least"))
+            raise ValueError(f"a stage is exactly one of: {names}")
+        if self.median is not None and self.median % 2 == 0:
+            raise ValueError(f"the window of a median is odd, not {self.median}")
+        if self.votes is not None and self.noise is None:
+            raise ValueError("votes goes with noise")
+        if (self.at_least is not None) != (self.detector is not None):
+            raise ValueError("detector and at_least go together: scores from at_least on are refused")
+        if self.noise is not None and not self.noise.value > 0:
+            raise ValueError("noise must be above zero")
+        return self
+
+
 class ModelSection(Strict):
     inputs: dict[str, InputSection] = Field(default_factory=dict)
     output: OutputSection = OutputSection()
@@ -153,6 +192,7 @@ class ModelSection(Strict):
         1, ge=1, le=1000, description="for a model that answers differently when asked again: askings of every row"
     )
     constraints: ConstraintsSection = ConstraintsSection()
+    stages: tuple[StageSection, ...] = Field((), description="what always stands before or after the graph")
 
 
 class UseSection(Strict):
@@ -228,6 +268,7 @@ class CheckSection(Strict):
     rule: str
     threat: str | None = None
     goal: GoalSection = GoalSection()
+    behind: tuple[Name, ...] = Field((), description="stages by name: the attack is also made behind each of them")
     budget: BudgetSection | None = None
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     require: RequireSection | None = None
@@ -267,6 +308,9 @@ class Policy(Strict):
     model: ModelSection = ModelSection()
     data: DataSection = DataSection()
     threats: dict[str, ThreatSection] = Field(default_factory=dict)
+    stages: dict[Name, Annotated[tuple[StageSection, ...], Field(min_length=1)]] = Field(
+        default_factory=dict, description="what could stand before or after the model, in order, by name"
+    )
     defaults: DefaultsSection = DefaultsSection()
     checks: tuple[CheckSection, ...] = Field(min_length=1)
     waivers: tuple[WaiverSection, ...] = ()

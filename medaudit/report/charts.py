@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.audit.results import Certificate, Check, Curve, Degradation, Report
+from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Report
 from medaudit.report import text
 from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
 
@@ -106,6 +106,19 @@ def certified_rows(found: Certificate, most: int = 9) -> list[tuple[str, ...]]:
     for i in thinned(len(found.radius), most):
         band = f"{text.share(found.low[i])} to {text.share(found.high[i])}"
         rows.append((f"{text.size_of(found.radius[i], found.unit)}", text.share(found.share[i]), band))
+    return rows
+
+
+def defence_rows(found: list[Defence]) -> list[tuple[str, ...]]:
+    """Each of the stages: its cost, and the same patients attacked without it, replayed, and through it."""
+    rows: list[tuple[str, ...]] = []
+    for one in found:
+        notes = ["a constant model"] if one.constant else []
+        notes += [f"{one.askings} askings an answer"] if one.askings > 1 else []
+        notes += [f"refuses {text.share(one.refused)} of clean records"] if one.refused is not None else []
+        clean = [text.middle(v) if v is not None else text.DASH for v in (one.clean_bare, one.clean)]
+        attacked = [f"{text.share(v.value)} ({text.interval(v)})" for v in (one.bare, one.replayed, one.adaptive)]
+        rows.append((f"{one.name}: {one.text}", *clean, *attacked, "; ".join(notes) or text.DASH))
     return rows
 
 

@@ -43,6 +43,7 @@ class CheckView(NamedTuple):
     curve_rows: list[tuple[str, ...]]
     degradation: bytes
     degradation_rows: list[tuple[str, ...]]
+    defence_rows: list[tuple[str, ...]]
     certified: bytes
     certified_rows: list[tuple[str, ...]]
     histogram: bytes
@@ -88,6 +89,7 @@ def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[P
         charts.curve_rows(drawn) if drawn else [],
         charts.degradation(check.degradation) if check.degradation else b"",
         charts.degradation_rows(check.degradation),
+        charts.defence_rows(check.defences),
         charts.certified(proof, check.threat.eps if check.threat else 0.0) if proof else b"",
         charts.certified_rows(proof) if proof else [],
         charts.histogram(check, sizes) if sizes else b"",

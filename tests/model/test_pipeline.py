@@ -20,7 +20,8 @@ from medaudit.data import Dataset, read
 from medaudit.model import file as files
 from medaudit.model.codec import stored_to_points
 from medaudit.model.facts import Batching
-from medaudit.model.pipeline import Model, Pipeline, choose_batching, pad
+from medaudit.model.graph import Model, choose_batching
+from medaudit.model.pipeline import Pipeline, pad
 from medaudit.oracle.decision import decide
 from medaudit.policy.schema import ModelSection, OutputSection
 
