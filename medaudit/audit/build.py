@@ -14,11 +14,11 @@ import numpy as np
 import medaudit
 from medaudit.audit import certificates, degradation, results, verdicts
 from medaudit.audit.cases import attack_cases, changed_cases
-from medaudit.audit.companions import every, judge_planted
+from medaudit.audit.companions import Companions, every, judge_planted
 from medaudit.audit.defences import constant, defence
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.facts import data_facts, model_facts
-from medaudit.audit.resolve import Resolved, threshold_of, written_id
+from medaudit.audit.resolve import Resolved, right_behind, threshold_of, written_id
 from medaudit.core.text import printable
 from medaudit.domain import threat as threats
 from medaudit.engine.journal import Journal
@@ -88,6 +88,8 @@ def build_report(
                 own = records[beside.control.spec.id]
                 done.queries.control = _rows(own)
                 done.queries.verification += sum(int(r["verification"]) for r in own.values())
+            done.queries.sizes = sum(_rows(records[size.spec.id]) for size in beside.sizes)
+            done.security = _security(plan, check, beside, records, confidence)
         checks.append(done)
     counted = [c.verdict for c in checks if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")]
     verdict, code = verdicts.overall(counted)
@@ -134,6 +136,15 @@ def _defences(
         both = records[check.spec.id], records[other.spec.id]
         out.append(defence(plan.spec, behind, other, plan.cleans, plan.data, both, confidence))
     return out
+
+
+def _security(
+    plan: Plan, check: Resolved, beside: Companions, records: dict[str, verdicts.Records], confidence: float
+) -> results.Security | None:  # fmt: skip
+    """The check and the same at other sizes, in order."""
+    every_size = [(c.spec.threat.eps.value, records[c.spec.id]) for c in (check, *beside.sizes) if c.spec.threat]
+    right = right_behind(plan.found.interface.output, plan.data, plan.clean.answers, plan.clean.answers)
+    return verdicts.security(check, plan.data, sorted(every_size, key=lambda s: s[0]), right, confidence)
 
 
 def _about_votes(votes: int) -> list[str]:
@@ -429,7 +440,9 @@ def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> resu
     return results.Cost(
         wall_s=round(cost["wall_s"], 3),
         model_s=round(model_s, 3),
-        rows=sum(c.queries.rows + c.queries.fit + c.queries.control + c.queries.planted for c in attacks),
+        rows=sum(
+            c.queries.rows + c.queries.fit + c.queries.control + c.queries.planted + c.queries.sizes for c in attacks
+        ),
         padding=cost["padding"],
         calls=cost["calls"],
         block=plan.spec.block,

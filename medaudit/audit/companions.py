@@ -11,6 +11,7 @@ from medaudit.audit.resolve import Resolved, first_groups
 from medaudit.audit.spec import WorkSpec, face_behind
 from medaudit.audit.verdicts import Records, by_groups
 from medaudit.data import Dataset
+from medaudit.domain.quantity import Quantity
 from medaudit.rule import RULES
 from medaudit.stats.bounds import Estimate
 
@@ -27,6 +28,7 @@ class Companions:
     control: Resolved
     planted: Resolved
     first: bool  # of those that share the control
+    sizes: tuple[Resolved, ...] = ()  # the attack at other sizes of its threat
     fits: tuple[Resolved, ...] = ()  # of the one change for the check and for its planted weakness, if it fits one
 
 
@@ -50,8 +52,22 @@ def companions(checks: list[Resolved], data: Dataset, work: WorkSpec) -> dict[st
             samples=tuple(first_groups(data, list(check.samples), PLANTED)),
         )
         fits = (fit_of(check), fit_of(planted)) if check.fit else ()
-        out[spec.id] = Companions(control, planted, control.spec is own, fits)
+        out[spec.id] = Companions(control, planted, control.spec is own, sizes(check), fits)
     return out
+
+
+def sizes(check: Resolved) -> tuple[Resolved, ...]:
+    """The attack at every other size of its curve, the smallest first; only on the bare model."""
+    spec = check.spec
+    if spec.threat is None or spec.behind:
+        return ()
+    out = []
+    for value in sorted({float(v) for v in check.section.curve} - {float(spec.threat.eps.value)}):
+        threat = replace(spec.threat, eps=Quantity(value, spec.threat.eps.unit))
+        goal = replace(spec.goal, stop="flip")
+        own = replace(spec, id=f"{spec.id}~{value:g}", threat=threat, goal=goal, replay=())
+        out.append(replace(check, spec=own))
+    return tuple(out)
 
 
 def fit_of(check: Resolved) -> Resolved:
@@ -64,7 +80,8 @@ def every(beside: dict[str, Companions]) -> list[Resolved]:
     """All checks to run, each control once."""
     ours = beside.values()
     fits = [fit for c in ours for fit in c.fits]
-    return [*fits, *(c.control for c in ours if c.first), *(c.planted for c in ours)]
+    more = [size for c in ours for size in c.sizes]
+    return [*fits, *(c.control for c in ours if c.first), *(c.planted for c in ours), *more]
 
 
 def judge_planted(records: Records, groups: tuple[str, ...], confidence: float) -> tuple[Estimate, list[str]]:

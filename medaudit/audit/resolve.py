@@ -132,6 +132,8 @@ def _rule_of(section: CheckSection) -> tuple[Rule, Any]:
         raise PolicyError(f"rule {rule.name} needs a threat", path="threat")
     if section.behind and rule.kind != "attack":
         raise PolicyError(f"rule {rule.name} is no attack: it is not made behind stages", path="behind")
+    if section.curve and (rule.kind != "attack" or rule.fit is not None):
+        raise PolicyError(f"rule {rule.name} does not attack each record by itself: it has no curve", path="curve")
     return rule, settings
 
 
@@ -198,6 +200,8 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
             path="threat",
         )
     _same_unit(section, threat)
+    if threat.norm == "l0" and any(value != int(value) for value in section.curve):
+        raise PolicyError("the sizes of an l0 threat are numbers of features", path="curve")
     if rule.kind == "certificate":
         _certificate(section, threat, settings)
         spec = replace(spec, budget=(settings.guess + settings.draws) * policy.model.votes)

@@ -124,6 +124,7 @@ class Queries(Part):
     starts: int = Field(0, description="rows spent on finding start points, part of rows")
     verification: int = Field(0, description="rows of the re-check, not part of rows")
     fit: int = Field(0, description="rows on which one change for many records was fitted, not part of rows")
+    sizes: int = Field(0, description="rows of the attack at other sizes, not part of rows")
     control: int = Field(0, description="rows of random changes beside the attack, not part of rows")
     planted: int = Field(0, description="rows of the attack on planted weaknesses, not part of rows")
 
@@ -155,6 +156,17 @@ class Defence(Part):
     askings: int = Field(1, description="rows behind one answer")
     constant: bool = Field(False, description="behind the stages nearly every record gets the same answer")
     refused: float | None = Field(None, description="share of clean records that the stages refuse")
+
+
+class Security(Part):
+    """Attacked patients that stand, against the size of the attack; 0: without any."""
+
+    eps: list[float]
+    unit: str
+    stands: list[float]
+    low: list[float]
+    high: list[float]
+    n: int
 
 
 class Certificate(Part):
@@ -193,6 +205,7 @@ class Check(Part):
     curve: Curve | None = None
     degradation: list[Degradation] = []
     certificate: Certificate | None = None
+    security: Security | None = None
     defences: list[Defence] = []
     flags: list[str] = []
     maps_to: list[str] = []

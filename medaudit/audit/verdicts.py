@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from medaudit.audit.resolve import Resolved, threshold_of
-from medaudit.audit.results import FLAGS, METRICS, Curve, Required, Value, Verdict
+from medaudit.audit.results import FLAGS, METRICS, Curve, Required, Security, Value, Verdict
 from medaudit.audit.truth import truth_of
 from medaudit.core.compose import CHECKPOINTS
 from medaudit.core.interface import Output
@@ -336,6 +336,32 @@ def _curve(check: Resolved, groups: dict[str, list[dict[str, Any]]], confidence:
         low=[s.low for s in shares],
         high=[s.high for s in shares],
     )
+
+
+def security(
+    check: Resolved, data: Dataset, sizes: list[tuple[float, Records]], right: np.ndarray, confidence: float
+) -> Security | None:
+    """Patients that stand at each size: those who are broken at a smaller one are broken, as its inputs are allowed.
+
+    sizes: eps and the attack's records, the smallest first. right [n]: rows that are decided rightly when clean.
+    """
+    if len(sizes) < 2 or check.spec.threat is None:
+        return None
+    rows = sorted(set.intersection(*(set(records) for _, records in sizes)))
+    names = sorted({data.groups[r] for r in rows})
+    place = {name: i for i, name in enumerate(names)}
+    gone = np.zeros(len(names), dtype=bool)
+    for r in rows:
+        gone[place[data.groups[r]]] |= not right[r]
+    found = [bounds.share(int((~gone).sum()), len(names), confidence)]
+    for _, records in sizes:
+        for r in rows:
+            gone[place[data.groups[r]]] |= bool(records[r]["success"])
+        found.append(bounds.share(int((~gone).sum()), len(names), confidence))
+    return Security(
+        eps=[0.0, *(eps for eps, _ in sizes)], unit=check.unit, stands=[e.value for e in found],
+        low=[e.low for e in found], high=[e.high for e in found], n=len(names),
+    )  # fmt: skip
 
 
 def weaken(judged: Judged, run_flags: list[str]) -> Judged:

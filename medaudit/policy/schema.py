@@ -268,6 +268,11 @@ class CheckSection(Strict):
     rule: str
     threat: str | None = None
     goal: GoalSection = GoalSection()
+    curve: tuple[Annotated[float, Field(gt=0, lt=1e12)], ...] = Field(
+        (),
+        max_length=40,
+        description="other sizes, in the unit of the threat's eps: the attack is made at each of them",
+    )
     behind: tuple[Name, ...] = Field((), description="stages by name: the attack is also made behind each of them")
     budget: BudgetSection | None = None
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")

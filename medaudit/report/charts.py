@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Report
+from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Report, Security
 from medaudit.report import text
 from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
 
@@ -106,6 +106,37 @@ def certified_rows(found: Certificate, most: int = 9) -> list[tuple[str, ...]]:
     for i in thinned(len(found.radius), most):
         band = f"{text.share(found.low[i])} to {text.share(found.high[i])}"
         rows.append((f"{text.size_of(found.radius[i], found.unit)}", text.share(found.share[i]), band))
+    return rows
+
+
+def security(found: Security, eps: float) -> bytes:
+    """Patients that stand against the size of the attack, with bounds at every size that was tried."""
+    with settings():
+        figure = new(4.8, 2.2)
+        axes = figure.add_subplot()
+        mid, low, high = (100 * np.asarray(v) for v in (found.stands, found.low, found.high))
+        spread = np.maximum(0, [mid - low, high - mid])
+        axes.errorbar(found.eps, mid, yerr=spread, color=BLUE, linewidth=1.4, marker="o", markersize=3, elinewidth=0.8)
+        axes.axvline(eps, label="eps", **DASHED)
+        sizes = [v for v in found.eps if v > 0]
+        if sizes[-1] > 20 * sizes[0]:
+            axes.set_xscale("symlog", linthresh=sizes[0])
+            axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+        axes.set_ylim(0, 104)
+        unit = text.unit_of(found.unit)
+        axes.set_xlabel(f"size of the attack{', ' + unit if unit else ''}")
+        axes.set_ylabel("patients standing, %")
+        axes.grid(color="#e3e7ec", linewidth=0.5)
+        axes.legend(loc="upper right", **LEGEND)
+        return svg(figure)
+
+
+def security_rows(found: Security) -> list[tuple[str, ...]]:
+    """Every size with its share and bounds."""
+    rows: list[tuple[str, ...]] = []
+    for eps, stands, low, high in zip(found.eps, found.stands, found.low, found.high, strict=True):
+        size = "none" if eps == 0 else text.quantity(eps, found.unit)
+        rows.append((size, text.share(stands), f"{text.share(low)} to {text.share(high)}"))
     return rows
 
 

@@ -43,6 +43,8 @@ class CheckView(NamedTuple):
     curve_rows: list[tuple[str, ...]]
     degradation: bytes
     degradation_rows: list[tuple[str, ...]]
+    security: bytes
+    security_rows: list[tuple[str, ...]]
     defence_rows: list[tuple[str, ...]]
     certified: bytes
     certified_rows: list[tuple[str, ...]]
@@ -79,7 +81,7 @@ def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[P
     """Charts and page of one check."""
     # Only attacks that look for the smallest change say anything by the sizes they found.
     sizes = charts.distances(check) if "median_distance" in check.metrics else []
-    proof = check.certificate
+    proof, curve = check.certificate, check.security
     drawn = check.curve if check.curve and check.curve.queries else None
     return CheckView(
         anchor,
@@ -89,6 +91,8 @@ def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[P
         charts.curve_rows(drawn) if drawn else [],
         charts.degradation(check.degradation) if check.degradation else b"",
         charts.degradation_rows(check.degradation),
+        charts.security(curve, check.threat.eps if check.threat else 0.0) if curve else b"",
+        charts.security_rows(curve) if curve else [],
         charts.defence_rows(check.defences),
         charts.certified(proof, check.threat.eps if check.threat else 0.0) if proof else b"",
         charts.certified_rows(proof) if proof else [],
