@@ -61,6 +61,7 @@ SEARCHES = (
     ("cgba", L2),
     ("boundary", L2),
     ("sparse_rs", L0),
+    ("pixels", L0),
     ("genetic", L0),
     ("genetic", LINF),
     ("genetic", L2),

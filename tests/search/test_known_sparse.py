@@ -30,7 +30,7 @@ from medaudit.core.compose import compose
 from medaudit.core.protocol import Lanes
 from medaudit.core.region import L0, Part, Region
 from medaudit.oracle.goal import Goal, oracle
-from medaudit.search import entries, genetic, sparse, sparse_rs
+from medaudit.search import entries, genetic, pixels, sparse, sparse_rs
 
 
 def test_sparse_finds_the_best_single_number() -> None:
@@ -242,3 +242,46 @@ def test_a_swap_takes_back_one_change_and_makes_one(full: bool) -> None:
     if full:
         expected[:, 2] = 0  # draw 0.7 of the two changed
     assert np.array_equal(after, expected)
+
+
+def test_few_pixels_are_where_they_gain_most() -> None:
+    """One pixel of a weighted sum: differential evolution finds one of the best of 30 places, and its corner."""
+    part = Part("image", 1, 5, 6)
+    slope = np.random.default_rng(2).normal(0, 1, 30)
+    x = np.full((LANES, 30), 0.5, dtype=np.float32)
+    model = value(lambda points: points @ slope)
+    area = Region(L0, 1, np.ones(30, dtype=np.float32), None, (part,))
+    lanes = lanes_at(x, np.zeros_like(x), np.ones_like(x), model, list(range(LANES)))
+    path = follow(pixels.search(), area, lanes, model, 40, lowest())
+    most, best = [], 0.5 * np.abs(slope).max()
+    for lane in range(LANES):
+        asked = path.points(lane)
+        assert ((asked != 0.5).sum(axis=1) <= 1).all()
+        found = asked[model(asked)[:, 0].argmin()]
+        place = np.flatnonzero(found != 0.5)[0]
+        assert found[place] == pytest.approx(0.0 if slope[place] > 0 else 1.0, abs=0.02)
+        most.append(float(((x[lane] - found) @ slope) / best))
+    assert min(most) > 0.6  # it may settle on another place, as evolution does
+    assert np.mean(np.array(most) > 0.95) >= 0.5
+
+
+def test_few_pixels_breed_as_written() -> None:
+    """A child takes what it takes from best + F (other - another): with no share crossed, one number alone."""
+    part = Part("image", 2, 4, 4)
+    x = np.full((1, 32), 0.5, dtype=np.float32)
+    model = value(lambda points: points.sum(axis=1))
+    area = Region(L0, 2, np.ones(32, dtype=np.float32), None, (part,))
+    lanes = lanes_at(x, np.zeros_like(x), np.ones_like(x), model, [0])
+    settings = pixels.Settings(rows=6, cross=1e-9)
+    state = pixels.init(settings, area, lanes)
+    state = state._replace(t=state.t + 1, score=np.arange(6, dtype=np.float32)[None])
+    child = pixels._children(settings, lanes, state)
+    assert ((child != state.points).sum(axis=2) <= 1).all()
+    whole = pixels._children(pixels.Settings(rows=6, cross=1.0), lanes, state)
+    away, pool = (whole - state.points[:, :1])[0], state.points[0]
+    for i in range(6):  # one pair of others and one F explain all numbers that were not cut off
+        at = (whole[0, i] > 0) & (whole[0, i] < 1)
+        pairs = [(a, b) for a in range(6) for b in range(6) if i not in (a, b)]
+        fits = [away[i, at] / np.where(pool[a, at] == pool[b, at], np.inf, pool[a, at] - pool[b, at]) for a, b in pairs]
+        same = np.allclose(away[i, at], 0)  # both others were one candidate
+        assert same or any(f.size and np.ptp(f) < 1e-3 and 0.5 <= f[0] <= 1 for f in fits)
