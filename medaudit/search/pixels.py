@@ -75,17 +75,20 @@ def _children(settings: Settings, lanes: Lanes, state: Pool) -> Array:
     """best + F (other - another), crossed with the parent; F between 0.5 and 1, one a generation."""
     xp = namespace(state.points)
     n, rows, d = state.points.shape
-    draw = streams.uniform(lanes.key, state.t, DRAW, 1 + rows * (3 + d))
+    draw = streams.uniform(lanes.key, state.t, DRAW, 1 + rows * (3 + 2 * d))
     step, draw = xp.astype(0.5 + 0.5 * draw[:, :1], xp.float32)[:, :, None], draw[:, 1:]
     own = xp.arange(rows, dtype=xp.int64, device=draw.device)[None, :]
-    others = []
-    for i in range(2):  # any but the candidate itself
-        away = 1 + xp.astype(xp.floor(draw[:, i * rows : (i + 1) * rows] * (rows - 1)), xp.int64)
-        others.append(xp.take_along_axis(state.points, ((own + away) % rows)[:, :, None], axis=1))
+    # Two others, neither the candidate itself nor the same one twice.
+    first = 1 + xp.astype(xp.floor(draw[:, :rows] * (rows - 1)), xp.int64)
+    second = 1 + xp.astype(xp.floor(draw[:, rows : 2 * rows] * (rows - 2)), xp.int64)
+    second = second + xp.astype(second >= first, xp.int64)
+    others = [xp.take_along_axis(state.points, ((own + k) % rows)[:, :, None], axis=1) for k in (first, second)]
     best = xp.take_along_axis(state.points, xp.argmin(state.score, axis=1)[:, None, None], axis=1)
     mutant = best + step * (others[0] - others[1])
-    mutant = xp.minimum(xp.maximum(mutant, xp.zeros_like(mutant)), xp.ones_like(mutant))
-    taken = xp.reshape(draw[:, 3 * rows :], (n, rows, d)) < settings.cross
+    fresh, chance = (xp.reshape(draw[:, 3 * rows + i * rows * d :][:, : rows * d], (n, rows, d)) for i in (0, 1))
+    beyond = (mutant < 0) | (mutant > 1)  # drawn anew, as cutting off would gather pixels at the edges
+    mutant = xp.where(beyond, xp.astype(fresh, xp.float32), mutant)
+    taken = chance < settings.cross
     sure = xp.astype(xp.floor(draw[:, 2 * rows : 3 * rows] * d), xp.int64)  # one number surely
     taken = taken | (xp.arange(d, dtype=xp.int64, device=draw.device)[None, None, :] == sure[:, :, None])
     child = xp.where(taken, mutant, state.points)
