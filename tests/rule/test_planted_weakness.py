@@ -24,6 +24,7 @@ from medaudit.search import uniform
 Array = NDArray[Any]
 LANES, BUDGET = 8, 1500
 OUTPUT = Output("multiclass", ("y",), "probabilities", ("a", "b"))
+SLOW = {"few-pixels": 3000}  # evolution over places
 EPS = {
     LINF: Quantity(0.1, "sd"),
     L2: Quantity(1.0, "sd"),
@@ -40,8 +41,11 @@ CASES = [
 
 
 def interface(rule: Rule, norm: str) -> Interface:
-    """A signal of 240 samples; for rules and norms of tables, a table of 240 numbers."""
+    """A signal of 240 samples; for rules and norms of tables, a table of 240 numbers; for images alone, 15 by 16."""
     number = Channel("", lo=-6.0, hi=6.0, sd=1.0)
+    if rule.domains == ("image",):
+        axes = ("batch", "row", "column")
+        return Interface((Input("x", "float32", "image", axes, (15, 16), axes, channels=(number,)),), OUTPUT)
     if "signal" in rule.domains and norm != L0:
         axes = ("batch", "lead", "time")
         item = Input("x", "float32", "signal", axes, (1, 240), axes, channels=(number,))
@@ -62,6 +66,7 @@ def found(rule: Rule, norm: str) -> int:
     area = region(face, threat)
     points = np.random.default_rng(4).normal(0, 1, (2 * LANES, face.size)).astype(np.float32)
     constant = np.tile(np.array([[0.9, 0.1]], dtype=np.float32), (2 * LANES, 1))
+    budget = SLOW.get(rule.name, BUDGET)
     clean = np.array([[0.85, 0.15], [0.1, 0.9]], dtype=np.float32)
     context = Context(
         face, area, Goal(stop="flip"), threat.access, 1e-4, settings_of(rule, {}),
@@ -81,10 +86,10 @@ def found(rule: Rule, norm: str) -> int:
 
     if rule.fit is not None:
         fit, own = fitting(rule, context, make_lanes(list(range(LANES, 2 * LANES))), clean)
-        job = ("fit", fit, BUDGET * LANES, own, [0])
+        job = ("fit", fit, budget * LANES, own, [0])
         context = dataclasses.replace(context, change=run_inline([job], answer, 32)[0].arrays["worst"])
     attack = weakened(rule.attack(context), rule, context, clean)
-    job = ("check", attack, BUDGET, make_lanes, list(range(LANES)))
+    job = ("check", attack, budget, make_lanes, list(range(LANES)))
     done = run_inline([job], answer, 32)
     assert all(bool(f.arrays["possible"]) for f in done)
     return sum(int(f.arrays["found"]) > 0 for f in done)
