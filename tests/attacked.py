@@ -16,7 +16,7 @@ from medaudit.audit.bench import Bench
 from medaudit.audit.discover import discover
 from medaudit.audit.results import Value
 from medaudit.audit.spec import Clean, WorkSpec
-from medaudit.core.region import L0, PATCH
+from medaudit.core.region import L0, L1, L2, LINF, PATCH
 from medaudit.model import file as files
 from medaudit.model.facts import block_size
 from medaudit.policy import loader
@@ -38,6 +38,9 @@ class Sink:
         """Take what a worker says."""
         if message[0] == "cases":
             self.cases += message[1]
+
+
+EVERYWHERE = (LINF, L2, L1, L0)  # sizes that any record has
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +71,8 @@ class Attacked:
         """Every rule that attacks each record by itself and applies, in each of its norms."""
         able = [r for r in RULES.values() if r.kind == "attack" and r.fit is None and not r.applies(self.face)]
         windows = any(item.domain != "table" for item in self.face.inputs)
-        return [(rule.name, norm) for rule in able for norm in rule.norms if norm != PATCH or windows]
+        norms = (*EVERYWHERE, PATCH) if windows else EVERYWHERE
+        return [(rule.name, norm) for rule in able for norm in rule.norms if norm in norms]
 
     def run(
         self, attacks: Iterable[Attack], eps: dict[str, str], queries: int, limit: int, seed: int = 1

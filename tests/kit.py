@@ -62,6 +62,7 @@ SEARCHES = (
     ("boundary", L2),
     ("sparse_rs", L0),
     ("pixels", L0),
+    ("descent", L2),
     ("genetic", L0),
     ("genetic", LINF),
     ("genetic", L2),
@@ -77,7 +78,7 @@ SEARCHES = (
     ("portfolio", L2),
 )
 BLIND = {"hopskipjump", "cgba", "rays", "boundary"}  # searches that look at labels only
-MINIMISES = BLIND | {"portfolio"}
+MINIMISES = BLIND | {"portfolio", "descent"}
 KINDS = ("multiclass", "binary", "multilabel", "label", "moved", "dice")
 # Every oracle with the searches that differ most; the others meet a score, a label and a value.
 FULL = {"square", "nes", "hopskipjump", "sparse", "portfolio"}

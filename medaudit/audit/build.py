@@ -370,7 +370,15 @@ def _title(check: Resolved) -> str:
     goal = check.spec.goal
     wants = {"missed-disease": "missed disease", "false-alarm": "false alarm"}.get(goal.what, "")
     wants = wants or printable(f"{goal.what} {goal.name}".strip() if goal.name else "", 80)
-    how = {"linf": "per value", "l2": "in all", "l1": "summed", "l0": "features", "patch": "a side"}[threat.norm]
+    how = {
+        "linf": "per value",
+        "l2": "in all",
+        "l1": "summed",
+        "l0": "features",
+        "patch": "a side",
+        "roughness": "of roughness",
+        "roughness-l2": "of roughness and length",
+    }[threat.norm]
     size = f"{threat.eps.value:g} {how}" if threat.norm == "l0" else f"{threat.eps} {how}"
     behind = f", behind {printable(check.spec.behind)}" if check.spec.behind else ""
     return f"{check.rule.title} (up to {size}{', ' + wants if wants else ''}{behind})"

@@ -66,6 +66,18 @@ def repeat_each(values: Array, counts: Array) -> Array:
     return xp.take(values, xp.searchsorted(ends, place, side="right"))
 
 
+def idct(values: Array, n: int) -> Array:
+    """Inverse of the orthonormal DCT-II along the last axis [..., k <= n], filled up with zeros: [..., n] float32."""
+    xp = namespace(values)
+    if is_cuda(values):
+        from cupyx.scipy.fft import idct as transform
+    else:
+        from scipy.fft import idct as transform
+    host = values if native(values) else to_numpy(values)
+    out = transform(host, type=2, n=n, axis=-1, norm="ortho")
+    return out if native(values) else xp.asarray(out, device=values.device)
+
+
 def popcount(octets: Array) -> Array:
     """Set bits of each byte of a uint8 array."""
     if isinstance(octets, np.ndarray):

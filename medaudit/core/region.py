@@ -12,6 +12,8 @@ from medaudit.core.protocol import Lanes
 from medaudit.core.relations import Rules
 
 LINF, L2, L1, L0, PATCH = "linf", "l2", "l1", "l0", "patch"
+ROUGH, ROUGH_L2 = "roughness", "roughness-l2"
+BALLS = (L2, L1, ROUGH, ROUGH_L2)  # sizes that bound no number alone
 
 
 class Part(NamedTuple):
@@ -34,7 +36,7 @@ class Part(NamedTuple):
 class Region(NamedTuple):
     """Shared by all lanes of a check; the box itself is per lane (`Lanes.lo`, `Lanes.hi`)."""
 
-    norm: str  # linf | l2 | l1 | l0 | patch: the side of the window that holds all changes
+    norm: str  # linf | l2 | l1 | l0 | patch: the side of the window that holds all changes | roughness | roughness-l2
     eps: float  # largest size of a success, in units of `scale`
     scale: Array  # [D] float32 > 0, how much of a number counts as 1; patch: how many cells do
     step: Array | None  # [D] float32, grid of legal values (0 = continuous); None: all continuous
@@ -98,14 +100,33 @@ def _span(some: Array) -> Array:
 
 
 def length(region: Region, delta: Array) -> Array:
-    """Norm of changes [R, D] in units of scale, [R] float32. May overwrite them."""
+    """Norm of changes [R, D] in units of scale, [R] float32. May overwrite them.
+
+    roughness: root of 1e4 times the variance of the first difference; roughness-l2: root of that and 0.01 times
+    the sum of squares (Chen et al. 2020, "ECGadv", section 4.2, where both are given as squares).
+    """
     xp = namespace(delta)
     if region.norm == LINF:
         return xp.max(xp.abs(delta), axis=1)
     if region.norm == L1:
         return xp.sum(xp.abs(delta), axis=1)
+    if region.norm in (ROUGH, ROUGH_L2):
+        rough = _variances(region, delta) * 1e4
+        return xp.sqrt(rough if region.norm == ROUGH else rough + 0.01 * xp.sum(delta * delta, axis=1))
     delta *= delta
     return xp.sqrt(xp.sum(delta, axis=1))
+
+
+def _variances(region: Region, delta: Array) -> Array:
+    """Variance of the first differences along time, summed over the rows of all parts, [R]."""
+    xp = namespace(delta)
+    total, begin = xp.zeros_like(delta[:, 0]), 0
+    for part in region.parts:
+        grid = xp.reshape(delta[:, begin : begin + part.size], (delta.shape[0], -1, part.columns))
+        begin += part.size
+        if part.columns > 1:
+            total = total + xp.sum(xp.var(grid[:, :, 1:] - grid[:, :, :-1], axis=2), axis=1)
+    return total
 
 
 def unit(region: Region, delta: Array) -> Array:
@@ -164,7 +185,7 @@ def project(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
     How many numbers differ (L0) is the search's own affair.
     """
     xp = namespace(points)
-    ball = region.norm in (L2, L1)
+    ball = region.norm in BALLS
     x, lo, hi = (xp.take(a, lane, axis=0) for a in (lanes.x, lanes.lo, lanes.hi))
     if ball:
         points = shrink(region, lanes._replace(x=x, lo=lo, hi=hi), points)

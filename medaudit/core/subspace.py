@@ -13,17 +13,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.core.arrays import Array, map_tree, namespace, put
+from medaudit.core.arrays import Array, idct, map_tree, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import LINF, Part, Region, project, shrink
+from medaudit.core.region import L2, LINF, ROUGH, ROUGH_L2, Part, Region, project, shrink
 
 
 class Side(NamedTuple):
-    """n numbers along one side from k: number i is the sum over j of weight[i, j] * coefficient[taps[i, j]]."""
+    """n numbers along one side from k.
 
-    taps: Array | None  # [n, T] int64; None: every coefficient counts (T == k), in order
-    weight: Array  # [n, T] float32
-    gain: tuple[float, float] = (1.0, 1.0)  # Linf and L2 size of a coefficient of 1
+    Of bumps, number i is the sum over j of weight[i, j] * coefficient[taps[i, j]]. Of waves (taps is None), all are
+    the inverse DCT-II of weight * coefficient, filled up with zeros to n.
+    """
+
+    taps: Array | None  # [n, T] int64
+    weight: Array  # [n, T] float32, or [k] of waves
+    gain: tuple[float, float] = (1.0, 1.0)  # largest Linf and L2 size of a coefficient of 1
+    n: int = 0  # of waves
 
 
 class Subspace(NamedTuple):
@@ -34,11 +39,12 @@ class Subspace(NamedTuple):
     columns: tuple[Side | None, ...]
 
 
-def cosines(n: int, k: int) -> Side:
-    """The k slowest of the n orthonormal cosines of the DCT-II."""
-    i, j = np.arange(n)[:, None] + 0.5, np.arange(k)[None, :]
-    weight = np.sqrt(np.where(j == 0, 1, 2) / n) * np.cos(np.pi * i * j / n)
-    return Side(None, weight.astype(np.float32), (float(np.abs(weight).max()), 1.0))
+def cosines(n: int, k: int, weight: np.ndarray | None = None) -> Side:
+    """The k slowest of the n orthonormal cosines of the DCT-II, each as large as `weight` [k] says; 1."""
+    weight = np.ones(k) if weight is None else weight
+    j = np.arange(k)
+    peak = weight * np.sqrt(np.where(j == 0, 1, 2) / n)
+    return Side(None, weight.astype(np.float32), (float(peak.max()), float(weight.max())), n)
 
 
 def bumps(n: int, sigma: float) -> Side:
@@ -83,6 +89,37 @@ def slow(parts: tuple[Part, ...], most: int, like: Array) -> Subspace:
     return on(like, smooth(parts, sides))
 
 
+def even(parts: tuple[Part, ...], norm: str, most: int) -> Subspace:
+    """Slow cosines of signals and sequences, each as large as makes a coefficient of 1 a change of roughness 1.
+
+    The first differences of cosines are orthogonal sines, 2 sin(pi k / 2n) times as long: in these coefficients
+    roughness is a Euclidean length (the mean of the differences apart, which it does not count). `most`: of them
+    all rows together have; 0: all there are. What roughness does not see, the mean, stays.
+    """
+    sides: dict[int, tuple[Side | None, Side | None]] = {}
+    wide = [i for i, part in enumerate(parts) if part.domain in ("signal", "sequence") and part.columns > 1]
+    for i in wide:
+        n = parts[i].columns
+        k = n if not most else min(n, max(2, most // (len(wide) * parts[i].planes * parts[i].rows) + 1))
+        size = 1e4 * (2 * np.sin(0.5 * np.pi * np.arange(k) / n)) ** 2 / (n - 1)
+        size += 0.01 if norm == ROUGH_L2 else 0.0
+        weight = np.where(size > 0, 1 / np.sqrt(np.where(size > 0, size, 1.0)), 0.0)
+        sides[i] = (None, cosines(n, k, weight))
+    return smooth(parts, sides)
+
+
+def dual(subspace: Subspace) -> Subspace:
+    """Waves of the inverse weights (0 stays 0): of two changes, one in each, the product is their coefficients'."""
+
+    def turned(side: Side | None) -> Side | None:
+        if side is None or side.taps is not None:
+            return side
+        xp, weight = namespace(side.weight), side.weight
+        return side._replace(weight=xp.where(weight > 0, 1 / xp.where(weight > 0, weight, 1 + 0 * weight), 0 * weight))
+
+    return subspace._replace(rows=tuple(map(turned, subspace.rows)), columns=tuple(map(turned, subspace.columns)))
+
+
 def on(like: Array, subspace: Subspace) -> Subspace:
     """The subspace's arrays in the namespace and on the device of an array."""
 
@@ -91,7 +128,7 @@ def on(like: Array, subspace: Subspace) -> Subspace:
             return None
         xp = namespace(like)
         taps = None if side.taps is None else xp.asarray(side.taps, device=like.device)
-        return Side(taps, xp.asarray(side.weight, device=like.device), side.gain)
+        return Side(taps, xp.asarray(side.weight, device=like.device), side.gain, side.n)
 
     return subspace._replace(rows=tuple(map(move, subspace.rows)), columns=tuple(map(move, subspace.columns)))
 
@@ -157,17 +194,24 @@ def _coefficients(search: Search, subspace: Subspace, region: Region, state: Sta
 
 def _inner_region(region: Region, inner: Lanes, subspace: Subspace) -> Region:
     xp = namespace(inner.x)
+    norm = L2 if region.norm in (ROUGH, ROUGH_L2) else region.norm  # which their waves turn into each other
     return region._replace(
-        scale=xp.ones_like(inner.x[0, :]), step=None, parts=subspace.parts, choices=None, alike=None, rules=None
+        norm=norm,
+        scale=xp.ones_like(inner.x[0, :]),
+        step=None,
+        parts=subspace.parts,
+        choices=None,
+        alike=None,
+        rules=None,
     )
 
 
 def _inner_lanes(region: Region, lanes: Lanes, subspace: Subspace, bounded: bool) -> Lanes:
     xp = namespace(lanes.x)
-    place = 0 if region.norm == LINF else 1
+    place, own = 0 if region.norm == LINF else 1, region.norm in (ROUGH, ROUGH_L2)
     reach = []
     for part, *sides in zip(subspace.parts, subspace.rows, subspace.columns, strict=True):
-        gain = math.prod(side.gain[place] for side in sides if side is not None)
+        gain = 1.0 if own else math.prod(side.gain[place] for side in sides if side is not None)
         reach.append(np.full(part.size, region.eps / gain * (1 if bounded else 100), dtype=np.float32))
     wide = xp.asarray(np.concatenate(reach), device=lanes.x.device)[None, :]
     zero = xp.zeros((lanes.x.shape[0], wide.shape[1]), dtype=xp.float32, device=lanes.x.device)
@@ -194,14 +238,14 @@ def outside(
 def _count(side: Side | None, n: int) -> int:
     if side is None:
         return n
-    return int(side.weight.shape[1]) if side.taps is None else int(side.taps.max()) + 1
+    return int(side.weight.shape[0]) if side.taps is None else int(side.taps.max()) + 1
 
 
 def _along(side: Side, grid: Array) -> Array:
     """The last axis [..., k] -> [..., n], lane by lane: the same bits whoever else is asked."""
     xp = namespace(grid)
     if side.taps is None:
-        return xp.matmul(grid, xp.matrix_transpose(side.weight))
+        return idct(grid * side.weight, side.n)
     out = xp.take(grid, side.taps[:, 0], axis=-1) * side.weight[:, 0]
     for j in range(1, side.weight.shape[1]):
         out += xp.take(grid, side.taps[:, j], axis=-1) * side.weight[:, j]

@@ -9,12 +9,13 @@ import numpy as np
 
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Channel, Input, Interface
-from medaudit.core.region import L0, L1, L2, LINF, PATCH, Region
-from medaudit.core.subspace import Side, Subspace, bumps, slow, smooth
+from medaudit.core.region import BALLS, L0, L1, L2, LINF, PATCH, ROUGH, ROUGH_L2, Region
+from medaudit.core.subspace import Side, Subspace, bumps, even, slow, smooth
 from medaudit.domain.quantity import COUNT, RELATIVE, Quantity, convert, known
 from medaudit.domain.relations import rules_of
 
 NORMS = {
+    ROUGH: "roughness (100 x sd of first differences)", ROUGH_L2: "roughness and a tenth of the root of summed squares",
     L0: "changed", L1: "sum of changes", L2: "root of summed squares", LINF: "largest change", PATCH: "one window of",
 }  # fmt: skip
 UNKNOWN = 10.0  # standard deviations that a number without a legal range may move, where eps counts changes
@@ -25,7 +26,7 @@ class Threat:
     """What the attacker sees and how far they may go."""
 
     access: str  # scores | labels
-    norm: str  # linf | l2 | l1 | l0 | patch
+    norm: str  # linf | l2 | l1 | l0 | patch | roughness | roughness-l2
     eps: Quantity
     within: tuple[tuple[str, Quantity], ...] = ()  # reach of each named channel, no other moves
     inputs: tuple[str, ...] = ()  # inputs that may be touched; empty: all
@@ -135,6 +136,8 @@ def _alike(interface: Interface, one_hot: tuple[np.ndarray, ...]) -> np.ndarray 
 def subspace(interface: Interface, threat: Threat) -> Subspace | None:
     """The subspace that the threat's changes lie in; None: any change. Raises MedauditError for units."""
     parts = interface.parts
+    if threat.norm in (ROUGH, ROUGH_L2):
+        return even(parts, threat.norm, threat.waves)
     if threat.waves:
         return slow(parts, threat.waves, np.zeros(0))
     if threat.smooth is None:
@@ -259,6 +262,8 @@ def _moves(threat: Threat, channel: Channel, item: Input) -> bool:
         return False
     if threat.norm == PATCH and item.domain == "table":
         return False
+    if threat.norm in (ROUGH, ROUGH_L2) and item.domain not in ("signal", "sequence"):
+        return False
     if channel.kind == "category" and (threat.norm != L0 or len(channel.categories) < 2):
         return False
     return not named or channel.name in named
@@ -266,7 +271,7 @@ def _moves(threat: Threat, channel: Channel, item: Input) -> bool:
 
 def _reach(interface: Interface, threat: Threat, area: Region, legal: bool) -> np.ndarray:
     """How far each number may move, [D]; inf where only the legal range binds."""
-    if threat.norm in (L2, L1) or (legal and threat.norm == LINF):
+    if threat.norm in BALLS or (legal and threat.norm == LINF):
         return np.full(interface.size, np.inf)
     if threat.norm not in (L0, PATCH):
         return np.asarray(area.eps * area.scale.astype(np.float64))

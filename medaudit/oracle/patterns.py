@@ -11,8 +11,8 @@ from medaudit.core import cells, streams
 from medaudit.core.arrays import Array, namespace, ranks
 from medaudit.core.canvas import canvas
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import L0, L1, LINF, PATCH, Part, Region, free, length
-from medaudit.core.subspace import Subspace, expand
+from medaudit.core.region import L0, L1, LINF, PATCH, ROUGH, ROUGH_L2, Part, Region, free, length
+from medaudit.core.subspace import Subspace, dual, expand
 
 PATTERN = 9001  # tags that no search uses
 TILE = 256  # signs in the hidden pattern of a patch
@@ -34,8 +34,9 @@ def pattern(region: Region, lanes: Lanes, narrow: Subspace | None = None) -> Arr
         return _tiles(region, lanes.key) * xp.astype(free(lanes), xp.float32)
     if narrow is None:
         way = cells.signs(region.parts, lanes.key, zero, PATTERN)
-    else:
-        way = expand(narrow, region.parts, cells.signs(narrow.parts, lanes.key, zero, PATTERN))
+    else:  # of roughness: so that each wave counts by its share of the size, not by its height
+        own = dual(narrow) if region.norm in (ROUGH, ROUGH_L2) else narrow
+        way = expand(own, region.parts, cells.signs(narrow.parts, lanes.key, zero, PATTERN))
     return way * xp.astype(free(lanes), xp.float32)
 
 
@@ -65,7 +66,7 @@ def bands(parts: tuple[Part, ...], keys: Array) -> Array:
     return out[0] if len(out) == 1 else xp.concat(out, axis=1)
 
 
-def furthest(region: Region, lanes: Lanes, hidden: Array, smooth: bool) -> Array:
+def furthest(region: Region, lanes: Lanes, hidden: Array, narrow: Subspace | None) -> Array:
     """The most that changes in units of scale, times the pattern, can add up to (L0: count), [L]."""
     xp = namespace(lanes.x)
     if region.norm == L0:
@@ -75,11 +76,13 @@ def furthest(region: Region, lanes: Lanes, hidden: Array, smooth: bool) -> Array
         most = max(patch.size for patch in canvas(region) if patch.domain != "table")
         can = xp.sum(xp.abs(hidden), axis=1)
         return xp.minimum(can, xp.full_like(can, most))
-    size = length(region, xp.asarray(hidden, copy=True))
-    square = xp.sum(hidden * hidden, axis=1)
-    whole = region.eps * square / xp.maximum(size, xp.full_like(size, 1e-30))
-    if smooth:
-        return whole
+    if narrow is not None:
+        best = hidden
+        if region.norm in (ROUGH, ROUGH_L2):
+            signs = cells.signs(narrow.parts, lanes.key, xp.zeros_like(lanes.label), PATTERN)
+            best = expand(narrow, region.parts, signs) * xp.astype(free(lanes), xp.float32)
+        size = length(region, xp.asarray(best, copy=True))
+        return region.eps * xp.sum(best * hidden, axis=1) / xp.maximum(size, xp.full_like(size, 1e-30))
     room = xp.where(hidden > 0, lanes.hi - lanes.x, lanes.x - lanes.lo) / region.scale
     room = xp.sum(xp.abs(hidden) * xp.minimum(room, xp.full_like(room, 1e30)), axis=1)
     return room if region.norm == LINF else xp.minimum(region.eps * _dual(region, hidden), room)

@@ -44,7 +44,7 @@ def planted(
     def init(lanes: Lanes) -> State:
         answer, possible = nearest_goal(guide, lanes, answers)
         way = pattern(region, lanes, narrow) if hidden is None else hidden(lanes)
-        far = furthest(region, lanes, way, narrow is not None)
+        far = furthest(region, lanes, way, narrow)
         return State(attack.init(lanes), lanes, way, far, answer, possible & (far > 0))
 
     def tell(state: State, query: Query, given: Array) -> State:

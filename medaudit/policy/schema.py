@@ -211,7 +211,7 @@ class ThreatSection(Strict):
     """What an attacker sees and may change."""
 
     access: Literal["scores", "labels"]
-    norm: Literal["linf", "l2", "l1", "l0", "patch"]
+    norm: Literal["linf", "l2", "l1", "l0", "patch", "roughness", "roughness-l2"]
     eps: Amount
     within: dict[str, Amount] = Field(
         default_factory=dict, description="reach of each named channel, no other may move; then eps is a share of it"
@@ -235,6 +235,8 @@ class ThreatSection(Strict):
             raise ValueError(f"with within, eps is a share of each channel's reach: write eps: 1, not {self.eps}")
         if (self.smooth is not None or self.waves) and self.norm in ("l0", "patch"):
             raise ValueError(f"smooth and waves change everywhere at once; they do not go with {self.norm}")
+        if self.smooth is not None and self.norm.startswith("roughness"):
+            raise ValueError(f"{self.norm} measures how smooth a change is: leave smooth out, or give waves")
         if self.smooth is not None and not self.smooth.value > 0:
             raise ValueError(f"smooth is {self.smooth}, a width above zero was expected")
         if self.norm == "l0" and (self.eps.unit not in ("", "features") or self.eps.value != int(self.eps.value)):

@@ -49,6 +49,8 @@ NORMS = {
     "linf": "largest change of any single number",
     "l2": "Euclidean length of the change",
     "l1": "sum of all changes",
+    "roughness": "100 x standard deviation of the change's first difference",
+    "roughness-l2": "roughness, and a tenth of the Euclidean length, squared and added",
     "l0": "how many features change",
     "patch": "side of the one window that changes",
 }

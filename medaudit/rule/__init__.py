@@ -7,6 +7,7 @@ import difflib
 from medaudit.rule import (
     baseline,
     batch_isolation,
+    boundary_descent,
     corruptions,
     crossed_waves,
     evolved_entries,
@@ -52,6 +53,7 @@ RULES: dict[str, Rule] = {
         single_steps,
         slow_waves,
         crossed_waves,
+        boundary_descent,
         few_features,
         few_places,
         few_pixels,

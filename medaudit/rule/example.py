@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from medaudit.rule.base import METRICS, Rule, as_dict
 
-EPS = {"linf": "0.1 sd", "l2": "2 sd", "l1": "5 sd", "l0": "3", "patch": "6"}
+EPS = {
+    "linf": "0.1 sd",
+    "l2": "2 sd",
+    "l1": "5 sd",
+    "l0": "3",
+    "patch": "6",
+    "roughness": "2 sd",
+    "roughness-l2": "2 sd",
+}
 SMALL = "0.2 sd"  # what can be certified
 
 
@@ -13,10 +21,8 @@ def example(rule: Rule) -> str:
     lines = ["medaudit: 1", f"policy: {{id: {rule.name}-example}}"]
     if rule.norms:
         access, norm = rule.access or "scores", rule.norms[0]
-        lines += [
-            "threats:",
-            f"  small: {{access: {access}, norm: {norm}, eps: {SMALL if rule.kind == 'certificate' else EPS[norm]}}}",
-        ]
+        eps = SMALL if rule.kind == "certificate" else EPS[norm]
+        lines += ["threats:", f"  small: {{access: {access}, norm: {norm}, eps: {eps}}}"]
     metric = "median_distance" if rule.minimises else rule.metrics[0]
     kind, side = METRICS[metric]
     bound = {"share": "80%", "count": "0", "value": "1"}.get(kind, EPS[rule.norms[0]] if rule.norms else "1")

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from medaudit.core.compose import compose
 from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes, Search
-from medaudit.core.region import L2, LINF, Part, Region
+from medaudit.core.region import L2, LINF, Part, Region, length
 from medaudit.core.streams import key
-from medaudit.core.subspace import Side, Subspace, bumps, cosines, expand, slow, smooth, within
+from medaudit.core.subspace import Side, Subspace, bumps, cosines, dual, even, expand, slow, smooth, within
 from medaudit.engine.inline import run_inline
 from medaudit.engine.loop import Finished
 from medaudit.oracle.goal import Goal, oracle
@@ -62,15 +62,40 @@ def spaces() -> list[tuple[Subspace, tuple[Part, ...]]]:
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (7, 7), (64, 5), (500, 40)])
 def test_cosines(n: int, k: int) -> None:
     """Orthonormal, and the inverse DCT-II of coefficients followed by zeros."""
-    side = cosines(n, k)
-    whole = np.asarray(side.weight, dtype=np.float64)
+    side, part = cosines(n, k), (Part("signal", 1, 1, n),)
+    i, j = np.arange(n)[:, None] + 0.5, np.arange(k)[None, :]
+    whole = np.sqrt(np.where(j == 0, 1, 2) / n) * np.cos(np.pi * i * j / n)
     assert np.abs(whole.T @ whole - np.eye(k)).max() < 1e-6
-    c = np.random.default_rng(n).normal(0, 1, (3, k))
-    expected = scipy.fft.idct(np.pad(c, ((0, 0), (0, n - k))), norm="ortho")
-    assert np.abs(c @ whole.T - expected).max() < 1e-5
-    got = expand(smooth((Part("signal", 1, 1, n),), {0: (None, side)}), (Part("signal", 1, 1, n),), c)
-    assert np.abs(got - expected).max() < 1e-5
-    assert side.gain == pytest.approx((np.abs(whole).max(), 1.0))
+    c = np.random.default_rng(n).normal(0, 1, (3, k)).astype(np.float32)
+    got = expand(smooth(part, {0: (None, side)}), part, c)
+    assert got.dtype == np.float32
+    assert np.abs(got - c @ whole.T).max() < 1e-5
+    assert np.abs(whole).max() <= side.gain[0] * (1 + 1e-9) <= 1.1 * np.abs(whole).max()
+    assert side.gain[1] == 1.0
+    for i in range(3):  # the same bits whoever else is asked
+        np.testing.assert_array_equal(expand(smooth(part, {0: (None, side)}), part, c[i : i + 1])[0], got[i])
+
+
+@pytest.mark.parametrize("norm", ["roughness", "roughness-l2"])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_even_waves_make_roughness_a_length(norm: str, rows: int) -> None:
+    """The size of a change is the Euclidean length of its coefficients, but for the mean of its differences."""
+    part = (Part("signal", 1, rows, 120),)
+    space = even(part, norm, 0)
+    c = np.random.default_rng(3).normal(0, 1, (20, rows * 120)).astype(np.float32)
+    if norm == "roughness":
+        c[:, ::120] = 0  # the mean of each row, which roughness does not see
+    change = expand(space, part, c).astype(np.float64)
+    area = Region(norm, 1.0, np.ones(rows * 120, dtype=np.float32), None, part)
+    steps = np.diff(change.reshape(20, rows, 120), axis=2)
+    size = 1e4 * steps.var(axis=2).sum(axis=1) + (0.01 * (change**2).sum(axis=1) if norm == "roughness-l2" else 0)
+    np.testing.assert_allclose(length(area, change.copy()), np.sqrt(size), rtol=1e-6)
+    with_mean = size + 1e4 * (steps.mean(axis=2) ** 2).sum(axis=1)
+    np.testing.assert_allclose(np.linalg.norm(c, axis=1), np.sqrt(with_mean), rtol=1e-4)
+    assert even(part, norm, 30 * rows).parts[0].columns == 31
+    signs = np.sign(c)
+    product = np.sum(expand(dual(space), part, signs).astype(np.float64) * change, axis=1)
+    np.testing.assert_allclose(product, np.sum(signs * c, axis=1), rtol=1e-3, atol=1e-2)
 
 
 @given(n=st.integers(1, 300), sigma=st.floats(1, 400))

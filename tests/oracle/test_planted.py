@@ -74,7 +74,7 @@ NOBODY = np.zeros(LANES, dtype=np.int64)
 
 def progress(area: Region, lanes: Lanes, hidden: Array, lane: Array, points: Array) -> Array:
     """The module's, with the furthest point that it works out itself."""
-    most = module.furthest(area, lanes, hidden, False)
+    most = module.furthest(area, lanes, hidden, None)
     return np.asarray(module.progress(area, lanes, hidden, most, lane, points))
 
 

@@ -120,7 +120,7 @@ def test_room_enough_breaks_everything(folder: Path, name: str) -> None:
 
 
 def test_every_search_was_let_loose(folder: Path) -> None:
-    """Every attack rule and norm meets at least one of the models above."""
+    """Every attack rule and norm meets at least one of the models above; roughness has tests of its own."""
     met: set[Attack] = {attack for name in TASKS for attack in opened(folder, name).attacks()}
     alone = [rule for rule in RULES.values() if rule.kind == "attack" and rule.fit is None]
-    assert met == {(rule.name, norm) for rule in alone for norm in rule.norms}
+    assert met == {(rule.name, norm) for rule in alone for norm in rule.norms if not norm.startswith("roughness")}

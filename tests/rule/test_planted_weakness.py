@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from medaudit.audit.attacks import fitting, weakened
 from medaudit.core.interface import Channel, Input, Interface, Output
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import L0, L1, L2, LINF, PATCH
+from medaudit.core.region import L0, L1, L2, LINF, PATCH, ROUGH, ROUGH_L2
 from medaudit.core.streams import key
 from medaudit.domain.quantity import Quantity
-from medaudit.domain.threat import Threat, boxes, region
+from medaudit.domain.threat import Threat, boxes, region, subspace
 from medaudit.engine.inline import run_inline
 from medaudit.oracle.goal import Goal
 from medaudit.rule import RULES, Context, Rule, settings_of
@@ -31,6 +31,8 @@ EPS = {
     L1: Quantity(4.0, "sd"),
     L0: Quantity(3.0),
     PATCH: Quantity(100.0),
+    ROUGH: Quantity(4.0, "sd"),
+    ROUGH_L2: Quantity(4.0, "sd"),
 }
 CASES = [
     (rule, norm)
@@ -68,9 +70,10 @@ def found(rule: Rule, norm: str) -> int:
     constant = np.tile(np.array([[0.9, 0.1]], dtype=np.float32), (2 * LANES, 1))
     budget = SLOW.get(rule.name, BUDGET)
     clean = np.array([[0.85, 0.15], [0.1, 0.9]], dtype=np.float32)
+    narrow = subspace(face, threat)
     context = Context(
         face, area, Goal(stop="flip"), threat.access, 1e-4, settings_of(rule, {}),
-        donors=points[:2] + 1, kinds=np.zeros(2, dtype=np.int64),
+        donors=points[:2] + 1, kinds=np.zeros(2, dtype=np.int64), subspace=narrow,
     )  # fmt: skip
 
     def make_lanes(samples: list[int]) -> Lanes:

@@ -13,7 +13,7 @@ import medaudit.rule as rules
 from medaudit.audit.resolve import check_names
 from medaudit.core.interface import DOMAINS, Channel, Input, Interface, Output
 from medaudit.core.protocol import Attack
-from medaudit.core.region import L0, L1, L2, LINF, PATCH
+from medaudit.core.region import L0, L1, L2, LINF, PATCH, ROUGH, ROUGH_L2
 from medaudit.domain.quantity import parse
 from medaudit.domain.threat import Threat, region
 from medaudit.oracle.goal import Goal
@@ -81,7 +81,7 @@ def test_attacks_are_whole(rule: Rule) -> None:
     """An attack has norms and a builder, a certificate norms; a protocol check has neither."""
     assert (rule.kind == "attack") == (rule.search is not None)
     assert (rule.kind in ("attack", "certificate")) == bool(rule.norms)
-    assert set(rule.norms) <= {LINF, L2, L1, L0, PATCH}
+    assert set(rule.norms) <= {LINF, L2, L1, L0, PATCH, ROUGH, ROUGH_L2}
     assert rule.access in ("", "scores", "labels")
     if rule.kind == "attack":
         assert rule.family == "EV"

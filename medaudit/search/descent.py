@@ -1,0 +1,150 @@
+"""Descent to the nearest point of the boundary (score-based, minimises L2).
+
+Every tick asks points around where the search is, and points on the way to the nearest point of the boundary taken
+as a plane: c' = ((g.c - m - guard) / |g|^2) g, with m the score and g its slope at c (Moosavi-Dezfooli, Fawzi,
+Frossard 2016, "DeepFool", equation 5, measured from the record, so that a way gone astray is given up again). The
+slope is kept from tick to tick; each probe corrects it along its own direction only (Kaczmarz 1937), so that where
+the search hardly moves all of it becomes known.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, namespace, put
+from medaudit.core.protocol import Lanes, Query, Search
+from medaudit.core.region import LINF, Region, length, project
+
+DRAW = 1
+SHARES = (0.3, 1.0, 2.0)  # of the way, in units of trust
+GUARDS = (0.002, 0.03, 0.15)  # beyond the plane, in shares of the clean score
+BACK = (0.98, 0.9, 0.7)  # shares of a successful change that may do as well
+LINE = len(SHARES) * (len(GUARDS) + 1)
+FIRST, LEAST = 0.15, 0.02  # trust at first, and at least
+KEPT = 0.25  # of what the slope promised, for a step without success
+KNOWN = 0.25  # probes a number, before the first step
+
+
+class Settings(NamedTuple):
+    """probes: points around where the search is, a tick, at most as many as numbers; step: their distance from it,
+    in shares of the way gone so far."""
+
+    probes: int = 24
+    step: float = 0.03
+
+
+class State(NamedTuple):
+    t: Array  # [L] int64
+    at: Array  # [L, D] float32, where the search is, as a change in units of scale
+    score: Array  # [L] float32, there
+    slope: Array  # [L, D] float32
+    best: Array  # [L] float32, size of the smallest success; inf: none yet
+    trust: Array  # [L] float32, share of the way that is gone at once
+
+
+def search(settings: Settings = Settings()) -> Search:
+    own = (init, partial(ask, settings), partial(tell, settings))
+    return Search("descent", 1 + settings.probes + LINE, *own, beyond=True)
+
+
+def init(region: Region, lanes: Lanes) -> State:
+    xp, on = namespace(lanes.x), {"device": lanes.x.device}
+    far = xp.full(lanes.x.shape[0], xp.inf, dtype=xp.float32, **on)
+    here, score = xp.zeros_like(lanes.x), far if lanes.score is None else lanes.score
+    return State(xp.astype(xp.zeros_like(far), xp.int64), here, score, here, far, xp.full_like(far, FIRST))
+
+
+def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
+    """Where it is, the probes around it, and the line."""
+    xp = namespace(lanes.x)
+    around, step = _probes(settings, region, lanes, state)
+    n, rows = lanes.x.shape[0], 1 + around.shape[1] + LINE
+    here = state.at[:, None, :]
+    line = _line(settings, region, lanes, state, around)
+    moves = xp.concat([here, around * step[:, None, None] + here, line], axis=1)
+    lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), rows)
+    points = xp.take(lanes.x, lane, axis=0) + xp.reshape(moves, (n * rows, -1)) * region.scale
+    wide = lanes if lanes.legal_lo is None else lanes._replace(lo=lanes.legal_lo, hi=lanes.legal_hi)
+    return Query(project(region._replace(norm=LINF), wide, lane, points), lane)
+
+
+def tell(
+    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
+) -> State:
+    xp, first = namespace(score), 1 + min(settings.probes, lanes.x.shape[1])  # the line's first row
+    who = query.lane[:: first + LINE]
+    own = lanes._replace(x=xp.take(lanes.x, who, axis=0), key=xp.take(lanes.key, who))
+    here = State(*(xp.take(a, who, axis=0) for a in state))
+    score, hit = (xp.reshape(a, (-1, first + LINE)) for a in (score, hit))
+    here = here._replace(score=score[:, 0])  # asked anew: what was told of the clean record may be of another model
+    around, step = _probes(settings, region, own, here)
+    slope = here.slope
+    for i in range(1, first):
+        wrong = (score[:, i] - here.score) / step - xp.sum(slope * around[:, i - 1, :], axis=1)
+        slope = slope + xp.where(xp.isfinite(wrong), wrong, xp.zeros_like(wrong))[:, None] * around[:, i - 1, :]
+    moves = (xp.reshape(query.points, (*score.shape, -1)) - own.x[:, None, :]) / region.scale
+    sizes = xp.reshape(length(region, xp.reshape(moves * 1, (-1, moves.shape[2]))), score.shape)
+    sizes = xp.where(hit, sizes, xp.full_like(sizes, xp.inf))
+    smallest = xp.min(sizes, axis=1)
+    known = _known(settings, here)
+    closer = known & (smallest < here.best)  # a far success found before would lead astray
+    # Before any success: down the line, as far as it keeps a part of what the slope promised.
+    share = xp.asarray([min(s, 1.0) for s in SHARES] * (len(GUARDS) + 1), dtype=xp.float32, device=score.device)
+    kept = score[:, first:] <= here.score[:, None] * (1 - KEPT * here.trust[:, None] * share[None, :])
+    low = first + xp.argmin(xp.where(kept, score[:, first:], xp.full_like(score[:, first:], xp.inf)), axis=1)
+    lower = xp.isinf(here.best) & ~closer & xp.any(kept, axis=1) & known
+    pick, moved = xp.where(closer, xp.argmin(sizes, axis=1), low)[:, None], closer | lower
+    trust = xp.where(lower | (smallest < 0.99 * here.best), 1.5 * here.trust, 0.6 * here.trust)
+    trust = xp.minimum(xp.maximum(trust, xp.full_like(trust, LEAST)), xp.ones_like(trust))
+    at, value = (xp.take_along_axis(moves, pick[:, :, None], axis=1)[:, 0, :], xp.take_along_axis(score, pick, axis=1))
+    return State(
+        t=put(state.t, who, here.t + 1),
+        at=put(state.at, who, xp.where(moved[:, None], at, here.at)),
+        score=put(state.score, who, xp.where(moved, value[:, 0], here.score)),
+        slope=put(state.slope, who, slope),
+        best=put(state.best, who, xp.where(closer, smallest, here.best)),
+        trust=put(state.trust, who, xp.where(known, trust, here.trust)),
+    )
+
+
+def _known(settings: Settings, state: State) -> Array:
+    """Whether enough of the slope is known to go by it, [L] bool."""
+    return state.t * min(settings.probes, state.at.shape[1]) >= math.ceil(KNOWN * state.at.shape[1])
+
+
+def _probes(settings: Settings, region: Region, lanes: Lanes, state: State) -> tuple[Array, Array]:
+    """Directions of length one [L, P, D], and how far they are gone [L]."""
+    xp = namespace(state.at)
+    n, d = state.at.shape
+    p = min(settings.probes, d)
+    words = streams.bits(lanes.key, state.t, DRAW, streams.word_count(p * d))
+    signs = 2 * xp.astype(streams.coins(words, p * d), xp.float32) - 1
+    gone = xp.sqrt(xp.sum(state.at * state.at, axis=1))
+    return xp.reshape(signs, (n, p, d)) / d**0.5, settings.step * (gone + 0.1 * region.eps)
+
+
+def _line(settings: Settings, region: Region, lanes: Lanes, state: State, around: Array) -> Array:
+    """Changes on the way to the plane's nearest point [L, LINE, D]; last, shorter ones, or straight down at first.
+
+    Of the first tick, which knows no slope: as far as eps, any way.
+    """
+    xp = namespace(state.at)
+    steep = xp.maximum(xp.sum(state.slope * state.slope, axis=1), xp.full_like(state.score, 1e-20))
+    along = xp.sum(state.slope * state.at, axis=1)
+    usual = xp.abs(state.score if lanes.score is None else lanes.score)
+
+    def towards(reach: Array) -> Array:
+        return xp.where(xp.isfinite(reach), reach, xp.zeros_like(reach))[:, None] * state.slope
+
+    trust = xp.where(_known(settings, state), state.trust, xp.ones_like(state.trust))
+    out = []
+    for guard in GUARDS:
+        way = trust[:, None] * (towards((along - state.score - guard * usual) / steep) - state.at)
+        out += [state.at + share * way for share in SHARES]
+    down, found = towards(-trust * state.score / steep), xp.isfinite(state.best)[:, None]
+    out += [xp.where(found, back * state.at, state.at + share * down) for back, share in zip(BACK, SHARES, strict=True)]
+    far = xp.stack([around[:, i % around.shape[1], :] * (1 - 2 * (i % 2)) * region.eps for i in range(LINE)], axis=1)
+    return xp.where((state.t == 0)[:, None, None], far, xp.stack(out, axis=1))
