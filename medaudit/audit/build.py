@@ -91,6 +91,7 @@ def build_report(
             done.queries.sizes = sum(_rows(records[size.spec.id]) for size in beside.sizes)
             done.security = _security(plan, check, beside, records, confidence)
         checks.append(done)
+    _matrix(checks, plan.checks, records, confidence)
     counted = [c.verdict for c in checks if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")]
     verdict, code = verdicts.overall(counted)
     report = results.Report(
@@ -145,6 +146,30 @@ def _security(
     every_size = [(c.spec.threat.eps.value, records[c.spec.id]) for c in (check, *beside.sizes) if c.spec.threat]
     right = right_behind(plan.found.interface.output, plan.data, plan.clean.answers, plan.clean.answers)
     return verdicts.security(check, plan.data, sorted(every_size, key=lambda s: s[0]), right, confidence)
+
+
+def _matrix(
+    checks: list[results.Check], resolved: list[Resolved], records: dict[str, verdicts.Records], confidence: float
+) -> None:  # fmt: skip
+    """Set the success matrix of every check that was resolved into one a target, on the first of them."""
+    first: dict[tuple[str, str], results.Check] = {}
+    for check, of in zip(checks, resolved, strict=True):
+        if of.section.goal.what != "target" or written_id(check.id) == check.id.partition("@")[0]:
+            continue
+        own = first.setdefault((written_id(check.id), of.spec.behind), check)
+        before: dict[str, list[dict[str, Any]]] = {}
+        for record in records[check.id].values():
+            before.setdefault(str(record.get("clean", "")), []).append(record)
+        for name, rows in sorted(before.items()):
+            won = [r for r in rows if r["success"]]
+            share = bounds.share(len(won), len(rows), confidence)
+            far = [r["distance"] for r in won if r.get("distance") is not None]
+            own.matrix.append(
+                results.Cell(
+                    before=printable(name), target=printable(of.spec.goal.name), attacked=len(rows), broken=len(won),
+                    low=share.low, high=share.high, distance=float(np.median(far)) if far else None,
+                )
+            )  # fmt: skip
 
 
 def _about_votes(votes: int) -> list[str]:

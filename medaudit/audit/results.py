@@ -107,6 +107,18 @@ class Turn(Part):
     attacked: int = Field(description="records of that clean answer under attack")
 
 
+class Cell(Part):
+    """Records of one clean answer, driven to one other answer."""
+
+    before: str
+    target: str
+    attacked: int
+    broken: int
+    low: float | None = Field(description="bounds of the share of records; None: none was attacked")
+    high: float | None
+    distance: float | None = Field(description="median size of the change of those that were broken")
+
+
 class Threat(Part):
     access: str
     norm: str
@@ -202,6 +214,7 @@ class Check(Part):
     queries: Queries = Queries()
     cases: list[Case] = []
     turns: list[Turn] = []
+    matrix: list[Cell] = Field([], description="of the first of several targets: every clean answer to every target")
     curve: Curve | None = None
     degradation: list[Degradation] = []
     certificate: Certificate | None = None

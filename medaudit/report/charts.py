@@ -140,6 +140,26 @@ def security_rows(found: Security) -> list[tuple[str, ...]]:
     return rows
 
 
+def matrix(check: Check) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The success matrix as a table: a row for each clean answer, a column for each target."""
+    targets = list(dict.fromkeys(cell.target for cell in check.matrix))
+    at = {(cell.before, cell.target): cell for cell in check.matrix}
+    unit = check.threat.unit if check.threat else ""
+    rows = []
+    for before in sorted({cell.before for cell in check.matrix}):
+        row = [before]
+        for target in targets:
+            cell = at.get((before, target))
+            if cell is None or cell.low is None or cell.high is None:
+                row.append(text.DASH)
+                continue
+            far = "" if cell.distance is None else f"; median {text.size_of(cell.distance, unit)}"
+            band = f"{text.share(cell.low)} to {text.share(cell.high)}"
+            row.append(f"{cell.broken} of {cell.attacked} ({band}){far}")
+        rows.append(tuple(row))
+    return ("Clean answer", *(f"to {target}" for target in targets)), rows
+
+
 def defence_rows(found: list[Defence]) -> list[tuple[str, ...]]:
     """Each of the stages: its cost, and the same patients attacked without it, replayed, and through it."""
     rows: list[tuple[str, ...]] = []

@@ -17,20 +17,16 @@ from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, length, project
+from medaudit.search.plane import LINE, SHARES, way
 
 DRAW = 1
-SHARES = (0.3, 1.0, 2.0)  # of the way, in units of trust
-GUARDS = (0.002, 0.03, 0.15)  # beyond the plane, in shares of the clean score
-BACK = (0.98, 0.9, 0.7)  # shares of a successful change that may do as well
-LINE = len(SHARES) * (len(GUARDS) + 1)
 FIRST, LEAST = 0.15, 0.02  # trust at first, and at least
 KEPT = 0.25  # of what the slope promised, for a step without success
 KNOWN = 0.25  # probes a number, before the first step
 
 
 class Settings(NamedTuple):
-    """probes: points around where the search is, a tick, at most as many as numbers; step: their distance from it,
-    in shares of the way gone so far."""
+    """probes: points around where the search is, a tick; step: their distance, in shares of the way gone so far."""
 
     probes: int = 24
     step: float = 0.03
@@ -63,7 +59,9 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     around, step = _probes(settings, region, lanes, state)
     n, rows = lanes.x.shape[0], 1 + around.shape[1] + LINE
     here = state.at[:, None, :]
-    line = _line(settings, region, lanes, state, around)
+    line = way(lanes, state.at, state.score, state.slope, xp.isfinite(state.best), _trust(settings, state)[1])
+    far = xp.stack([around[:, i % around.shape[1], :] * (1 - 2 * (i % 2)) * region.eps for i in range(LINE)], axis=1)
+    line = xp.where((state.t == 0)[:, None, None], far, line)  # no slope is known yet: as far as eps, any way
     moves = xp.concat([here, around * step[:, None, None] + here, line], axis=1)
     lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), rows)
     points = xp.take(lanes.x, lane, axis=0) + xp.reshape(moves, (n * rows, -1)) * region.scale
@@ -89,10 +87,10 @@ def tell(
     sizes = xp.reshape(length(region, xp.reshape(moves * 1, (-1, moves.shape[2]))), score.shape)
     sizes = xp.where(hit, sizes, xp.full_like(sizes, xp.inf))
     smallest = xp.min(sizes, axis=1)
-    known = _known(settings, here)
+    known, _ = _trust(settings, here)
     closer = known & (smallest < here.best)  # a far success found before would lead astray
     # Before any success: down the line, as far as it keeps a part of what the slope promised.
-    share = xp.asarray([min(s, 1.0) for s in SHARES] * (len(GUARDS) + 1), dtype=xp.float32, device=score.device)
+    share = xp.asarray([min(s, 1.0) for s in SHARES] * (LINE // len(SHARES)), dtype=xp.float32, device=score.device)
     kept = score[:, first:] <= here.score[:, None] * (1 - KEPT * here.trust[:, None] * share[None, :])
     low = first + xp.argmin(xp.where(kept, score[:, first:], xp.full_like(score[:, first:], xp.inf)), axis=1)
     lower = xp.isinf(here.best) & ~closer & xp.any(kept, axis=1) & known
@@ -110,9 +108,11 @@ def tell(
     )
 
 
-def _known(settings: Settings, state: State) -> Array:
-    """Whether enough of the slope is known to go by it, [L] bool."""
-    return state.t * min(settings.probes, state.at.shape[1]) >= math.ceil(KNOWN * state.at.shape[1])
+def _trust(settings: Settings, state: State) -> tuple[Array, Array]:
+    """Whether enough of the slope is known to go by it, [L] bool; and how much of the way is gone, all until then."""
+    d = state.at.shape[1]
+    known = state.t * min(settings.probes, d) >= math.ceil(KNOWN * d)
+    return known, namespace(state.at).where(known, state.trust, 1 + 0 * state.trust)
 
 
 def _probes(settings: Settings, region: Region, lanes: Lanes, state: State) -> tuple[Array, Array]:
@@ -124,27 +124,3 @@ def _probes(settings: Settings, region: Region, lanes: Lanes, state: State) -> t
     signs = 2 * xp.astype(streams.coins(words, p * d), xp.float32) - 1
     gone = xp.sqrt(xp.sum(state.at * state.at, axis=1))
     return xp.reshape(signs, (n, p, d)) / d**0.5, settings.step * (gone + 0.1 * region.eps)
-
-
-def _line(settings: Settings, region: Region, lanes: Lanes, state: State, around: Array) -> Array:
-    """Changes on the way to the plane's nearest point [L, LINE, D]; last, shorter ones, or straight down at first.
-
-    Of the first tick, which knows no slope: as far as eps, any way.
-    """
-    xp = namespace(state.at)
-    steep = xp.maximum(xp.sum(state.slope * state.slope, axis=1), xp.full_like(state.score, 1e-20))
-    along = xp.sum(state.slope * state.at, axis=1)
-    usual = xp.abs(state.score if lanes.score is None else lanes.score)
-
-    def towards(reach: Array) -> Array:
-        return xp.where(xp.isfinite(reach), reach, xp.zeros_like(reach))[:, None] * state.slope
-
-    trust = xp.where(_known(settings, state), state.trust, xp.ones_like(state.trust))
-    out = []
-    for guard in GUARDS:
-        way = trust[:, None] * (towards((along - state.score - guard * usual) / steep) - state.at)
-        out += [state.at + share * way for share in SHARES]
-    down, found = towards(-trust * state.score / steep), xp.isfinite(state.best)[:, None]
-    out += [xp.where(found, back * state.at, state.at + share * down) for back, share in zip(BACK, SHARES, strict=True)]
-    far = xp.stack([around[:, i % around.shape[1], :] * (1 - 2 * (i % 2)) * region.eps for i in range(LINE)], axis=1)
-    return xp.where((state.t == 0)[:, None, None], far, xp.stack(out, axis=1))
