@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints
+.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg
 
 install: .venv/installed
 dev: .venv/dev
@@ -82,3 +82,10 @@ prove-monotone: .venv/dev
 
 prove-constraints: .venv/dev
 	$(RUN)/python -m benchmarks.prove_constraints $(if $(MEDAUDIT_REAL_DATA),--real "$(MEDAUDIT_REAL_DATA)")
+
+prove-corruptions: .venv/dev
+	$(RUN)/python -m benchmarks.prove_corruptions $(if $(MEDAUDIT_REAL_DATA),--real "$(MEDAUDIT_REAL_DATA)")
+
+prove-ecg: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(RUN)/python -m benchmarks.prove_ecg "$(MEDAUDIT_REAL_DATA)"

@@ -77,6 +77,10 @@ def build_report(
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate = curves, certified
+        if check.rule.kind == "corruption":
+            alone = [c for c in plan.checks if c.rule.kind == "attack" and not c.spec.behind and records[c.spec.id]]
+            attacks = [(c.spec.id, records[c.spec.id]) for c in alone if c.rule.fit is None]
+            done.gaps = degradation.gaps(records[check.spec.id], attacks, plan.data, confidence)
         done.defences = _defences(plan, check, records, confidence)
         beside = plan.beside.get(check.spec.id)
         if beside is not None:

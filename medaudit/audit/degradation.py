@@ -7,7 +7,7 @@ import numpy as np
 from medaudit.audit import verdicts
 from medaudit.audit.probes import kinds_of
 from medaudit.audit.resolve import Resolved
-from medaudit.audit.results import Degradation
+from medaudit.audit.results import Degradation, Gap
 from medaudit.core.interface import Interface
 from medaudit.data import Dataset
 from medaudit.domain.corruption import SEVERITIES
@@ -52,6 +52,26 @@ def judged(
             )
         )  # fmt: skip
     return verdicts.Judged(verdict, reason, metrics, required, None, flags), curves
+
+
+def gaps(
+    own: verdicts.Records, attacks: list[tuple[str, verdicts.Records]], data: Dataset, confidence: float
+) -> list[Gap]:  # fmt: skip
+    """Average case and worst case of the records that each attack was made on, the largest gap first."""
+    out = []
+    for name, records in attacks:
+        rows = [s for s in records if s in own and not own[s].get("fault")]
+        if not rows or all(r.get("fault") for r in records.values()):
+            continue
+        groups = np.asarray(data.groups)[rows]
+        average = bounds.mean(np.array([np.mean(own[s]["scores"]) for s in rows]), confidence, groups, 1.0)
+        won = verdicts.broken(data, {s: records[s] for s in rows}, confidence)
+        stands = Estimate(1 - won.value, 1 - won.high, 1 - won.low, won.n, won.method)
+        one = Gap(
+            check=name, average=verdicts.value_of(average, confidence), worst=verdicts.value_of(stands, confidence)
+        )
+        out.append((average.value - stands.value, one))
+    return [one for _, one in sorted(out, key=lambda pair: (-pair[0], pair[1].check))]
 
 
 def lost_records(records: verdicts.Records) -> tuple[list[int], str, list[str]]:

@@ -153,6 +153,14 @@ class Degradation(Part):
     high: list[float]
 
 
+class Gap(Part):
+    """The average case beside the worst case, on the records of one attack."""
+
+    check: str = Field(description="the attack")
+    average: Value = Field(description="score under everyday trouble, over all kinds and severities")
+    worst: Value = Field(description="patients that the attack did not break")
+
+
 class Defence(Part):
     """One attack on the bare model and behind stages: accuracy of the same patients' records, and what it costs."""
 
@@ -217,6 +225,7 @@ class Check(Part):
     matrix: list[Cell] = Field([], description="of the first of several targets: every clean answer to every target")
     curve: Curve | None = None
     degradation: list[Degradation] = []
+    gaps: list[Gap] = Field([], description="of corruptions: every attack of the run beside them")
     certificate: Certificate | None = None
     security: Security | None = None
     defences: list[Defence] = []

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Report, Security
+from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Gap, Report, Security
 from medaudit.report import text
 from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
 
@@ -170,6 +170,16 @@ def defence_rows(found: list[Defence]) -> list[tuple[str, ...]]:
         clean = [text.middle(v) if v is not None else text.DASH for v in (one.clean_bare, one.clean)]
         attacked = [f"{text.share(v.value)} ({text.interval(v)})" for v in (one.bare, one.replayed, one.adaptive)]
         rows.append((f"{one.name}: {one.text}", *clean, *attacked, "; ".join(notes) or text.DASH))
+    return rows
+
+
+def gap_rows(found: list[Gap]) -> list[tuple[str, ...]]:
+    """Each attack: what bad days leave on its records, what the attack leaves, and the gap."""
+    rows: list[tuple[str, ...]] = []
+    for one in found:
+        both = [f"{text.share(v.value)} ({text.interval(v)})" for v in (one.average, one.worst)]
+        gap = (one.average.value or 0.0) - (one.worst.value or 0.0)
+        rows.append((one.check, *both, f"{100 * gap:+.0f} points"))
     return rows
 
 

@@ -43,6 +43,7 @@ class CheckView(NamedTuple):
     curve_rows: list[tuple[str, ...]]
     degradation: bytes
     degradation_rows: list[tuple[str, ...]]
+    gap_rows: list[tuple[str, ...]]
     matrix: tuple[tuple[str, ...], list[tuple[str, ...]]]
     security: bytes
     security_rows: list[tuple[str, ...]]
@@ -92,6 +93,7 @@ def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[P
         charts.curve_rows(drawn) if drawn else [],
         charts.degradation(check.degradation) if check.degradation else b"",
         charts.degradation_rows(check.degradation),
+        charts.gap_rows(check.gaps),
         charts.matrix(check),
         charts.security(curve, check.threat.eps if check.threat else 0.0) if curve else b"",
         charts.security_rows(curve) if curve else [],

@@ -113,3 +113,24 @@ def test_kinds_that_make_no_sense_are_refused(tmp_path: Path, kinds: str, words:
     with pytest.raises(PolicyErrors, match=words):
         scan(setting(tmp_path, kinds))
     assert not (tmp_path / "run").exists()
+
+
+def test_the_worst_case_stands_beside_the_average_case(tmp_path: Path) -> None:
+    """On the records of an attack: their mean score under trouble, and the share that the attack left."""
+    options = setting(tmp_path, "unit-error, rounding")
+    path = Path(options.policy)
+    attack = "{id: near, rule: square-noise, threat: near, budget: {queries: 60}, require: R}"
+    attack = attack.replace("R}", "{metric: robust_accuracy, at_least: 50%}}")
+    text = path.read_text() + f"  - {attack}\n"
+    path.write_text(text.replace("checks:", "threats: {near: {access: scores, norm: linf, eps: 3.9}}\nchecks:"))
+    report, run = scan(options)
+    publish(report, run)
+    trouble, near = report.checks
+    (gap,) = trouble.gaps
+    assert gap.check == "near"
+    assert gap.worst.value == near.metrics["robust_accuracy"].value
+    assert options.data is not None
+    wrong = slipped(tuple(readers.read(options.data).ids))
+    assert gap.average.value == pytest.approx(1 - wrong.mean() / 2)
+    assert gap.worst.value < gap.average.value
+    assert "Bad days and attackers" in (run / "report.html").read_text()
