@@ -283,6 +283,29 @@ def transfer(
         write_atomic(out, as_json(cells).encode())
 
 
+defend = typer.Typer(no_args_is_help=True, help="Data and models to defend with.")
+app.add_typer(defend, name="defend")
+
+
+@defend.command("export-adversarial")
+def export_adversarial(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="write the data file here (.npz)")],
+    check: Annotated[str, typer.Option(help="failing inputs of this check only")] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", help="the data file, if it is no longer where it was"),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="the model, if it is no longer where it was")] = None,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Write a run's failing inputs, with the labels of their records, as a data file to train with."""
+    from medaudit.audit.export import export
+
+    count = export(run, out, check, data, model)
+    typer.echo(f"{out}: {count} failing inputs")
+
+
 @app.command()
 def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],

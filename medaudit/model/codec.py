@@ -24,6 +24,27 @@ def stored_to_points(interface: Interface, arrays: dict[str, np.ndarray]) -> np.
     return np.ascontiguousarray(np.concatenate(columns, axis=1))
 
 
+def points_to_stored(interface: Interface, points: np.ndarray) -> list[np.ndarray]:
+    """Points [n, D] -> one array per input as the data file stores it: `stored_to_points` backwards."""
+    out, start = [], 0
+    for item in interface.inputs:
+        part = item.part
+        values: np.ndarray = points[:, start : start + part.size]
+        start += part.size
+        if any(channel.categories for channel in item.channels):
+            wide = len(item.channels) > 1
+            texts = [item.channels[j if wide else 0].categories for j in range(part.size)]
+            values = np.array(
+                [[texts[j][int(v)] if texts[j] and np.isfinite(v) else v for j, v in enumerate(row)] for row in values]
+            )
+        grid = values.reshape(-1, part.planes, part.rows, part.columns)
+        named = [side_of(axis) for axis in item.stored_axes[1:] if side_of(axis)]
+        rest = [k for k, side in enumerate(SIDES) if side not in named]
+        moved = grid.transpose([0, *(1 + SIDES.index(side) for side in named), *(1 + k for k in rest)])
+        out.append(moved)
+    return out
+
+
 def _indices(item: Input, values: np.ndarray) -> np.ndarray:
     out = np.full(values.shape, np.nan, dtype=np.float32)
     for i, channel in enumerate(item.channels):

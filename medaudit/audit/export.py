@@ -1,0 +1,76 @@
+"""`medaudit defend export-adversarial`: a run's failing inputs as a data file, to train with.
+
+Goodfellow, Shlens, Szegedy 2015, "Explaining and harnessing adversarial examples", section 6: adversarial training.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from medaudit import data as readers
+from medaudit.audit.inputs import points_of
+from medaudit.audit.replay import evidence_of, reopen, report_of
+from medaudit.audit.work import start_worker
+from medaudit.core.errors import DataError, RunError
+from medaudit.core.files import write_atomic
+from medaudit.engine.journal import read_header
+from medaudit.model.codec import points_to_stored
+
+OF_ROWS = ("x", "y", "ids", "groups", "length")
+OF_ROWS_NAMED = ("x__", "mask__")
+
+
+def export(run: Path, out: Path, check: str = "", data_path: Path | None = None, model: Path | None = None) -> int:
+    """Write the failing inputs with the labels of their records; their number. check: only of this one.
+
+    Every row keeps its patient, and its id says which check it is from. Raises RunError and DataError.
+    """
+    report, where = report_of(run), read_header(run / "journal")["where"]
+    path, model = data_path or Path(where["data"]), model or Path(where["model"])
+    data = readers.read(path)
+    if data.sha256 != report.data.sha256:
+        raise DataError(f"{path} is not the data file of this run", "give it with --data")
+    attacks = [c for c in report.checks if c.family == "EV"]
+    if check and check not in {c.id for c in attacks}:
+        raise RunError(f"{run} has no attack {check!r}; it has: {', '.join(c.id for c in attacks)}")
+    found = [
+        (c.id, *evidence_of(run / case.evidence))
+        for c in attacks
+        if check in ("", c.id)
+        for case in c.cases
+        if case.success and case.evidence is not None
+    ]
+    if not found:
+        raise RunError(f"{run} holds no failing input", "an attack that found nothing leaves nothing to train with")
+    worker = start_worker()
+    try:
+        face = reopen(worker, run, report, model, path).interface
+    finally:
+        worker.close()
+    rows = np.array([sample for _, _, sample in found])
+    deltas = np.stack([delta for _, delta, _ in found])
+    points = (points_of(face, data)[rows].astype(np.float64) + deltas).astype(np.float32)
+    with np.load(path, allow_pickle=False) as saved:
+        arrays = {name: saved[name] for name in saved.files}
+    kept = {
+        name: values[rows] if name in OF_ROWS or name.startswith(OF_ROWS_NAMED) else values
+        for name, values in arrays.items()
+    }
+    for item, values in zip(face.inputs, points_to_stored(face, points), strict=True):
+        name = f"x__{item.name}" if f"x__{item.name}" in kept else "x"
+        if len(face.inputs) > 1 and name == "x":
+            raise DataError(f"{path} holds its inputs in one array", "give one x__<input> for each input of the model")
+        own = kept[name]
+        if own.dtype.kind in "iu":
+            limits = np.iinfo(own.dtype)
+            values = np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max)
+        kept[name] = values.reshape(own.shape).astype(own.dtype if own.dtype.kind != "U" else None)
+    kept["ids"] = np.array([f"{data.ids[sample]}~{name}" for name, _, sample in found])
+    kept["groups"] = np.array([data.groups[sample] for _, _, sample in found])
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **kept)
+    write_atomic(out, stream.getvalue())
+    return len(found)
