@@ -13,13 +13,11 @@ import math
 from functools import partial
 from typing import NamedTuple
 
-from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import LINF, Region, length, project
-from medaudit.search.plane import LINE, SHARES, way
+from medaudit.search.plane import LINE, SHARES, directions, way
 
-DRAW = 1
 FIRST, LEAST = 0.15, 0.02  # trust at first, and at least
 KEPT = 0.25  # of what the slope promised, for a step without success
 KNOWN = 0.25  # probes a number, before the first step
@@ -47,8 +45,8 @@ def search(settings: Settings = Settings()) -> Search:
 
 
 def init(region: Region, lanes: Lanes) -> State:
-    xp, on = namespace(lanes.x), {"device": lanes.x.device}
-    far = xp.full(lanes.x.shape[0], xp.inf, dtype=xp.float32, **on)
+    xp = namespace(lanes.x)
+    far = xp.full(lanes.x.shape[0], xp.inf, dtype=xp.float32, device=lanes.x.device)
     here, score = xp.zeros_like(lanes.x), far if lanes.score is None else lanes.score
     return State(xp.astype(xp.zeros_like(far), xp.int64), here, score, here, far, xp.full_like(far, FIRST))
 
@@ -56,7 +54,8 @@ def init(region: Region, lanes: Lanes) -> State:
 def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
     """Where it is, the probes around it, and the line."""
     xp = namespace(lanes.x)
-    around, step = _probes(settings, region, lanes, state)
+    around = directions(lanes.key, state.t, min(settings.probes, lanes.x.shape[1]), lanes.x.shape[1])
+    step = settings.step * (xp.sqrt(xp.sum(state.at * state.at, axis=1)) + 0.1 * region.eps)
     n, rows = lanes.x.shape[0], 1 + around.shape[1] + LINE
     here = state.at[:, None, :]
     line = way(lanes, state.at, state.score, state.slope, xp.isfinite(state.best), _trust(settings, state)[1])
@@ -74,16 +73,18 @@ def tell(
 ) -> State:
     xp, first = namespace(score), 1 + min(settings.probes, lanes.x.shape[1])  # the line's first row
     who = query.lane[:: first + LINE]
-    own = lanes._replace(x=xp.take(lanes.x, who, axis=0), key=xp.take(lanes.key, who))
     here = State(*(xp.take(a, who, axis=0) for a in state))
     score, hit = (xp.reshape(a, (-1, first + LINE)) for a in (score, hit))
     here = here._replace(score=score[:, 0])  # asked anew: what was told of the clean record may be of another model
-    around, step = _probes(settings, region, own, here)
-    slope = here.slope
+    moves = xp.reshape(query.points, (*score.shape, -1)) - xp.take(lanes.x, who, axis=0)[:, None, :]
+    moves, slope = moves / region.scale, here.slope
     for i in range(1, first):
-        wrong = (score[:, i] - here.score) / step - xp.sum(slope * around[:, i - 1, :], axis=1)
-        slope = slope + xp.where(xp.isfinite(wrong), wrong, xp.zeros_like(wrong))[:, None] * around[:, i - 1, :]
-    moves = (xp.reshape(query.points, (*score.shape, -1)) - own.x[:, None, :]) / region.scale
+        gone = moves[:, i, :] - moves[:, 0, :]
+        square = xp.sum(gone * gone, axis=1)
+        wrong = (score[:, i] - here.score - xp.sum(slope * gone, axis=1)) / xp.maximum(
+            square, xp.full_like(square, 1e-30)
+        )
+        slope = slope + xp.where(xp.isfinite(wrong), wrong, xp.zeros_like(wrong))[:, None] * gone
     sizes = xp.reshape(length(region, xp.reshape(moves * 1, (-1, moves.shape[2]))), score.shape)
     sizes = xp.where(hit, sizes, xp.full_like(sizes, xp.inf))
     smallest = xp.min(sizes, axis=1)
@@ -113,14 +114,3 @@ def _trust(settings: Settings, state: State) -> tuple[Array, Array]:
     d = state.at.shape[1]
     known = state.t * min(settings.probes, d) >= math.ceil(KNOWN * d)
     return known, namespace(state.at).where(known, state.trust, 1 + 0 * state.trust)
-
-
-def _probes(settings: Settings, region: Region, lanes: Lanes, state: State) -> tuple[Array, Array]:
-    """Directions of length one [L, P, D], and how far they are gone [L]."""
-    xp = namespace(state.at)
-    n, d = state.at.shape
-    p = min(settings.probes, d)
-    words = streams.bits(lanes.key, state.t, DRAW, streams.word_count(p * d))
-    signs = 2 * xp.astype(streams.coins(words, p * d), xp.float32) - 1
-    gone = xp.sqrt(xp.sum(state.at * state.at, axis=1))
-    return xp.reshape(signs, (n, p, d)) / d**0.5, settings.step * (gone + 0.1 * region.eps)
