@@ -15,7 +15,7 @@ from medaudit.core.interface import Interface, Output
 from medaudit.core.protocol import Attack, Lanes
 from medaudit.data import Dataset
 from medaudit.domain.corruption import SEVERITIES, Corruption
-from medaudit.domain.corruptions import applicable, corrupted
+from medaudit.domain.corruptions import applicable, corrupted, typical
 from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
 from medaudit.oracle.decision import decide
@@ -57,7 +57,7 @@ class Corruptions:
         self.asked, self.check, self.clean = asked, check, clean
         self.output = asked.spec.interface.output
         self.kinds = kinds_of(asked.spec.interface, check.settings.kinds)
-        self.typical = np.nan_to_num(np.nanmedian(asked.points, axis=0))
+        self.typical = typical(asked.points)
         self.right = right_decisions(self.output, asked.data, clean.answers)
 
     def attack(self) -> Attack:

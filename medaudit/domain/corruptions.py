@@ -32,6 +32,14 @@ def applicable(interface: Interface) -> tuple[list[Corruption], dict[str, str]]:
     return list(out.values()), {name: text for name, text in why.items() if name not in out}
 
 
+def typical(points: np.ndarray) -> np.ndarray:
+    """The median of what was measured of every number, [D]; 0 where nothing ever was. points: [n, D]."""
+    some = ~np.isnan(points).all(axis=0)
+    out = np.zeros(points.shape[1])
+    out[some] = np.nanmedian(points[:, some], axis=0)
+    return out
+
+
 def corrupted(
     interface: Interface,
     kind: Corruption,

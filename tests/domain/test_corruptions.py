@@ -9,7 +9,7 @@ from medaudit.core import streams
 from medaudit.core.interface import Channel, Input, Interface, Output
 from medaudit.domain import corrupt_image, corrupt_record, corrupt_signal
 from medaudit.domain.corruption import SEVERITIES, Corruption
-from medaudit.domain.corruptions import BY_DOMAIN, applicable, corrupted
+from medaudit.domain.corruptions import BY_DOMAIN, applicable, corrupted, typical
 
 RATE, TIME = 250.0, 2500
 KEYS = np.array([streams.key("record", i) for i in range(4)], dtype=np.uint64)
@@ -148,3 +148,9 @@ def test_what_cannot_happen_says_why() -> None:
     assert "mains-hum" in why
     assert why["lead-swap"] == "there is one lead only"
     assert "baseline-wander" in {kind.name for kind in names}
+
+
+def test_typical_values() -> None:
+    """Medians of what was measured; a number that never was is 0, without a warning."""
+    points = np.array([[1, np.nan, 5], [3, np.nan, np.nan], [8, np.nan, 7]], dtype=np.float32)
+    assert typical(points).tolist() == [3, 0, 6]
