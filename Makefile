@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg
+.PHONY: demo test install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-images
 
 install: .venv/installed
 dev: .venv/dev
@@ -89,3 +89,6 @@ prove-corruptions: .venv/dev
 prove-ecg: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(RUN)/python -m benchmarks.prove_ecg "$(MEDAUDIT_REAL_DATA)"
+
+prove-images: .venv/dev
+	$(RUN)/python -m benchmarks.prove_images "$(MEDAUDIT_REAL_DATA)"
