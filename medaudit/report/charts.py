@@ -127,7 +127,7 @@ def security(found: Security, eps: float) -> bytes:
         axes.set_xlabel(f"size of the attack{', ' + unit if unit else ''}")
         axes.set_ylabel("patients standing, %")
         axes.grid(color="#e3e7ec", linewidth=0.5)
-        axes.legend(loc="upper right", **LEGEND)
+        axes.legend(loc="lower left", **LEGEND)
         return svg(figure)
 
 
