@@ -1,0 +1,1 @@
+"""Networks that are trained on reference data: the only room that needs PyTorch (`medaudit[train]`)."""
