@@ -24,6 +24,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import numpy as np
 
 from medaudit.audit.scan import Options, scan
+from medaudit.core.compose import CHECKPOINTS
 from medaudit.core.region import Part, Region, length
 from medaudit.core.subspace import Subspace, cosines, even, expand, smooth
 from medaudit.engine.journal import Journal
@@ -84,8 +85,6 @@ def searched(home: Path, data: Path, queries: int, folder: Path) -> dict[str, di
     report, _ = scan(Options(home / "models/cinc2017_resnet.onnx", str(path), data, run))
     publish(report, run)
     journal, out = Journal(run / "journal"), {}
-    from medaudit.core.compose import CHECKPOINTS
-
     early = max(i for i, q in enumerate(CHECKPOINTS) if q <= EARLY)
     for size in SIZES:
         found: dict[tuple[int, int], list[float]] = {}
