@@ -19,7 +19,7 @@ LAYERS = {
     "core": 0,
     "stats": 1, "domain": 1, "search": 1,
     "data": 2, "policy": 2, "probe": 2, "stage": 2,
-    "model": 3, "engine": 3, "oracle": 3,
+    "model": 3, "engine": 3, "oracle": 3, "train": 3,
     "rule": 4,
     "audit": 5,
     "report": 6,
@@ -36,6 +36,7 @@ ALLOWED = {
     "probe": {"core", "stats", "domain"},
     "stage": {"core", "domain"},
     "model": {"core", "domain", "stage"},
+    "train": {"core"},
     "engine": {"core", "model"},
     "oracle": {"core", "stats", "domain"},
     "rule": {"core", "stats", "domain", "search", "policy", "model", "oracle"},
@@ -57,6 +58,7 @@ LIBRARIES = {
     "jinja2": ("report/",),
     "matplotlib": ("report/",),
     "typer": ("cli/",),
+    "torch": ("train/",),
 }
 # Nothing in here touches a model, file, clock, logger or global random state.
 PURE = {"search", "oracle", "stats", "probe"}

@@ -39,13 +39,13 @@ def fitting(
     """The fit of one change on these lanes, and its own lane; answers: clean ones, to plant a weakness."""
     xp, output = namespace(lanes.x), context.interface.output
     guide = oracle(output, context.goal, context.access, context.clearance)
-    crowd = gather(context.region, lanes, guide)
+    crowd = gather(context.region, lanes, guide, getattr(context.settings, "shifts", 1))
     attack = rule.fitting(context, crowd)
     if answers is not None:
         sees = oracle(output, context.goal, "scores", context.clearance)
-        each = xp.reshape(nearest_goal(sees, lanes, answers)[0], (1, -1))
+        each = xp.reshape(nearest_goal(sees, crowd.lanes, answers)[0], (1, -1))
         area, narrow = changes_region(context.region), context.subspace
-        hidden = partial(shared, context.region._replace(parts=area.parts), narrow)
+        hidden = partial(shared, area if area.injected else context.region._replace(parts=area.parts), narrow)
         labels = output.task == "label" and not output.shares
         attack = planted(attack, goal(crowd._replace(guide=sees)), area, each, labels, narrow, hidden)
     own = changes_lane(crowd, lanes.key[:1])

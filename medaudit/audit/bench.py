@@ -57,7 +57,6 @@ class Bench:
         self.bare = self.asked[""]
         self.cohorts: dict[str, Cohort] = {}
         self.verifiers: dict[str, Verifier | Corruptions | Smoothing] = {}
-        self.behind: dict[str, str] = {}  # of each check, the name of its stages
         self.rows = self.padded = 0
         self.seconds = 0.0
         self.beat = time.monotonic()
@@ -69,12 +68,13 @@ class Bench:
         alone = spec.batching.size if spec.batching.kind == "fixed" else 1
         search, single = self.sessions
         some = self.points[: max(2, spec.block)]
-        guards = [Guard(stages, spec.interface, one.device, salt, some) for salt, one in enumerate(self.sessions)]
-        before, after = guards if stages else (None, None)
-        return Asked(
-            spec, self.data, self.points, self.padding, Pipeline(search, spec.interface, spec.block, before),
-            Pipeline(single, spec.interface, alone, after),
-        )  # fmt: skip
+
+        def pipeline(model: Model, block: int, salt: int) -> Pipeline:
+            guard = Guard(stages, spec.interface, model.device, salt, some) if stages else None
+            return Pipeline(model, spec.interface, block, guard)
+
+        both = pipeline(search, spec.block, 0), pipeline(single, alone, 1)
+        return Asked(spec, self.data, self.points, self.padding, *both)
 
     def environment(self) -> dict[str, str]:
         """What answers may depend on; goes into the fingerprint and the report."""
@@ -119,7 +119,7 @@ class Bench:
             for name, tensor in reference.codec.encode(row[None]).items():
                 arrays[f"{word}__{name}"] = tensor.astype(str) if tensor.dtype == object else tensor
         answers = [reference.answer(row[None]) for row in (clean, point)]
-        words = [decision_words(self.spec.interface.output, a) for a in answers]
+        words = [decision_words(reference.interface.output, a) for a in answers]
         return {"before": words[0], "after": words[1], "arrays": arrays}
 
     def calibrate(self, seconds: float) -> float:
@@ -144,7 +144,6 @@ class Bench:
         xp = array_module(self.spec.device)
         wide = np.isnan(self.points).any()
         for check in checks:
-            self.behind[check.id] = check.behind
             rule, asked, clean = RULES[check.rule], self.asked[check.behind], cleans[check.behind]
             face, donors = asked.spec.interface, np.ascontiguousarray(self.points[clean.donors])
             if rule.kind in PROBES:
@@ -203,9 +202,9 @@ class Bench:
     def step(self) -> None:
         """One tick; report what finished, statistics, and now and then snapshots."""
         finished: list[Finished] = []
-        for name, asked in self.asked.items():
-            own = [c for n, c in self.cohorts.items() if self.behind[n] == name and (c.waiting or c.open)]
-            room = self.spec.room or room_for(self.spec.block, self.spec.interface.size)
+        room = self.spec.room or room_for(self.spec.block, self.spec.interface.size)
+        for asked in self.asked.values():
+            own = [c for n, c in self.cohorts.items() if self.verifiers[n].asked is asked and (c.waiting or c.open)]
             if own:
                 finished += tick(own, self.spec.block, partial(self._answer, asked), room)
         if finished:
@@ -266,6 +265,8 @@ def map_tree_region(area: Region, xp: Any) -> Region:
     if area.rules is not None:
         relations = tuple(r._replace(index=xp.asarray(r.index)) for r in area.rules.relations)
         moved["rules"] = Rules(relations, tuple(xp.asarray(group) for group in area.rules.one_hot))
+    if area.injected is not None and area.injected.muted is not None:
+        moved["injected"] = area.injected._replace(muted=xp.asarray(area.injected.muted))
     return area._replace(**moved)
 
 

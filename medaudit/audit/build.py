@@ -19,11 +19,13 @@ from medaudit.audit.defences import constant, defence
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.facts import data_facts, model_facts
 from medaudit.audit.resolve import Resolved, right_behind, threshold_of, written_id
+from medaudit.core.region import INJECTED
 from medaudit.core.text import printable
 from medaudit.domain import threat as threats
 from medaudit.engine.journal import Journal
 from medaudit.oracle.noise import swallowed
 from medaudit.policy.crosswalk import load_crosswalk
+from medaudit.rule.base import PROBED, as_dict
 from medaudit.stats import bounds
 
 if TYPE_CHECKING:
@@ -62,10 +64,8 @@ def build_report(
         if check.rule.kind == "corruption" and records[check.spec.id]:
             face = plan.found.interface
             judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
-            judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
-        if check.rule.kind == "certificate" and records[check.spec.id]:
+        elif check.rule.kind == "certificate" and records[check.spec.id]:
             judged, certified = certificates.judged(check, plan.data, records[check.spec.id], confidence)
-            judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         judged.flags.extend(beaten.get(check.spec.id, []))
         if check.rule.kind == "attack":
             judged = _beside(plan, check, judged, records, confidence)
@@ -74,6 +74,7 @@ def build_report(
             behind = check.spec.behind
             if behind and constant(output, plan.data, plan.clean.answers, plan.cleans[behind].answers):
                 judged.flags.append("constant-behind")
+        if check.rule.kind in ("attack", *PROBED):
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate = curves, certified
@@ -212,9 +213,9 @@ def run_flags(plan: Plan, measured: dict[str, bounds.Estimate]) -> list[str]:
         flags.append("gate")
     # Means of draws differ in their last digits; what a vote decides must not.
     differs = "changed" if output.votes == 1 else "decision"
-    if any(any(s[differs]) for c, s in plan.stages.items() if _kind(plan, c) == "repeatability"):
+    if any(any(s[differs]) for c, s in plan.protocol.items() if _kind(plan, c) == "repeatability"):
         flags.append("noisy-model")
-    if any(any(s[differs]) for c, s in plan.stages.items() if _kind(plan, c) in ("row-purity", "batch-isolation")):
+    if any(any(s[differs]) for c, s in plan.protocol.items() if _kind(plan, c) in ("row-purity", "batch-isolation")):
         flags.append("mixed-rows")
     goals = [c.spec.goal for c in plan.checks if c.rule.kind == "attack" and c.samples]
     if swallowed(output, plan.clean.floor, plan.clean.answers, goals):
@@ -243,7 +244,7 @@ def _judge(
     if check.blocked:
         return verdicts.Judged("not-run", check.blocked, {}, [], None, [])
     kind = check.rule.kind
-    if kind in ("corruption", "certificate"):
+    if kind in PROBED:
         return verdicts.Judged("not-run", "no record was asked", {}, [], None, [])
     if kind == "attack":
         judged = verdicts.attack(check, plan.data, records[check.spec.id], confidence)
@@ -264,7 +265,7 @@ def _judge(
         asked = plan.rows_clean + sum(r["rows"] for r in own)
         estimates = {"invalid_answers": bounds.count(clean + found, asked)}
     else:
-        stage = plan.stages[check.spec.id]
+        stage = plan.protocol[check.spec.id]
         n = len(stage["samples"])
         estimates = {
             "changed_answers": bounds.count(sum(stage["changed"]), n),
@@ -324,8 +325,8 @@ def _check(
     listed = attack_cases(plan, check, journal, folder)
     found = sorted(r["found"] for r in records.values() if r["success"])
     rows = _rows(records)
-    if check.spec.id in plan.stages:
-        rows = plan.stages[check.spec.id]["rows"]
+    if check.spec.id in plan.protocol:
+        rows = plan.protocol[check.spec.id]["rows"]
         listed = changed_cases(plan, check)
     if check.rule.kind == "baseline":
         rows = plan.rows_clean
@@ -361,6 +362,7 @@ def _check(
         maps_to=list(check.section.maps_to),
         waiver=waiver.model_dump() if waiver else None,
         proves=proves(plan.policy.defaults.confidence, check, plan),
+        settings=as_dict(check.spec.settings),
         page=check.rule.page,
     )
 
@@ -407,6 +409,7 @@ def _title(check: Resolved) -> str:
         "patch": "a side",
         "roughness": "of roughness",
         "roughness-l2": "of roughness and length",
+        "injected": "on average",
     }[threat.norm]
     size = f"{threat.eps.value:g} {how}" if threat.norm == "l0" else f"{threat.eps} {how}"
     behind = f", behind {printable(check.spec.behind)}" if check.spec.behind else ""
@@ -445,6 +448,7 @@ def _threat(plan: Plan, check: Resolved) -> results.Threat | None:
         unit=threat.eps.unit or {"l0": "features", "patch": "cells"}.get(threat.norm, ""),
         goal=f"{goal.what} {printable(goal.name)}".strip() + amount,
         text=threats.describe(threat),
+        window=str(threat.window or "whole record") if threat.norm == INJECTED else "",
         rationale=printable(plan.policy.threats[name].rationale, 1000) if name in plan.policy.threats else "",
     )
 

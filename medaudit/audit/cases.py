@@ -83,7 +83,7 @@ def attack_cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) ->
 
 def changed_cases(plan: Plan, check: Resolved) -> list[results.Case]:
     """The rows whose answers changed."""
-    stage = plan.stages[check.spec.id]
+    stage = plan.protocol[check.spec.id]
     out = []
     for i, sample in enumerate(stage["samples"]):
         if not stage["changed"][i]:

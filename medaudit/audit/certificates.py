@@ -9,10 +9,10 @@ import numpy as np
 from medaudit.audit import verdicts
 from medaudit.audit.degradation import lost_records
 from medaudit.audit.lanes import LaneMaker, decision_words
-from medaudit.audit.probes import right_decisions
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Certificate
 from medaudit.audit.spec import CheckSpec, Clean
+from medaudit.audit.truth import right_decisions
 from medaudit.core.arrays import array_module
 from medaudit.core.interface import Interface
 from medaudit.core.protocol import Attack, Lanes
@@ -45,7 +45,7 @@ class Smoothing:
         self.output = asked.spec.interface.output
         self.area = threats.region(asked.spec.interface, check.threat)
         self.maker = LaneMaker(asked, check, self.area, clean, bool(np.isnan(asked.points).any()))
-        self.right = right_decisions(self.output, asked.data, clean.answers)[:, 0]
+        self.right = right_decisions(self.output, asked.data.y, clean.answers)
 
     def attack(self) -> Attack:
         xp, s = array_module(self.asked.spec.device), self.check.settings

@@ -42,7 +42,7 @@ def companions(checks: list[Resolved], data: Dataset, work: WorkSpec) -> dict[st
         spec = replace(check.spec, replay=())
         votes = face_behind(work, spec.behind).output.votes
         goal = replace(spec.goal, stop="flip")
-        rows = min(spec.budget, votes * CONTROL_ROWS)  # one answer where one change is laid over each record
+        rows = min(spec.budget, votes * (1 if check.fit else CONTROL_ROWS))  # one answer where one change is for all
         key = (spec.threat, goal, rows, check.samples, spec.behind)
         own = replace(spec, id=f"{spec.id}~control", rule=CONTROL.name, goal=goal, budget=rows, settings=None)
         control = shared.setdefault(key, replace(check, rule=CONTROL, spec=own))
@@ -65,7 +65,7 @@ def sizes(check: Resolved) -> tuple[Resolved, ...]:
     for value in sorted({float(v) for v in check.section.curve} - {float(spec.threat.eps.value)}):
         threat = replace(spec.threat, eps=Quantity(value, spec.threat.eps.unit))
         goal = replace(spec.goal, stop="flip")
-        own = replace(spec, id=f"{spec.id}~{value:g}", threat=threat, goal=goal, replay=())
+        own = replace(spec, id=f"{spec.id}~{value!r}", threat=threat, goal=goal, replay=())
         out.append(replace(check, spec=own))
     return tuple(out)
 

@@ -8,7 +8,7 @@ from medaudit.audit import verdicts
 from medaudit.audit.resolve import Resolved, right_behind
 from medaudit.audit.results import Defence
 from medaudit.audit.spec import Clean, WorkSpec, face_behind
-from medaudit.audit.truth import truth_of
+from medaudit.audit.truth import right_decisions
 from medaudit.core.interface import Output
 from medaudit.core.text import printable
 from medaudit.data import Dataset
@@ -25,7 +25,7 @@ def constant(output: Output, data: Dataset, bare: np.ndarray, answers: np.ndarra
     if output.task not in ("multiclass", "binary", "label", "multilabel"):
         return False
     decided = np.asarray(decide(output, answers)).reshape(len(answers), -1)
-    right = np.asarray(decide(output, bare) if data.y is None else truth_of(output, data.y)).reshape(len(answers), -1)
+    right = right_decisions(output, data.y, bare).reshape(len(answers), -1)
     sides = []
     for column, own in zip(decided.T, right.T, strict=True):
         found, counts = np.unique(column, return_counts=True)
@@ -47,22 +47,20 @@ def defence(
     held = right_behind(face.output, data, cleans[""].answers, clean.answers)
     own, theirs = records
 
-    def stands(sample: int, word: str) -> bool:
-        record = own[sample]
+    def fate(sample: int, word: str) -> tuple[str, bool, bool]:
+        """Patient, broken, lost; an attack through the stages is not made on what they alone get wrong."""
+        record, group = own[sample], data.groups[sample]
         if word == "bare":
-            return not record["success"]
+            return group, bool(record["success"]), verdicts.lost(record)
         if not held[sample]:
-            return False
+            return group, True, False
         if word == "replayed":
-            return not record.get("replayed", {}).get(name, False)
-        return sample in theirs and not theirs[sample]["success"]
+            return group, record.get("replayed", {}).get(name, False), verdicts.lost(record)
+        record = theirs.get(sample, {"success": True, "rows": 0})
+        return group, bool(record["success"]), verdicts.lost(record)
 
     def share(word: str) -> bounds.Estimate:
-        groups: dict[str, bool] = {}
-        for sample in own:
-            group = data.groups[sample]
-            groups[group] = groups.get(group, True) and stands(sample, word)
-        return bounds.share(sum(groups.values()), len(groups), confidence)
+        return verdicts.standing(verdicts.broken_patients((fate(s, word) for s in own), confidence))
 
     before = verdicts.baseline(spec.interface.output, data, cleans[""].answers, confidence)
     after = verdicts.baseline(face.output, data, clean.answers, confidence)

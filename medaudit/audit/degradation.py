@@ -66,7 +66,7 @@ def gaps(
         groups = np.asarray(data.groups)[rows]
         average = bounds.mean(np.array([np.mean(own[s]["scores"]) for s in rows]), confidence, groups, 1.0)
         won = verdicts.broken(data, {s: records[s] for s in rows}, confidence)
-        stands = Estimate(1 - won.value, 1 - won.high, 1 - won.low, won.n, won.method)
+        stands = verdicts.standing(won)
         one = Gap(
             check=name, average=verdicts.value_of(average, confidence), worst=verdicts.value_of(stands, confidence)
         )

@@ -68,7 +68,7 @@ def of_plan(plan: Plan, model: float, options: Options) -> Estimate:
         if check.deselected:
             continue
         attack = check.rule.kind == "attack"
-        rows = int(plan.stages.get(check.spec.id, {}).get("rows", 0))
+        rows = int(plan.protocol.get(check.spec.id, {}).get("rows", 0))
         if attack:
             own = {name: beside for name, beside in plan.beside.items() if name == check.spec.id}
             rows = sum(len(c.samples) * c.spec.budget for c in (check, *every(own)))

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medaudit import data as readers
 from medaudit.audit.inputs import points_of
-from medaudit.audit.replay import evidence_of, reopen, report_of
+from medaudit.audit.replay import data_of, failing, reopen, report_of
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import DataError, RunError
 from medaudit.core.files import write_atomic
-from medaudit.engine.journal import read_header
 from medaudit.model.codec import points_to_stored
 
 OF_ROWS = ("x", "y", "ids", "groups", "length")
@@ -28,21 +26,9 @@ def export(run: Path, out: Path, check: str = "", data_path: Path | None = None,
 
     Every row keeps its patient, and its id says which check it is from. Raises RunError and DataError.
     """
-    report, where = report_of(run), read_header(run / "journal")["where"]
-    path, model = data_path or Path(where["data"]), model or Path(where["model"])
-    data = readers.read(path)
-    if data.sha256 != report.data.sha256:
-        raise DataError(f"{path} is not the data file of this run", "give it with --data")
-    attacks = [c for c in report.checks if c.family == "EV"]
-    if check and check not in {c.id for c in attacks}:
-        raise RunError(f"{run} has no attack {check!r}; it has: {', '.join(c.id for c in attacks)}")
-    found = [
-        (c.id, *evidence_of(run / case.evidence))
-        for c in attacks
-        if check in ("", c.id)
-        for case in c.cases
-        if case.success and case.evidence is not None
-    ]
+    report = report_of(run)
+    path, data = data_of(run, report, data_path)
+    found = failing(run, [c for c in report.checks if c.family == "EV"], check)
     if not found:
         raise RunError(f"{run} holds no failing input", "an attack that found nothing leaves nothing to train with")
     worker = start_worker()
@@ -50,8 +36,7 @@ def export(run: Path, out: Path, check: str = "", data_path: Path | None = None,
         face = reopen(worker, run, report, model, path).interface
     finally:
         worker.close()
-    rows = np.array([sample for _, _, sample in found])
-    deltas = np.stack([delta for _, delta, _ in found])
+    rows, deltas = np.array([one.sample for one in found]), np.stack([one.change for one in found])
     points = (points_of(face, data)[rows].astype(np.float64) + deltas).astype(np.float32)
     with np.load(path, allow_pickle=False) as saved:
         arrays = {name: saved[name] for name in saved.files}
@@ -68,8 +53,8 @@ def export(run: Path, out: Path, check: str = "", data_path: Path | None = None,
             limits = np.iinfo(own.dtype)
             values = np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max)
         kept[name] = values.reshape(own.shape).astype(own.dtype if own.dtype.kind != "U" else None)
-    kept["ids"] = np.array([f"{data.ids[sample]}~{name}" for name, _, sample in found])
-    kept["groups"] = np.array([data.groups[sample] for _, _, sample in found])
+    kept["ids"] = np.array([f"{data.ids[one.sample]}~{one.check}" for one in found])
+    kept["groups"] = np.array([data.groups[one.sample] for one in found])
     stream = io.BytesIO()
     np.savez_compressed(stream, **kept)
     write_atomic(out, stream.getvalue())

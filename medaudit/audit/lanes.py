@@ -15,7 +15,7 @@ from medaudit.core.arrays import map_tree
 from medaudit.core.errors import EngineError
 from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes, Oracle
-from medaudit.core.region import L0, L1, LINF, PATCH, Region, changes, side
+from medaudit.core.region import L0, LINF, PATCH, Region, changes, length, side
 from medaudit.core.relations import broken, held
 from medaudit.domain import threat as threats
 from medaudit.engine.loop import Finished
@@ -128,6 +128,8 @@ class Verifier:
         output = self.asked.spec.interface.output
         if output.task in ("multiclass", "binary", "label"):
             record["clean"] = decision_words(output, self.clean.single[[finished.sample]])
+        if "share" in got and record["rows"]:
+            record["share"] = float(got["share"])
         arrays: dict[str, np.ndarray] = {}
         if self.check.fit:
             if record["invalid"] * len(self.check.fit) >= finished.rows:  # nothing was ever scored
@@ -174,11 +176,13 @@ class Verifier:
     def _replayed(
         self, point: np.ndarray, lanes: Lanes, other: Asked, judge: Oracle, record: dict[str, Any]
     ) -> bool:  # fmt: skip
-        """Whether a failing input reaches the goal behind stages too."""
+        """Whether a failing input reaches the goal behind stages too; no answer is a refusal only where they refuse."""
         answer = other.alone(point[None])
         record["verification"] += other.votes
+        if not np.isfinite(answer).all():
+            return other.reference.guard is None or not other.reference.guard.refuses
         _, hit = judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
-        return bool(hit[0]) and bool(np.isfinite(answer).all())
+        return bool(hit[0])
 
     def _placed(self, sample: int, claim: np.ndarray) -> tuple[np.ndarray, Lanes, float, bool, str]:
         """A claim after a round trip through the input's own precision: the point, its lane, how far it lies
@@ -223,12 +227,11 @@ class Verifier:
         return not any((broken(r, row) & held(r, lanes)).any() for r in self.area.rules.relations)
 
     def _tolerance(self, slack: np.ndarray) -> float:
+        """The most that errors of `slack` [D] can add to a distance: of roughness, with signs that alternate."""
         if self.area.norm in (L0, PATCH):
             return 0.0
-        ratio = slack / self.area.scale
-        if self.area.norm == L1:
-            return float(np.sum(ratio))
-        return float(np.max(ratio) if self.area.norm == LINF else np.sqrt(np.sum(ratio**2)))
+        alternate = np.where(np.arange(slack.size) % 2, -1.0, 1.0)
+        return float(length(self.area, (alternate * slack / self.area.scale)[None])[0])
 
     def _distance(self, point: np.ndarray, lanes: Lanes, slack: np.ndarray) -> float:
         delta = point - lanes.x[0].astype(np.float64)
@@ -236,12 +239,7 @@ class Verifier:
             return float(changes(self.area, (np.abs(delta) > slack)[None])[0])
         if self.area.norm == PATCH:
             return float(side(self.area, (np.abs(delta) > slack)[None])[0])
-        delta = delta / self.area.scale
-        if self.area.norm == LINF:
-            return float(np.max(np.abs(delta), initial=0.0))
-        if self.area.norm == L1:
-            return float(np.sum(np.abs(delta)))
-        return float(np.sqrt(np.sum(delta * delta)))
+        return float(length(self.area, (delta / self.area.scale)[None])[0])
 
 
 def decision_words(output: Output, answers: np.ndarray) -> str:

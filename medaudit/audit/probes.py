@@ -8,12 +8,11 @@ import numpy as np
 
 from medaudit.audit.lanes import decision_words
 from medaudit.audit.spec import CheckSpec, Clean
-from medaudit.audit.truth import truth_of
+from medaudit.audit.truth import right_decisions
 from medaudit.core import streams
 from medaudit.core.arrays import Array, array_module, map_tree, namespace, to_numpy
 from medaudit.core.interface import Interface, Output
 from medaudit.core.protocol import Attack, Lanes
-from medaudit.data import Dataset
 from medaudit.domain.corruption import SEVERITIES, Corruption
 from medaudit.domain.corruptions import applicable, corrupted, typical
 from medaudit.engine.loop import Finished
@@ -34,12 +33,6 @@ def kinds_of(interface: Interface, names: tuple[str, ...]) -> list[Corruption]:
     return [kind for kind in every if not names or kind.name in names]
 
 
-def right_decisions(output: Output, data: Dataset, answers: np.ndarray) -> np.ndarray:
-    """What counts as right, [n, K]: the labels, or the clean decisions where there are none."""
-    right = np.asarray(decide(output, answers)) if data.y is None else truth_of(output, data.y)
-    return np.asarray(right).reshape(len(right), -1)
-
-
 def score(output: Output, right: np.ndarray, answers: np.ndarray, amount: float) -> np.ndarray:
     """How right each answer [R, M] is, [R] in 0 to 1. amount: by how much a regression may be off."""
     decided = np.asarray(decide(output, answers)).reshape(len(answers), -1)
@@ -58,7 +51,8 @@ class Corruptions:
         self.output = asked.spec.interface.output
         self.kinds = kinds_of(asked.spec.interface, check.settings.kinds)
         self.typical = typical(asked.points)
-        self.right = right_decisions(self.output, asked.data, clean.answers)
+        right = right_decisions(self.output, asked.data.y, clean.answers)
+        self.right = right.reshape(len(right), -1)
 
     def attack(self) -> Attack:
         count = SEVERITIES * len(self.kinds)

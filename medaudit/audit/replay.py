@@ -6,7 +6,7 @@ import io
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from medaudit.audit.stages import stages_of, with_stages
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import DataError, ModelError, RunError
 from medaudit.core.files import write_atomic
+from medaudit.data import Dataset
 from medaudit.engine.journal import read_header
 from medaudit.engine.pool import Worker
 from medaudit.policy import loader
@@ -28,15 +29,10 @@ def replay(run: Path, case_id: str, model: Path | None, data_path: Path | None, 
     model, data_path: where the files are now; None: where they were when the run was made.
     """
     report = report_of(run)
-    if model is None or data_path is None:
-        where = read_header(run / "journal")["where"]
-        model, data_path = model or Path(where["model"]), data_path or Path(where["data"])
     check, case = _find(report, case_id)
     if case.evidence is None:
         raise RunError(f"case {case_id} kept no input: {case.note or 'the attack did not reach its goal'}")
-    data = readers.read(data_path)
-    if data.sha256 != report.data.sha256:
-        raise DataError(f"{data_path} is not the data file of this run (sha256 {report.data.sha256})")
+    data_path, _ = data_of(run, report, data_path)
     delta, sample = evidence_of(run / case.evidence)
     worker = start_worker()
     try:
@@ -62,15 +58,47 @@ def replay(run: Path, case_id: str, model: Path | None, data_path: Path | None, 
     }
 
 
-def reopen(worker: Worker, run: Path, report: Report, model: Path, data: Path, behind: str = "") -> Found:
+def data_of(run: Path, report: Report, path: Path | None) -> tuple[Path, Dataset]:
+    """A run's data file: where it is now, or where it was. Raises DataError for another one."""
+    path = path or Path(read_header(run / "journal")["where"]["data"])
+    data = readers.read(path)
+    if data.sha256 != report.data.sha256:
+        raise DataError(f"{path} is not the data file of this run (sha256 {report.data.sha256})", "give it with --data")
+    return path, data
+
+
+class Failing(NamedTuple):
+    """One failing input."""
+
+    check: str
+    sample: int
+    change: np.ndarray  # [D]
+    before: str  # what the model that it was made on answers to the clean record
+
+
+def failing(run: Path, attacks: list[Check], check: str) -> list[Failing]:
+    """Failing inputs of attacks; check: only of this one. Raises RunError where there is none of that name."""
+    if check and check not in {c.id for c in attacks}:
+        raise RunError(f"{run} has no attack {check!r}; it has: {', '.join(c.id for c in attacks)}")
+    out = []
+    for own, case in ((c, case) for c in attacks if check in ("", c.id) for case in c.cases):
+        if case.success and case.evidence is not None:
+            change, sample = evidence_of(run / case.evidence)
+            out.append(Failing(own.id, sample, change, case.before))
+    return out
+
+
+def reopen(worker: Worker, run: Path, report: Report, model: Path | None, data: Path, behind: str = "") -> Found:
     """Open a finished run's model for questions, and the stages of that name. Raises ModelError for another model."""
+    where = read_header(run / "journal")["where"]
+    model = model or Path(where["model"])
     policy, document = loader.load(run / "policy.yaml")
     found: Found = worker.ask("discover", (str(model), str(data), policy.model, policy.policy.domain or ""))
     if found.facts.sha256 != report.model.sha256:
         raise ModelError(
             f"{model} is not the model of {run} (sha256 {report.model.sha256})", "put it back, or give it with --model"
         )
-    folder = Path(read_header(run / "journal")["where"].get("policy", run))
+    folder = Path(where.get("policy", run))
     stages = stages_of(policy, document, folder, found.interface)
     found = with_stages(found, stages)
     mine = {name: stages[name] for name in {"", behind} & set(stages) if stages[name]}

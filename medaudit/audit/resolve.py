@@ -11,7 +11,7 @@ import numpy as np
 
 from medaudit.audit.inputs import mask_of, shut_by
 from medaudit.audit.spec import CheckSpec, WorkSpec, face_behind
-from medaudit.audit.truth import truth_of
+from medaudit.audit.truth import right_decisions, truth_of
 from medaudit.core import streams
 from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
 from medaudit.core.interface import Interface, Output
@@ -27,7 +27,7 @@ from medaudit.oracle.goal import EVERY, WHATS, Goal, dice, goals_of, oracle, wan
 from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
 from medaudit.rule import RULES, Rule, find, settings_of
-from medaudit.rule.base import METRICS
+from medaudit.rule.base import METRICS, PROBED
 from medaudit.stage.stage import askings, refuses
 from medaudit.stats.certificate import largest
 
@@ -205,8 +205,11 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if rule.kind == "certificate":
         _certificate(section, threat, settings)
         spec = replace(spec, budget=(settings.guess + settings.draws) * policy.model.votes)
-    why = rule.applies(interface)
+    why = rule.applies(interface) or threats.unsuited(interface, threat)
     if why:
+        return Resolved(section, rule, spec, blocked=why)
+    if section.goal.what == EVERY and interface.output.task not in ("multiclass", "label"):
+        why = f"goal {EVERY!r} is about answers that are one of several classes, not {interface.output.task}"
         return Resolved(section, rule, spec, blocked=why)
     _check_goal(section, interface.output)
     for key, names in (("within", [name for name, _ in threat.within]), ("channels", threat.channels)):
@@ -273,8 +276,8 @@ def _check_goal(section: CheckSection, output: Output) -> None:
     if goal.what == "any":
         return
     if goal.what == EVERY:
-        if output.task not in ("multiclass", "label") or len(output.classes) < 2:
-            raise PolicyError(f"goal {EVERY!r} needs a model that names its classes, not {output.task}", path="goal")
+        if len(output.classes) < 2:
+            raise PolicyError(f"goal {EVERY!r} needs a model that names its classes", path="goal")
         return
     try:
         oracle(output, Goal(goal.what, goal.name, goal.amount.value, goal.stop), "scores")
@@ -331,8 +334,7 @@ def _behind(
 
 def right_behind(output: Output, data: Dataset, bare: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """Rows [n] bool that are decided rightly behind a stage; as on the bare model, where there are no labels."""
-    decided = np.asarray(decide(output, answers))
-    truth = np.asarray(decide(output, bare) if data.y is None else truth_of(output, data.y))
+    decided, truth = np.asarray(decide(output, answers)), right_decisions(output, data.y, bare)
     return np.asarray(correct(output, decided, truth) & np.isfinite(answers).all(axis=1))
 
 
@@ -377,7 +379,7 @@ def _with_samples(
     answers: np.ndarray,
     limit: int | None,
 ) -> Resolved:
-    if check.rule.kind in ("corruption", "certificate") and not check.blocked:
+    if check.rule.kind in PROBED and not check.blocked:
         goal = _goal(check.section, interface.output, data, answers)
         rows = first_groups(data, list(range(data.rows)), _least(policy.data.use.at_most, limit))
         return replace(check, spec=replace(check.spec, goal=goal), samples=tuple(rows))
@@ -409,7 +411,8 @@ def _split(check: Resolved, data: Dataset, votes: int) -> Resolved:
     chosen = set(groups[:count])
     fit = tuple(s for s in check.samples if data.groups[s] in chosen)
     held = tuple(s for s in check.samples if data.groups[s] not in chosen)
-    spec = replace(check.spec, budget=votes)
+    moments = getattr(check.spec.settings, "moments", 1)
+    spec = replace(check.spec, budget=votes * (moments + 1 if moments > 1 else 1))
     return replace(check, spec=spec, samples=held, fit=fit, fit_budget=check.spec.budget * len(fit))
 
 
@@ -431,6 +434,9 @@ def _threat(policy: Policy, name: str) -> Threat:
         never=section.never,
         smooth=section.smooth,
         waves=section.waves,
+        window=section.window,
+        high_pass=section.high_pass,
+        notches=tuple(section.notches),
         relations=policy.model.constraints.relations,
         one_hot=policy.model.constraints.one_hot,
     )

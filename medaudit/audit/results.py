@@ -14,6 +14,7 @@ SCHEMA_VERSION = "1.0"
 METRICS = {
     "robust_accuracy": "patients whose answer withstands the attack",
     "attack_success": "patients whose answer the attack turns",
+    "share_of_moments": "moments at which the signal turns the answer, the mean of patients",
     "auroc_under_attack": "area under the ROC curve, every score pushed as far as the attack could",
     "control_success": "patients whose answer random changes of the same size turn",
     "planted_found": "planted weaknesses that the same attack found within the same budget",
@@ -26,7 +27,7 @@ METRICS = {
 }
 FLAGS = {
     "still-rising": "successes were still being found at the end of the budget: a larger budget would find more",
-    "no-start": "for some samples no start point reached the goal, so the walk never began",
+    "no-start": "for some samples no point that reaches the goal was found, at any size",
     "recheck-failed": "some claimed successes did not survive their re-check and were not counted",
     "saturated-scores": "many clean scores are exactly 0 or 1: score-guided search is nearly blind there",
     "weaker-beats-stronger": "an attack that sees only decisions broke samples that this one, with scores, did not",
@@ -126,6 +127,7 @@ class Threat(Part):
     unit: str
     goal: str
     text: str
+    window: str = Field("", description="of an injected signal")
     rationale: str = ""
 
 
@@ -233,6 +235,7 @@ class Check(Part):
     maps_to: list[str] = []
     waiver: dict[str, str] | None = None
     proves: str = Field("", description="what this check can show with this many groups")
+    settings: dict[str, Any] = Field({}, description="the rule's own, with what the policy says")
     page: str = Field("", description="the rule's page, so that the report can be read alone")
     seconds: float = Field(0.0, description="the model's own time for this check's rows")
 

@@ -81,14 +81,18 @@ class Plan:
     found: Found
     spec: WorkSpec
     environment: dict[str, str]
-    clean: Clean
     checks: list[Resolved]
     beside: dict[str, Companions]  # check id -> its control and its planted weakness
     seed: int
-    cleans: dict[str, Clean]  # by the name of stages; "": `clean`
+    cleans: dict[str, Clean]  # by the name of stages; "": of the bare model
     rows_clean: int = 0
     clean_fault: str = ""  # what the model said when it failed on a clean row
-    stages: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)  # check id -> what a check of the protocol found
+
+    @property
+    def clean(self) -> Clean:
+        """Answers of the bare model to the clean records."""
+        return self.cleans[""]
 
 
 def silent(event: str, facts: dict[str, Any]) -> None:
@@ -180,7 +184,7 @@ def prepare(
     names = ("", *(name for name in spec.stages if name))
     passes = {name: _clean_pass(name, face_behind(spec, name).output, data, worker, journal) for name in names}
     cleans = {name: clean for name, (clean, _) in passes.items()}
-    clean, record = passes[""]
+    record = passes[""][1]
     checks = resolving.resolve(policy, document, spec, data, {n: c.answers for n, c in cleans.items()}, options.limit)
     checks = [_selected(c, options) for c in checks]
     plan = Plan(
@@ -191,7 +195,6 @@ def prepare(
         found,
         spec,
         environment,
-        clean,
         checks,
         companions(checks, data, spec),
         spec.seed,
@@ -201,7 +204,7 @@ def prepare(
     )
     for check in checks:
         if check.rule.kind in ("repeatability", "row-purity", "batch-isolation") and not check.deselected:
-            plan.stages[check.spec.id] = _protocol(plan, check, worker, journal, listen)
+            plan.protocol[check.spec.id] = _protocol(plan, check, worker, journal, listen)
     return plan
 
 

@@ -18,8 +18,11 @@ from medaudit.audit.spec import Found, WorkSpec
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Input, Interface
+from medaudit.core.region import INJECTED
 from medaudit.data import Dataset
 from medaudit.domain.corruptions import applicable
+from medaudit.domain.quantity import Quantity
+from medaudit.domain.threat import Threat, unsuited
 from medaudit.model.facts import RANDOM, block_size
 from medaudit.oracle.goal import Goal, goals_of
 from medaudit.policy.schema import ModelSection
@@ -156,6 +159,10 @@ def starter_threats(interface: Interface) -> dict[str, dict[str, Any]]:
         },
         CERTIFIED: {"access": "labels", "norm": "l2", "eps": f"{noise:g} {unit}", **inputs},
     }
+    sent = Threat("scores", INJECTED, Quantity(1.0, "sd"))
+    if any(i.domain == "signal" for i in interface.inputs) and not unsuited(interface, sent):
+        # As strong as the recording itself, from somebody beside the patient.
+        out["sent-signal"] = {"access": sent.access, "norm": sent.norm, "eps": str(sent.eps)}
     if any(i.domain in ("table", "sequence") for i in interface.inputs):
         # Plausible slips: a channel may move by half its spread, a category to any other.
         out["few-entries"] = {"access": "scores", "norm": "l0", "eps": 2}

@@ -11,14 +11,11 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from medaudit import __version__
-from medaudit import data as readers
-from medaudit.audit.replay import evidence_of, reopen, report_of
+from medaudit.audit.replay import Failing, data_of, failing, reopen, report_of
 from medaudit.audit.results import Report
 from medaudit.audit.work import start_worker
-from medaudit.core.errors import DataError, RunError
+from medaudit.core.errors import RunError
 from medaudit.data import Dataset
 from medaudit.engine.journal import read_header
 from medaudit.stats import bounds
@@ -27,21 +24,13 @@ CONFIDENCE = 0.95
 TASKS = ("multiclass", "binary", "label", "multilabel")
 
 
-class Broken(NamedTuple):
-    """One failing input."""
-
-    sample: int
-    change: np.ndarray  # [D]
-    before: str  # what the model that it was made on answers to the clean record
-
-
 class Side(NamedTuple):
     """One run and what its attacks broke."""
 
     folder: Path
     model: str
     report: Report
-    broken: list[Broken]
+    broken: list[Failing]
 
 
 class Cell(NamedTuple):
@@ -61,10 +50,7 @@ def transfer(runs: list[Path], check: str = "", data_path: Path | None = None) -
     sides = [_side(run, check) for run in runs]
     if len({side.report.data.sha256 for side in sides}) > 1:
         raise RunError("the runs are of different data files", "scan every model on one data file")
-    where = data_path or Path(read_header(runs[0] / "journal")["where"]["data"])
-    data = readers.read(where)
-    if data.sha256 != sides[0].report.data.sha256:
-        raise DataError(f"{where} is not the data file of these runs", "give it with --data")
+    where, data = data_of(runs[0], sides[0].report, data_path)
     every = [case for side in sides for case in side.broken]
     cells = []
     for target in sides:
@@ -80,17 +66,11 @@ def _side(run: Path, check: str) -> Side:
     if report.model.task not in TASKS:
         raise RunError(f"{run} is of a {report.model.task} model", "compare models that name classes or findings")
     attacks = [c for c in report.checks if c.family == "EV" and "@" not in c.id]  # of the models as they are
-    if check and check not in {c.id for c in attacks}:
-        raise RunError(f"{run} has no attack {check!r}; it has: {', '.join(c.id for c in attacks)}")
-    broken = []
-    for case in (case for c in attacks if check in ("", c.id) for case in c.cases):
-        if case.success and case.evidence is not None:
-            change, sample = evidence_of(run / case.evidence)
-            broken.append(Broken(sample, change, case.before))
+    broken = failing(run, attacks, check)
     return Side(run, read_header(run / "journal")["where"]["model"], report, broken)
 
 
-def _asked(side: Side, cases: list[Broken], data: Path) -> list[tuple[str, str]]:
+def _asked(side: Side, cases: list[Failing], data: Path) -> list[tuple[str, str]]:
     """What a run's model answers to each clean record and to the changed one, in words."""
     worker = start_worker()
     try:

@@ -6,6 +6,7 @@ import numpy as np
 
 from medaudit.core.errors import DataError
 from medaudit.core.interface import Output
+from medaudit.oracle.decision import decide
 
 
 def truth_of(output: Output, y: np.ndarray) -> np.ndarray:
@@ -54,3 +55,9 @@ def truth_of(output: Output, y: np.ndarray) -> np.ndarray:
             )
         return table.astype(np.int64)
     return table.astype(np.float64)
+
+
+def right_decisions(output: Output, y: np.ndarray | None, answers: np.ndarray) -> np.ndarray:
+    """What counts as right, in the form of decisions: the labels, or the decisions of clean answers [n, M]
+    where there are none."""
+    return np.asarray(decide(output, answers)) if y is None else truth_of(output, y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -242,11 +242,15 @@ def attack(check: Resolved, data: Dataset, records: Records, confidence: float) 
     won = broken(data, records, confidence)
     nearest = [min(_reached(r) for r in rs) for rs in groups.values()]
     estimates = {
-        "robust_accuracy": Estimate(1 - won.value, 1 - won.high, 1 - won.low, n, won.method),
+        "robust_accuracy": standing(won),
         "attack_success": won,
     }
     if "median_distance" in check.rule.metrics:
         estimates["median_distance"] = bounds.median(np.array(nearest), confidence)
+    if "share_of_moments" in check.rule.metrics:
+        shares = np.array([r.get("share", np.nan) for r in records.values()])
+        owners = np.array([data.groups[s] for s in records])
+        estimates["share_of_moments"] = bounds.mean(shares, confidence, owners, 1.0)
     area = _area(check, data, records, confidence)
     if area is not None:
         estimates["auroc_under_attack"] = area
@@ -282,11 +286,33 @@ def _area(check: Resolved, data: Dataset, records: Records, confidence: float) -
 
 
 def broken(data: Dataset, records: Records, confidence: float) -> Estimate:
-    """Share of patients of whom any record was broken; one with a lost record, and none broken, could be either."""
-    groups = per_group(data, records)
-    count, n = _broken(groups), len(groups)
-    lost = sum(any(r.get("fault") or not r["rows"] for r in rs) for rs in groups.values() if not _broken({"": rs}))
-    return bounds.share(count, n, confidence)._replace(high=bounds.share(count + lost, n, confidence).high)
+    """Share of patients of whom any record was broken."""
+    return broken_patients(((data.groups[s], bool(r["success"]), lost(r)) for s, r in records.items()), confidence)
+
+
+def lost(record: dict[str, Any]) -> bool:
+    """Whether nobody knows what would have come of a record: the model failed on it, or it was never asked."""
+    return bool(record.get("fault")) or not record["rows"]
+
+
+def broken_patients(rows: Iterable[tuple[str, bool, bool]], confidence: float) -> Estimate:
+    """Share of patients of whom any row was broken; one with a lost row, and none broken, could be either.
+
+    rows: patient, whether it was broken, whether it was lost.
+    """
+    gone: dict[str, bool] = {}
+    open_: dict[str, bool] = {}
+    for patient, was_broken, was_lost in rows:
+        gone[patient] = gone.get(patient, False) or was_broken
+        open_[patient] = open_.get(patient, False) or was_lost
+    count, n = sum(gone.values()), len(gone)
+    more = sum(open_[patient] and not gone[patient] for patient in gone)
+    return bounds.share(count, n, confidence)._replace(high=bounds.share(count + more, n, confidence).high)
+
+
+def standing(won: Estimate) -> Estimate:
+    """The share that stands, of the share that was broken."""
+    return Estimate(1 - won.value, 1 - won.high, 1 - won.low, won.n, won.method)
 
 
 def _broken(groups: dict[str, list[dict[str, Any]]]) -> int:
@@ -348,19 +374,17 @@ def security(
     if len(sizes) < 2 or check.spec.threat is None:
         return None
     rows = sorted(set.intersection(*(set(records) for _, records in sizes)))
-    names = sorted({data.groups[r] for r in rows})
-    place = {name: i for i, name in enumerate(names)}
-    gone = np.zeros(len(names), dtype=bool)
-    for r in rows:
-        gone[place[data.groups[r]]] |= not right[r]
-    found = [bounds.share(int((~gone).sum()), len(names), confidence)]
+    if not rows:
+        return None
+    gone = {r: not right[r] for r in rows}
+    found = [standing(broken_patients(((data.groups[r], gone[r], False) for r in rows), confidence))]
     for _, records in sizes:
-        for r in rows:
-            gone[place[data.groups[r]]] |= bool(records[r]["success"])
-        found.append(bounds.share(int((~gone).sum()), len(names), confidence))
+        gone = {r: gone[r] or bool(records[r]["success"]) for r in rows}
+        fates = ((data.groups[r], gone[r], lost(records[r])) for r in rows)
+        found.append(standing(broken_patients(fates, confidence)))
     return Security(
         eps=[0.0, *(eps for eps, _ in sizes)], unit=check.unit, stands=[e.value for e in found],
-        low=[e.low for e in found], high=[e.high for e in found], n=len(names),
+        low=[e.low for e in found], high=[e.high for e in found], n=found[0].n,
     )  # fmt: skip
 
 

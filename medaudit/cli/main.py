@@ -306,6 +306,31 @@ def export_adversarial(
     typer.echo(f"{out}: {count} failing inputs")
 
 
+@defend.command("fit-denoiser")
+def fit_denoiser(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="the ONNX file that it is to stand before")],
+    data: Annotated[Path, typer.Option("--data", "-d", help="data file; its reference rows are learned from")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="write the denoiser here (.onnx)")],
+    policy: Annotated[str, typer.Option("--policy", "-p", help="how the model is fed, where the data do not say")] = "",
+    name: Annotated[str, typer.Option("--input", help="the model's input, where there are several")] = "",
+    kind: Annotated[str, typer.Option(help="autoencoder or vae")] = "autoencoder",
+    noise: Annotated[float, typer.Option(help="the largest noise it learns to take out, in sd of each channel")] = 0.3,
+    steps: Annotated[int, typer.Option(help="steps of training")] = 1000,
+    seed: Annotated[int, typer.Option(help="of the training")] = 1,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Train a small auto-encoder or VAE on reference rows, to stand before the model as a stage."""
+    from medaudit.audit.denoise import fit_denoiser as fit
+
+    found, tensor = fit(model, data, out, policy, name, kind, noise, steps, seed)
+    typer.echo(f"{out}: takes {tensor!r}; learned from {found.learned} rows, measured on {found.held} others")
+    typer.echo(
+        f"of their variance: clean rows come back with {found.error:.1%} of error; "
+        f"noise of {found.noisy:.1%} leaves {found.denoised:.1%}"
+    )
+    typer.echo(f"to attack the model behind it, write in the policy: stages: {{denoised: [{{denoiser: {out.name}}}]}}")
+
+
 @app.command()
 def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],

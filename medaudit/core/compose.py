@@ -179,6 +179,8 @@ def compose(
         out = {name: to_numpy(getattr(state, name)) for name in names} | {"starts": to_numpy(starts)}
         if state.worst is not None:
             out["worst"] = to_numpy(state.worst)
+        if search.share is not None:
+            out["share"] = to_numpy(search.share(state.search))
         return out if search.turn is None else out | {"turn": to_numpy(search.turn(state.search))}
 
     return Attack(f"{search.name}·{oracle.name}", search.quantum, init, ask, tell, done, result, search.members, votes)

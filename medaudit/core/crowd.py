@@ -13,42 +13,47 @@ from typing import Any, NamedTuple
 from medaudit.core.arrays import Array, map_tree, namespace, to_numpy
 from medaudit.core.canvas import canvas_lanes, canvas_region
 from medaudit.core.compose import permitted
+from medaudit.core.injection import inject, signal_lanes, signal_region
 from medaudit.core.patches import SMALLEST, anywhere, place
 from medaudit.core.protocol import Attack, Lanes, Oracle, Query
-from medaudit.core.region import PATCH, Region, project
+from medaudit.core.region import INJECTED, PATCH, Region, project
 
 PLACE = 7001  # tag that no search uses
 
 
 class Crowd(NamedTuple):
-    """The records that one change is fitted on."""
+    """The records that one change is fitted on, each at so many moments."""
 
     region: Region
-    lanes: Lanes  # [F]
+    lanes: Lanes  # [F]: a record's moments side by side
     guide: Oracle  # of one record
     usual: float  # median size of their clean scores
+    moments: int = 1
 
     @property
     def size(self) -> int:
         return int(self.lanes.x.shape[0])
 
 
-def gather(region: Region, lanes: Lanes, guide: Oracle) -> Crowd:
-    """The crowd of these lanes; they hold the records and the clean answers."""
+def gather(region: Region, lanes: Lanes, guide: Oracle, moments: int = 1) -> Crowd:
+    """The crowd of these lanes, each at so many moments; they hold the records and the clean answers."""
     xp = namespace(lanes.x)
+    each = xp.repeat(xp.arange(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device), moments)
+    lanes = lanes if moments == 1 else map_tree(lambda a: xp.take(a, each, axis=0), lanes)
     score, _ = guide.score(lanes, xp.arange(lanes.x.shape[0], dtype=xp.int64, device=lanes.x.device), lanes.ref)
     sizes = xp.sort(xp.abs(score))
     usual = float(sizes[sizes.shape[0] // 2])
-    return Crowd(region, lanes, guide, usual if 0 < usual < float("inf") else 1.0)
+    return Crowd(region, lanes, guide, usual if 0 < usual < float("inf") else 1.0, moments)
 
 
 def changes_lane(crowd: Crowd, key: Array) -> Lanes:
     """The one lane that a search sees: zero is no change, its box the widest that any record allows."""
     xp, lanes = namespace(crowd.lanes.x), crowd.lanes
     one = xp.full(1, -1, dtype=xp.int64, device=lanes.x.device)
-    if crowd.region.norm == PATCH:
+    if crowd.region.norm in (PATCH, INJECTED):
         first = map_tree(lambda a: a[:1, ...], lanes)
-        return canvas_lanes(crowd.region, first)._replace(key=key, ref=xp.reshape(lanes.ref, (1, -1)))
+        own = canvas_lanes if crowd.region.norm == PATCH else signal_lanes
+        return own(crowd.region, first)._replace(key=key, ref=xp.reshape(lanes.ref, (1, -1)))
     return Lanes(
         key=key,
         x=xp.zeros_like(lanes.x[:1, :]),
@@ -63,15 +68,20 @@ def changes_lane(crowd: Crowd, key: Array) -> Lanes:
 
 def changes_region(region: Region) -> Region:
     """Where a search for the one change looks."""
+    if region.norm == INJECTED:
+        return signal_region(region)
     return canvas_region(region) if region.norm == PATCH else region._replace(rules=None)
 
 
-def lay(region: Region, lanes: Lanes, lane: Array, changes: Array) -> Array:
+def lay(region: Region, lanes: Lanes, lane: Array, changes: Array, t: Array, *, heard: bool = True) -> Array:
     """Changes laid over the records of their lanes and brought into their boxes, [R, D].
 
-    Changes [R, D] are added; patches [R, K] lie at each lane's own random place, a little smaller or not.
+    Changes [R, D] are added; patches [R, K] lie at each lane's own random place, a little smaller or not; injected
+    signals [R, K] begin at its moment t [R], heard through the recorder's filters or not.
     """
     xp = namespace(changes)
+    if region.norm == INJECTED:
+        return inject(region, lanes, lane, changes, t, heard=heard)
     if region.norm == PATCH:
         spot = anywhere(region, lanes, lane, xp.zeros_like(lane), PLACE, SMALLEST)
         return place(region, lanes, lane, changes, spot)
@@ -101,7 +111,9 @@ def ask_crowd(attack: Attack, crowd: Crowd) -> Attack:
         query = attack.ask(state)
         xp = namespace(query.points)
         who = xp.tile(xp.arange(size, dtype=xp.int64, device=query.points.device), (query.points.shape[0],))
-        points = lay(crowd.region, crowd.lanes, who, xp.repeat(query.points, size, axis=0))
+        points = lay(
+            crowd.region, crowd.lanes, who, xp.repeat(query.points, size, axis=0), who % crowd.moments, heard=False
+        )
         return Query(permitted(crowd.region, crowd.lanes, who, points), xp.repeat(query.lane, size))
 
     def tell(state: Any, query: Query, answers: Array) -> Any:

@@ -49,6 +49,7 @@ class Search(NamedTuple):
     beyond: bool = False  # it may ask outside eps: it minimises size
     turn: Callable[[Any], Array] | None = None  # state -> [L] int64, which of its members asked last
     members: tuple[str, ...] = ()  # names, where several searches take turns
+    share: Callable[[Any], Array] | None = None  # state -> [L] float32, share of trials that reached the goal
     adopt: Callable[[Any, Array, Array], Any] | None = None
     """state, points [L, D], scores [L] (inf: none) -> state that goes on from them where they are better"""
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes
 from medaudit.core.relations import Rules
 
 LINF, L2, L1, L0, PATCH = "linf", "l2", "l1", "l0", "patch"
-ROUGH, ROUGH_L2 = "roughness", "roughness-l2"
-BALLS = (L2, L1, ROUGH, ROUGH_L2)  # sizes that bound no number alone
+ROUGH, ROUGH_L2, INJECTED = "roughness", "roughness-l2", "injected"
+BALLS = (L2, L1, ROUGH, ROUGH_L2, INJECTED)  # sizes that bound no number alone
 
 
 class Part(NamedTuple):
@@ -33,10 +35,23 @@ class Part(NamedTuple):
         return self.planes * self.rows * self.columns
 
 
+class Injection(NamedTuple):
+    """What a signal that is injected into a recording may be."""
+
+    part: int  # where it goes
+    columns: int  # numbers of its window along time
+    numbers: int  # and in all rows
+    rate: float  # numbers a second
+    muted: Array | None  # [columns, m] float32, orthonormal waves that it holds nothing of; None: none
+    filters: np.ndarray | None  # [sections, 6], second-order sections of the recorder's own filters; None: none
+
+
 class Region(NamedTuple):
     """Shared by all lanes of a check; the box itself is per lane (`Lanes.lo`, `Lanes.hi`)."""
 
-    norm: str  # linf | l2 | l1 | l0 | patch: the side of the window that holds all changes | roughness | roughness-l2
+    norm: str
+    """linf | l2 | l1 | l0 | patch: the side of the window that holds all changes | roughness | roughness-l2
+    | injected: root of the mean square over the window"""
     eps: float  # largest size of a success, in units of `scale`
     scale: Array  # [D] float32 > 0, how much of a number counts as 1; patch: how many cells do
     step: Array | None  # [D] float32, grid of legal values (0 = continuous); None: all continuous
@@ -44,6 +59,7 @@ class Region(NamedTuple):
     choices: Array | None = None  # [D] int64, number of categories (0 = numeric); None: none
     alike: Array | None = None  # [D] int64, numbers of one id count as one change in L0; None: each alone
     rules: Rules | None = None  # what must hold between the numbers of a record
+    injected: Injection | None = None  # of that norm
 
 
 def size(region: Region, lanes: Lanes, lane: Array, points: Array) -> Array:
@@ -114,7 +130,8 @@ def length(region: Region, delta: Array) -> Array:
         rough = _variances(region, delta) * 1e4
         return xp.sqrt(rough if region.norm == ROUGH else rough + 0.01 * xp.sum(delta * delta, axis=1))
     delta *= delta
-    return xp.sqrt(xp.sum(delta, axis=1))
+    total = xp.sum(delta, axis=1)
+    return xp.sqrt(total if region.injected is None else total / region.injected.numbers)
 
 
 def _variances(region: Region, delta: Array) -> Array:

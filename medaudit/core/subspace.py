@@ -15,7 +15,9 @@ import numpy as np
 
 from medaudit.core.arrays import Array, idct, map_tree, namespace, put
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import L2, LINF, ROUGH, ROUGH_L2, Part, Region, project, shrink
+from medaudit.core.region import INJECTED, L2, LINF, ROUGH, ROUGH_L2, Part, Region, project, shrink
+
+OWN = (ROUGH, ROUGH_L2, INJECTED)  # norms whose waves have size 1 each, and together their coefficients' length
 
 
 class Side(NamedTuple):
@@ -45,6 +47,14 @@ def cosines(n: int, k: int, weight: np.ndarray | None = None) -> Side:
     j = np.arange(k)
     peak = weight * np.sqrt(np.where(j == 0, 1, 2) / n)
     return Side(None, weight.astype(np.float32), (float(peak.max()), float(weight.max())), n)
+
+
+def harmonics(n: int, period: float, k: int) -> Side:
+    """k waves of n numbers that all repeat every `period` numbers, sines and cosines in turn, of root mean square 1."""
+    j = np.arange(k)
+    phase = 2 * np.pi * np.outer(np.arange(n), 1 + j // 2) / period
+    weight = math.sqrt(2) * np.where(j % 2 == 0, np.cos(phase), np.sin(phase))
+    return Side(np.broadcast_to(j.astype(np.int64), (n, k)), weight.astype(np.float32), (math.sqrt(2), math.sqrt(n)), n)
 
 
 def bumps(n: int, sigma: float) -> Side:
@@ -194,7 +204,7 @@ def _coefficients(search: Search, subspace: Subspace, region: Region, state: Sta
 
 def _inner_region(region: Region, inner: Lanes, subspace: Subspace) -> Region:
     xp = namespace(inner.x)
-    norm = L2 if region.norm in (ROUGH, ROUGH_L2) else region.norm  # which their waves turn into each other
+    norm = L2 if region.norm in OWN else region.norm  # which their waves turn into each other
     return region._replace(
         norm=norm,
         scale=xp.ones_like(inner.x[0, :]),
@@ -203,12 +213,13 @@ def _inner_region(region: Region, inner: Lanes, subspace: Subspace) -> Region:
         choices=None,
         alike=None,
         rules=None,
+        injected=None,
     )
 
 
 def _inner_lanes(region: Region, lanes: Lanes, subspace: Subspace, bounded: bool) -> Lanes:
     xp = namespace(lanes.x)
-    place, own = 0 if region.norm == LINF else 1, region.norm in (ROUGH, ROUGH_L2)
+    place, own = 0 if region.norm == LINF else 1, region.norm in OWN
     reach = []
     for part, *sides in zip(subspace.parts, subspace.rows, subspace.columns, strict=True):
         gain = 1.0 if own else math.prod(side.gain[place] for side in sides if side is not None)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from medaudit.core.errors import MedauditError
+from medaudit.core.injection import muted_waves
 from medaudit.core.interface import Channel, Input, Interface
-from medaudit.core.region import BALLS, L0, L1, L2, LINF, PATCH, ROUGH, ROUGH_L2, Region
+from medaudit.core.region import BALLS, INJECTED, L0, L1, L2, LINF, PATCH, ROUGH, ROUGH_L2, Injection, Region
 from medaudit.core.subspace import Side, Subspace, bumps, even, slow, smooth
 from medaudit.domain.quantity import COUNT, RELATIVE, Quantity, convert, known
 from medaudit.domain.relations import rules_of
@@ -17,6 +18,7 @@ from medaudit.domain.relations import rules_of
 NORMS = {
     ROUGH: "roughness (100 x sd of first differences)", ROUGH_L2: "roughness and a tenth of the root of summed squares",
     L0: "changed", L1: "sum of changes", L2: "root of summed squares", LINF: "largest change", PATCH: "one window of",
+    INJECTED: "one signal sent at any moment, root of its mean square",
 }  # fmt: skip
 UNKNOWN = 10.0  # standard deviations that a number without a legal range may move, where eps counts changes
 
@@ -26,7 +28,7 @@ class Threat:
     """What the attacker sees and how far they may go."""
 
     access: str  # scores | labels
-    norm: str  # linf | l2 | l1 | l0 | patch | roughness | roughness-l2
+    norm: str  # linf | l2 | l1 | l0 | patch | roughness | roughness-l2 | injected
     eps: Quantity
     within: tuple[tuple[str, Quantity], ...] = ()  # reach of each named channel, no other moves
     inputs: tuple[str, ...] = ()  # inputs that may be touched; empty: all
@@ -35,6 +37,9 @@ class Threat:
     never: tuple[str, ...] = ()  # masks of the data file: nothing inside them may be touched
     smooth: Quantity | None = None  # width of the Gaussian bumps that a change is made of
     waves: int = 0  # a change is made of so many slow cosines; 0: of anything
+    window: Quantity | None = None  # length of an injected signal; None: of the whole record
+    high_pass: Quantity | None = None  # the recorder's, before which an injected signal comes
+    notches: tuple[Quantity, ...] = ()  # the recorder's
     relations: tuple[str, ...] = ()  # what must hold between channels
     one_hot: tuple[tuple[str, ...], ...] = ()  # columns of which exactly one is 1
 
@@ -118,7 +123,76 @@ def region(interface: Interface, threat: Threat) -> Region:
         choices=choices.astype(np.int64) if choices.any() else None,
         alike=_alike(interface, rules.one_hot) if threat.norm == L0 else None,
         rules=rules if rules.relations or rules.one_hot else None,
+        injected=_injection(interface, threat) if threat.norm == INJECTED else None,
     )
+
+
+def _injection(interface: Interface, threat: Threat) -> Injection:
+    """The window of an injected signal and what the recorder takes out of it.
+
+    Muted in the search: the bins of the Fourier transform of the record, filled up to a power of two, that lie
+    below the high pass and nearest to the notches (Chen et al. 2020, "ECGadv", section 4.3). The filters: a causal
+    Butterworth high-pass of third order, and notches of quality 30. Raises MedauditError where it is `unsuited`.
+    """
+    from scipy.signal import butter, iirnotch, tf2sos
+
+    able = _sent_into(interface, threat)
+    if not able:
+        return Injection(0, 1, 1, 1.0, None, None)
+    why = unsuited(interface, threat)
+    if why:
+        raise MedauditError(why)
+    item = interface.inputs[able[0]]
+    n, rate = item.part.columns, item.rate
+    wide = n if threat.window is None else min(n, int(round(_numbers(threat.window, item, "window"))))
+    if wide < 2:
+        raise MedauditError(f"a window of {threat.window} holds no two samples", "give a longer one")
+    length = 1 << (n - 1).bit_length()
+    cut = 0.0 if threat.high_pass is None else _hertz(threat.high_pass)
+    centres = [_hertz(notch) for notch in threat.notches]
+    bins = [*range(1, int(np.ceil(cut * length / rate)) + 1), *(round(f * length / rate) for f in centres)]
+    sections = [butter(3, cut, "highpass", fs=rate, output="sos")] if cut else []
+    sections += [tf2sos(*iirnotch(f, 30, fs=rate)) for f in centres]
+    return Injection(
+        part=able[0],
+        columns=wide,
+        numbers=wide * item.part.rows,
+        rate=rate,
+        muted=muted_waves(wide, length, tuple(sorted(set(bins)))),
+        filters=np.concatenate(sections) if sections else None,
+    )
+
+
+def unsuited(interface: Interface, threat: Threat) -> str:
+    """Why the threat cannot be made to these inputs, though nothing is wrong with its words; "" where it can.
+
+    Raises MedauditError for what is wrong with them.
+    """
+    able = _sent_into(interface, threat) if threat.norm == INJECTED else []
+    if not able:
+        return ""
+    item, half = interface.inputs[able[0]], interface.inputs[able[0]].rate / 2
+    if len(able) > 1:
+        return f"an injected signal goes into one input; {len(able)} signals may change; name one of them in inputs"
+    if not half:
+        return f"an injected signal needs the sampling rate of input {item.name!r}; give rate for this input"
+    for value in (*threat.notches, *([threat.high_pass] if threat.high_pass else [])):
+        if not 0 < _hertz(value) < half:
+            return f"a filter at {value} does not go with {item.rate:g} samples a second; write one below {half:g} Hz"
+    return ""
+
+
+def _sent_into(interface: Interface, threat: Threat) -> list[int]:
+    """Places of the inputs that the threat may change."""
+    return [i for i, item in enumerate(interface.inputs) if any(_moves(threat, c, item) for c in item.channels)]
+
+
+def _hertz(value: Quantity) -> float:
+    """A frequency in Hz. Raises MedauditError where it is none."""
+    try:
+        return convert(value, "Hz")
+    except ValueError as error:
+        raise MedauditError(f"{value} is no frequency ({error})", "write it as 50 Hz") from error
 
 
 def _alike(interface: Interface, one_hot: tuple[np.ndarray, ...]) -> np.ndarray | None:
@@ -264,6 +338,8 @@ def _moves(threat: Threat, channel: Channel, item: Input) -> bool:
         return False
     if threat.norm in (ROUGH, ROUGH_L2) and item.domain not in ("signal", "sequence"):
         return False
+    if threat.norm == INJECTED and item.domain != "signal":
+        return False
     if channel.kind == "category" and (threat.norm != L0 or len(channel.categories) < 2):
         return False
     return not named or channel.name in named
@@ -322,6 +398,9 @@ def describe(threat: Threat) -> str:
     more = [f"made of {threat.waves} slow waves"] if threat.waves else []
     more += [f"smooth over {threat.smooth}"] if threat.smooth is not None else []
     more += [f"in {', '.join(threat.channels)} only"] if threat.channels else []
+    more += [f"{threat.window} long"] if threat.window is not None else []
+    filters = ([f"high-pass {threat.high_pass}"] if threat.high_pass else []) + [f"notch {f}" for f in threat.notches]
+    more += [f"through the recorder's filters ({', '.join(filters)})"] if filters else []
     more += [f"inside {', '.join(threat.only)}"] if threat.only else []
     more += [f"outside {', '.join(threat.never)}"] if threat.never else []
     more += [f"keeping {count} constraints"] if (count := len(threat.relations) + len(threat.one_hot)) else []

@@ -12,7 +12,7 @@ from medaudit.core.interface import Interface
 from medaudit.model.codec import Codec
 from medaudit.model.facts import Batching
 from medaudit.model.graph import Model, choose_batching
-from medaudit.stage.stage import Stage, keys_of, steps
+from medaudit.stage.stage import Stage, keys_of, refuses, steps
 
 
 class Guard:
@@ -24,22 +24,22 @@ class Guard:
         """some: a few points, to see how the graphs of denoisers and detectors can be asked."""
         self.interface, self.salt = interface, salt
         self.xp = array_module(device)
-        self.steps = steps(stages, interface)
+        self.steps, self.refuses = steps(stages, interface), refuses(stages)
         self.denoisers: list[tuple[str, Model]] = []
         self.detectors: list[tuple[str, Model, float]] = []
         self.confidence = max((s.amount[0] for s in stages if s.kind == "confidence"), default=0.0)
-        codec = Codec(interface)
+        feeds = Codec(interface).encode(some)
         for stage in stages:
-            if stage.file:
-                feeds = codec.encode(some)
-                for _, model in self.denoisers:
-                    feeds = self._denoised(feeds, model)
-                name, model = _graph(Path(stage.file), feeds, device)
-                if stage.kind == "denoiser":
-                    self._same_shape(model, name, feeds)
-                    self.denoisers.append((name, model))
-                else:
-                    self.detectors.append((name, model, stage.at_least))
+            if not stage.file:
+                continue
+            name, model = _graph(Path(stage.file), feeds, device)
+            if stage.kind == "detector":
+                self.detectors.append((name, model, stage.at_least))
+                continue
+            self.denoisers.append((name, model))
+            shape, feeds = tuple(feeds[name].shape), self._denoised(feeds, name, model)
+            if tuple(feeds[name].shape) != shape:
+                raise ModelError(f"a denoiser answers {tuple(feeds[name].shape)} to a tensor of {shape}")
 
     def points(self, points: Array, asking: int) -> Array:
         """Points as they reach the codec."""
@@ -53,8 +53,8 @@ class Guard:
 
     def feeds(self, feeds: dict[str, Array]) -> dict[str, Array]:
         """Tensors as they reach the model."""
-        for _, model in self.denoisers:
-            feeds = self._denoised(feeds, model)
+        for name, model in self.denoisers:
+            feeds = self._denoised(feeds, name, model)
         return feeds
 
     def refused(self, feeds: dict[str, Array], answers: np.ndarray) -> np.ndarray:
@@ -68,15 +68,9 @@ class Guard:
             out |= ~(_confidence(self.interface, answers) >= self.confidence)
         return out
 
-    def _denoised(self, feeds: dict[str, Array], model: Model) -> dict[str, Array]:
-        name = next(n for n, m in self.denoisers if m is model)
+    def _denoised(self, feeds: dict[str, Array], name: str, model: Model) -> dict[str, Array]:
         (clean, *_) = model.call({model.facts.inputs[0].name: feeds[name]})
         return feeds | {name: self.xp.asarray(np.asarray(clean, dtype=str(feeds[name].dtype)))}
-
-    def _same_shape(self, model: Model, name: str, feeds: dict[str, Array]) -> None:
-        (clean, *_) = model.call({model.facts.inputs[0].name: feeds[name]})
-        if np.shape(clean) != tuple(feeds[name].shape):
-            raise ModelError(f"a denoiser answers {np.shape(clean)} to a tensor of {tuple(feeds[name].shape)}")
 
 
 def _graph(path: Path, feeds: dict[str, Array], device: str) -> tuple[str, Model]:

@@ -1,8 +1,8 @@
 """Goals: what counts as success, and how close an answer is to it.
 
-Every oracle gives a score (smaller is closer to the attacker's goal; below zero in step with
-success where the model gives scores) and a hit. Hits demand more than `clearance`, the numeric
-noise floor of the model, so that a success survives its re-check.
+Every oracle gives a score (smaller is closer to the attacker's goal; below zero in step with success
+where the model gives scores, towards one of many classes a little beyond it) and a hit. Hits demand
+more than `clearance`, the numeric noise floor of the model, so that a success survives its re-check.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from medaudit.core.protocol import Lanes, Oracle
 from medaudit.oracle.decision import decide, masks, scores
 
 EVERY = "every-target"  # one check a class: resolved into "target" goals before anything runs
+SHARP = 3.0  # of the soft maximum over classes
 WHATS = ("any", "target", EVERY, "clear", "raise", "missed-disease", "false-alarm", "moved", "dice-drop")
 
 
@@ -109,8 +110,13 @@ def wanted_classes(output: Output, goal: Goal) -> list[int]:
 
 
 def _multiclass(output: Output, goal: Goal, clearance: float) -> Oracle:
-    """Margin of the best class outside the goal over the best class inside it."""
+    """Margin of the best class outside the goal over the best class inside it.
+
+    The best outside is taken softly where scores are logarithms: where two classes outside are level the margin has
+    an edge, on which no slope leads on. There zero lies a little beyond success.
+    """
     wanted = wanted_classes(output, goal)
+    soft = bool(wanted) and output.meaning in ("logits", "probabilities")
 
     def score(lanes: Lanes, lane: Array, answers: Array) -> tuple[Array, Array]:
         xp = namespace(answers)
@@ -123,8 +129,13 @@ def _multiclass(output: Output, goal: Goal, clearance: float) -> Oracle:
             inside = k != xp.take(lanes.label, lane)[:, None]
         low = xp.full_like(values, -xp.inf)
         outside_best = xp.max(xp.where(inside, low, values), axis=1)
-        margin = outside_best - xp.max(xp.where(inside, values, low), axis=1)
-        return margin, margin < -clearance
+        inside_best = xp.max(xp.where(inside, values, low), axis=1)
+        margin = outside_best - inside_best
+        if not soft:
+            return margin, margin < -clearance
+        away = xp.where(inside, low, values - outside_best[:, None])
+        softly = margin + xp.log(xp.sum(xp.exp(SHARP * away), axis=1)) / SHARP
+        return softly, margin < -clearance
 
     return Oracle("margin", score)
 

@@ -2,7 +2,8 @@
 
 Each lane has a pattern of its own: signs, alike in cells of neighbouring numbers (in a subspace: signs of its
 numbers); L0: a few numbers and values for them; patch: up to TILE signs, over and over, so that a patch meets them
-wherever it lies. Progress is 0 at the clean point and 1 at the furthest one that eps and box allow.
+wherever it lies; injected: a lag at which a signal is to be its own opposite, whenever it begins. Progress is 0 at
+the clean point and 1 at the furthest one that eps and box allow.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 from medaudit.core import cells, streams
 from medaudit.core.arrays import Array, namespace, ranks
 from medaudit.core.canvas import canvas
+from medaudit.core.injection import injection
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import L0, L1, LINF, PATCH, ROUGH, ROUGH_L2, Part, Region, free, length
+from medaudit.core.region import INJECTED, L0, L1, LINF, PATCH, ROUGH, ROUGH_L2, Part, Region, free, length
 from medaudit.core.subspace import Subspace, dual, expand
 
 PATTERN = 9001  # tags that no search uses
 TILE = 256  # signs in the hidden pattern of a patch
+LAGS = 0.03, 0.3  # seconds, shortest and longest lag in the hidden pattern of an injected signal
 
 
 def pattern(region: Region, lanes: Lanes, narrow: Subspace | None = None) -> Array:
@@ -30,6 +33,8 @@ def pattern(region: Region, lanes: Lanes, narrow: Subspace | None = None) -> Arr
         few = 2 * int(region.eps)
         rank = ranks(xp.where(free(lanes), one, one + 1))
         return xp.where((rank < few) & free(lanes), end, xp.full_like(end, xp.nan))
+    if region.norm == INJECTED:
+        return _lag(region, lanes.key)[:, None] + xp.zeros_like(lanes.x)
     if region.norm == PATCH:
         return _tiles(region, lanes.key) * xp.astype(free(lanes), xp.float32)
     if narrow is None:
@@ -38,6 +43,28 @@ def pattern(region: Region, lanes: Lanes, narrow: Subspace | None = None) -> Arr
         own = dual(narrow) if region.norm in (ROUGH, ROUGH_L2) else narrow
         way = expand(own, region.parts, cells.signs(narrow.parts, lanes.key, zero, PATTERN))
     return way * xp.astype(free(lanes), xp.float32)
+
+
+def _lag(region: Region, keys: Array) -> Array:
+    """The hidden lag of each lane in numbers, between LAGS and at most half a window, [L] float32."""
+    xp, one = namespace(keys), injection(region)
+    draw = streams.uniform(keys, xp.zeros_like(keys), PATTERN, 1)[:, 0]
+    lag = LAGS[0] * one.rate * (LAGS[1] / LAGS[0]) ** draw
+    longest = xp.full_like(lag, max(1, one.columns // 2))
+    return xp.astype(xp.minimum(xp.maximum(xp.round(lag), xp.ones_like(lag)), longest), xp.float32)
+
+
+def _against(region: Region, points: Array, x: Array, lag: Array) -> Array:
+    """How far changes [R, D] are their own opposite `lag` [R] numbers later, summed along time, [R]."""
+    xp, one = namespace(points), injection(region)
+    part, begin = region.parts[one.part], sum(p.size for p in region.parts[: one.part])
+    own = slice(begin, begin + part.size)
+    delta = xp.reshape((points - x)[:, own] / region.scale[own], (-1, part.rows, part.columns))
+    cell = xp.arange(part.columns, dtype=xp.int64, device=points.device)[None, :] + xp.astype(lag, xp.int64)[:, None]
+    inside = xp.astype(cell < part.columns, xp.float32)[:, None, :]
+    cell = xp.minimum(cell, xp.full_like(cell, part.columns - 1))
+    later = xp.take_along_axis(delta, xp.broadcast_to(cell[:, None, :], delta.shape), axis=2)
+    return -xp.sum(xp.sum(delta * later * inside, axis=2), axis=1)
 
 
 def _tiles(region: Region, keys: Array) -> Array:
@@ -72,6 +99,10 @@ def furthest(region: Region, lanes: Lanes, hidden: Array, narrow: Subspace | Non
     if region.norm == L0:
         planted_here = xp.sum(xp.astype(~xp.isnan(hidden), xp.float32), axis=1)
         return xp.minimum(planted_here, xp.full_like(planted_here, max(1, int(region.eps))))
+    if region.norm == INJECTED:
+        one, lag = injection(region), hidden[:, 0]
+        rows = xp.astype(xp.any(free(lanes), axis=1), lag.dtype)
+        return rows * region.eps**2 * one.numbers * (1 - lag / one.columns)
     if region.norm == PATCH:
         most = max(patch.size for patch in canvas(region) if patch.domain != "table")
         can = xp.sum(xp.abs(hidden), axis=1)
@@ -104,6 +135,8 @@ def progress(region: Region, lanes: Lanes, hidden: Array, far: Array, lane: Arra
     if region.norm == L0:
         gone = (points - x) / xp.where(way == x, xp.ones_like(x), way - x)
         along = xp.sum(xp.astype(xp.where(xp.isnan(way), xp.zeros_like(x), gone) >= 0.5, xp.float32), axis=1)
+    elif region.norm == INJECTED:
+        along = _against(region, points, x, way[:, 0])
     elif region.norm == PATCH:  # from -1 at one end of what is legal to 1 at the other, where it changed
         lo, hi = (xp.take(a, lane, axis=0) for a in (lanes.lo, lanes.hi))
         share = 2 * (points - lo) / xp.where(hi > lo, hi - lo, xp.ones_like(hi)) - 1

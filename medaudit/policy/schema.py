@@ -211,7 +211,7 @@ class ThreatSection(Strict):
     """What an attacker sees and may change."""
 
     access: Literal["scores", "labels"]
-    norm: Literal["linf", "l2", "l1", "l0", "patch", "roughness", "roughness-l2"]
+    norm: Literal["linf", "l2", "l1", "l0", "patch", "roughness", "roughness-l2", "injected"]
     eps: Amount
     within: dict[str, Amount] = Field(
         default_factory=dict, description="reach of each named channel, no other may move; then eps is a share of it"
@@ -222,6 +222,9 @@ class ThreatSection(Strict):
     never: tuple[str, ...] = Field((), description="masks of the data file (mask__NAME): nothing inside is touched")
     smooth: Amount | None = Field(None, description="width of the Gaussian bumps a change is made of: 20 ms, 2")
     waves: int = Field(0, ge=0, description="a change is made of so many slow cosines; 0: of anything")
+    window: Amount | None = Field(None, description="how long an injected signal is: 10 s, 3000; the whole record")
+    high_pass: Amount | None = Field(None, description="below it the recorder takes an injected signal out: 0.05 Hz")
+    notches: tuple[Amount, ...] = Field((), description="frequencies that the recorder takes out: [50 Hz, 60 Hz]")
     rationale: str = Field("", description="why this size")
 
     @model_validator(mode="after")
@@ -233,6 +236,10 @@ class ThreatSection(Strict):
             raise ValueError("give smooth or waves, not both")
         if self.within and self.norm in ("linf", "l2", "l1") and self.eps.unit:
             raise ValueError(f"with within, eps is a share of each channel's reach: write eps: 1, not {self.eps}")
+        if self.norm != "injected" and (self.window is not None or self.high_pass is not None or self.notches):
+            raise ValueError(f"window, high_pass and notches are of injected signals, not of {self.norm}")
+        if (self.smooth is not None or self.waves) and self.norm == "injected":
+            raise ValueError("an injected signal is made of waves by its rule: leave smooth and waves out")
         if (self.smooth is not None or self.waves) and self.norm in ("l0", "patch"):
             raise ValueError(f"smooth and waves change everywhere at once; they do not go with {self.norm}")
         if self.smooth is not None and self.norm.startswith("roughness"):

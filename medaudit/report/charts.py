@@ -14,6 +14,22 @@ DASHED: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 3
 LEGEND: dict[str, Any] = {"framealpha": 0.9, "edgecolor": "none", "fontsize": 7}
 
 
+def labelled(figure: Any, across: str, up: str, legend: str) -> bytes:
+    """The figure's one chart with its labels, grid and legend, as SVG."""
+    (axes,) = figure.axes
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(color="#e3e7ec", linewidth=0.5)
+    axes.legend(loc=legend, **LEGEND)
+    return svg(figure)
+
+
+def in_unit(what: str, symbol: str) -> str:
+    """A label with its unit, where there is one."""
+    unit = text.unit_of(symbol)
+    return f"{what}, {unit}" if unit else what
+
+
 def curve(found: Curve, budget: int | None) -> bytes:
     """Share broken against queries, with its band."""
     keep = thinned(len(found.queries), 240)
@@ -29,19 +45,15 @@ def curve(found: Curve, budget: int | None) -> bytes:
             axes.axvline(budget, label="budget", **DASHED)
         axes.set_ylim(0, 100)
         axes.set_xlim(0, max(float(x[-1]), float(budget or 0)) * 1.02 or 1.0)
-        axes.set_xlabel("queries per sample")
-        axes.set_ylabel("patients broken, %")
         axes.xaxis.set_major_formatter(lambda v, _: f"{v:,.0f}")
-        axes.grid(color="#e3e7ec", linewidth=0.5)
-        axes.legend(loc="upper left", **LEGEND)
-        return svg(figure)
+        return labelled(figure, "queries per sample", "patients broken, %", "best")
 
 
 def curve_rows(found: Curve, most: int = 12) -> list[tuple[str, ...]]:
     """The curve as a short table."""
     rows: list[tuple[str, ...]] = []
     for i in thinned(len(found.queries), most):
-        band = f"{text.share(found.low[i])} to {text.share(found.high[i])}"
+        band = text.band(found.low[i], found.high[i])
         rows.append((f"{found.queries[i]:,}", text.share(found.success[i]), band))
     return rows
 
@@ -74,7 +86,7 @@ def degradation_rows(found: list[Degradation]) -> list[tuple[str, ...]]:
     """Each kind's amounts, its scores from clean to severity 5, and the bounds at the last."""
     rows: list[tuple[str, ...]] = []
     for one in found:
-        band = f"{text.share(one.low[-1])} to {text.share(one.high[-1])}"
+        band = text.band(one.low[-1], one.high[-1])
         amounts = f"{', '.join(f'{v:g}' for v in one.levels)} {one.unit}"
         rows.append((one.title, amounts, *(text.share(v) for v in one.score), band))
     return rows
@@ -92,19 +104,14 @@ def certified(found: Certificate, eps: float) -> bytes:
         axes.axvline(eps, label="eps", **DASHED)
         axes.set_ylim(0, 100)
         axes.set_xlim(0, 1.08 * max(found.largest, eps))
-        unit = text.unit_of(found.unit)
-        axes.set_xlabel(f"certified distance{', ' + unit if unit else ''}")
-        axes.set_ylabel("patients certified, %")
-        axes.grid(color="#e3e7ec", linewidth=0.5)
-        axes.legend(loc="lower left", **LEGEND)
-        return svg(figure)
+        return labelled(figure, in_unit("certified distance", found.unit), "patients certified, %", "lower left")
 
 
 def certified_rows(found: Certificate, most: int = 9) -> list[tuple[str, ...]]:
     """The certificate's curve as a short table."""
     rows: list[tuple[str, ...]] = []
     for i in thinned(len(found.radius), most):
-        band = f"{text.share(found.low[i])} to {text.share(found.high[i])}"
+        band = text.band(found.low[i], found.high[i])
         rows.append((f"{text.size_of(found.radius[i], found.unit)}", text.share(found.share[i]), band))
     return rows
 
@@ -123,12 +130,7 @@ def security(found: Security, eps: float) -> bytes:
             axes.set_xscale("symlog", linthresh=sizes[0])
             axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
         axes.set_ylim(0, 104)
-        unit = text.unit_of(found.unit)
-        axes.set_xlabel(f"size of the attack{', ' + unit if unit else ''}")
-        axes.set_ylabel("patients standing, %")
-        axes.grid(color="#e3e7ec", linewidth=0.5)
-        axes.legend(loc="lower left", **LEGEND)
-        return svg(figure)
+        return labelled(figure, in_unit("size of the attack", found.unit), "patients standing, %", "lower left")
 
 
 def security_rows(found: Security) -> list[tuple[str, ...]]:
@@ -136,7 +138,7 @@ def security_rows(found: Security) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for eps, stands, low, high in zip(found.eps, found.stands, found.low, found.high, strict=True):
         size = "none" if eps == 0 else text.quantity(eps, found.unit)
-        rows.append((size, text.share(stands), f"{text.share(low)} to {text.share(high)}"))
+        rows.append((size, text.share(stands), text.band(low, high)))
     return rows
 
 
@@ -154,7 +156,7 @@ def matrix(check: Check) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
                 row.append(text.DASH)
                 continue
             far = "" if cell.distance is None else f"; median {text.size_of(cell.distance, unit)}"
-            band = f"{text.share(cell.low)} to {text.share(cell.high)}"
+            band = text.band(cell.low, cell.high)
             row.append(f"{cell.broken} of {cell.attacked} ({band}){far}")
         rows.append(tuple(row))
     return ("Clean answer", *(f"to {target}" for target in targets)), rows
@@ -170,6 +172,24 @@ def defence_rows(found: list[Defence]) -> list[tuple[str, ...]]:
         clean = [text.middle(v) if v is not None else text.DASH for v in (one.clean_bare, one.clean)]
         attacked = [f"{text.share(v.value)} ({text.interval(v)})" for v in (one.bare, one.replayed, one.adaptive)]
         rows.append((f"{one.name}: {one.text}", *clean, *attacked, "; ".join(notes) or text.DASH))
+    return rows
+
+
+def sent_rows(checks: list[Check]) -> list[tuple[str, ...]]:
+    """Every check that sent a signal: what was sent, and what it did to patients that it was not fitted on."""
+    rows: list[tuple[str, ...]] = []
+    for one in checks:
+        if one.threat is None:
+            continue
+        moments = one.settings.get("shifts", 1)
+        shown = []
+        for name in ("attack_success", "share_of_moments", "control_success"):
+            value = one.metrics.get(name)
+            shown.append(text.DASH if value is None else f"{text.share(value.value)} ({text.interval(value)})")
+        fitted = "one moment of each record" if moments == 1 else f"{moments} moments of each record"
+        rows.append(
+            (one.id, one.threat.goal, f"{one.threat.window}, {one.threat.eps:g} {one.threat.unit}", fitted, *shown)
+        )
     return rows
 
 

@@ -82,6 +82,11 @@ def one(value: Value, x: float | None) -> str:
     return size_of(x, value.unit)
 
 
+def band(low: float, high: float) -> str:
+    """Both bounds of a share."""
+    return f"{share(low)} to {share(high)}"
+
+
 def size_of(x: float, unit: str = "") -> str:
     """A measured size with its unit, all three digits shown."""
     if not math.isfinite(x) or abs(x) >= 100 or x == int(x):

@@ -48,6 +48,7 @@ class CheckView(NamedTuple):
     security: bytes
     security_rows: list[tuple[str, ...]]
     defence_rows: list[tuple[str, ...]]
+    sent_rows: list[tuple[str, ...]]
     certified: bytes
     certified_rows: list[tuple[str, ...]]
     histogram: bytes
@@ -76,6 +77,10 @@ def checks(report: Report, run_folder: Path) -> list[CheckView]:
         anchor = f"check-{i + 1}"
         same = first.setdefault(check.rule, anchor) if check.page else anchor
         out.append(view(check, anchor, same, ranked[i], picks[i]))
+    sent = [i for i, check in enumerate(report.checks) if check.threat and check.threat.window and check.metrics]
+    if sent:  # side by side, in the first of them
+        rows = charts.sent_rows([report.checks[i] for i in sent])
+        out[sent[0]] = out[sent[0]]._replace(sent_rows=rows)
     return out
 
 
@@ -98,6 +103,7 @@ def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[P
         charts.security(curve, check.threat.eps if check.threat else 0.0) if curve else b"",
         charts.security_rows(curve) if curve else [],
         charts.defence_rows(check.defences),
+        [],
         charts.certified(proof, check.threat.eps if check.threat else 0.0) if proof else b"",
         charts.certified_rows(proof) if proof else [],
         charts.histogram(check, sizes) if sizes else b"",

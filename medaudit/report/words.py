@@ -53,6 +53,7 @@ NORMS = {
     "roughness-l2": "roughness, and a tenth of the Euclidean length, squared and added",
     "l0": "how many features change",
     "patch": "side of the one window that changes",
+    "injected": "root of the mean square of the signal sent, over its window",
 }
 GOALS = {
     "any": "any wrong answer",

@@ -31,6 +31,7 @@ KINDS = (
     "attack", "corruption", "certificate", "baseline", "repeatability", "row-purity", "batch-isolation",
     "finite-answers",
 )  # fmt: skip
+PROBED = ("corruption", "certificate")  # fixed lists of questions
 # metric -> (kind, the side on which it is good)
 METRICS = {
     "accuracy": ("share", "at_least"),
@@ -41,6 +42,7 @@ METRICS = {
     "mean_dice": ("share", "at_least"),
     "robust_accuracy": ("share", "at_least"),
     "attack_success": ("share", "at_most"),
+    "share_of_moments": ("share", "at_most"),
     "auroc_under_attack": ("share", "at_least"),
     "corruption_accuracy": ("share", "at_least"),
     "worst_corruption": ("share", "at_least"),

@@ -12,6 +12,7 @@ EPS = {
     "patch": "6",
     "roughness": "2 sd",
     "roughness-l2": "2 sd",
+    "injected": "1 sd",
 }
 SMALL = "0.2 sd"  # what can be certified
 

@@ -46,7 +46,7 @@ RULE = Rule(
     metrics=("robust_accuracy", "attack_success"),
     page=page_of(sys.modules[__name__]),
     access="",
-    norms=("linf", "l2", "l1", "l0", "patch", "roughness", "roughness-l2"),
+    norms=("linf", "l2", "l1", "l0", "patch", "roughness", "roughness-l2", "injected"),
     search=lambda context: uniform.search(),
     strength=0,
 )

@@ -15,7 +15,7 @@ from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region, project
 from medaudit.search.cmaes import middle, reach
-from medaudit.search.pool import Pool, begin, survive
+from medaudit.search.pool import Pool, begin, crossed, survive
 
 DRAW = 1
 
@@ -70,9 +70,5 @@ def _children(settings: Settings, lanes: Lanes, state: Pool) -> Array:
         others.append(xp.take_along_axis(state.points, ((own + step) % rows)[:, :, None], axis=1))
     mutant = others[0] + settings.weight * (others[1] - others[2])
     mutant = xp.minimum(xp.maximum(mutant, xp.full_like(mutant, -1)), xp.ones_like(mutant))
-    taken = xp.reshape(draw[:, 4 * rows :], (n, rows, d)) < settings.cross
-    place = xp.arange(d, dtype=xp.int64, device=draw.device)
-    sure = xp.astype(xp.floor(draw[:, 3 * rows : 4 * rows] * d), xp.int64)  # one number surely
-    taken = taken | (place[None, None, :] == sure[:, :, None])
-    child = xp.where(taken, mutant, state.points)
-    return xp.where((state.t == 0)[:, None, None], state.points, child)
+    chance = xp.reshape(draw[:, 4 * rows :], (n, rows, d))
+    return crossed(state, mutant, chance, draw[:, 3 * rows : 4 * rows], settings.cross)

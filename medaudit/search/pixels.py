@@ -15,7 +15,8 @@ from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, overwrite
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Part, Region, clip, snap
-from medaudit.search.pool import Pool, begin, survive
+from medaudit.search.places import at
+from medaudit.search.pool import Pool, begin, crossed, survive
 
 DRAW = 1
 
@@ -60,7 +61,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: Pool) -> Query:
     for k in range(genes.shape[1]):
         for plane in range(part.planes):
             number = start + (plane * part.rows + row[:, k]) * part.columns + column[:, k]
-            low, high = (_at(xp.take(bound, lane, axis=0), number) for bound in (lanes.lo, lanes.hi))
+            low, high = (at(xp.take(bound, lane, axis=0), number) for bound in (lanes.lo, lanes.hi))
             points = overwrite(points, first + number, low + (high - low) * genes[:, k, 2 + plane])
     return Query(clip(lanes, lane, snap(region, points)), lane)
 
@@ -88,11 +89,7 @@ def _children(settings: Settings, lanes: Lanes, state: Pool) -> Array:
     fresh, chance = (xp.reshape(draw[:, 3 * rows + i * rows * d :][:, : rows * d], (n, rows, d)) for i in (0, 1))
     beyond = (mutant < 0) | (mutant > 1)  # drawn anew, as cutting off would gather pixels at the edges
     mutant = xp.where(beyond, xp.astype(fresh, xp.float32), mutant)
-    taken = chance < settings.cross
-    sure = xp.astype(xp.floor(draw[:, 2 * rows : 3 * rows] * d), xp.int64)  # one number surely
-    taken = taken | (xp.arange(d, dtype=xp.int64, device=draw.device)[None, None, :] == sure[:, :, None])
-    child = xp.where(taken, mutant, state.points)
-    return xp.where((state.t == 0)[:, None, None], state.points, child)
+    return crossed(state, mutant, chance, draw[:, 2 * rows : 3 * rows], settings.cross)
 
 
 def _cell(share: Array, side: int) -> Array:
@@ -100,7 +97,3 @@ def _cell(share: Array, side: int) -> Array:
     xp = namespace(share)
     cell = xp.astype(xp.floor(share * side), xp.int64)
     return xp.minimum(cell, xp.full_like(cell, side - 1))
-
-
-def _at(values: Array, column: Array) -> Array:
-    return namespace(values).take_along_axis(values, column[:, None], axis=1)[:, 0]

@@ -32,3 +32,8 @@ def changeable(region: Region, lanes: Lanes) -> Array:
     for j in range(1, index.shape[1]):
         usable = usable | xp.take(movable, index[:, j], axis=1)
     return usable
+
+
+def at(values: Array, column: Array) -> Array:
+    """Of each row [R, D] the number in `column` [R], [R]."""
+    return namespace(values).take_along_axis(values, column[:, None], axis=1)[:, 0]

@@ -32,3 +32,15 @@ def survive(pool: Pool, who: Array, child: Array, score: Array) -> Pool:
         points=put(pool.points, who, points),
         score=put(pool.score, who, xp.where(better, score, old)),
     )
+
+
+def crossed(pool: Pool, mutant: Array, chance: Array, sure: Array, share: float) -> Array:
+    """Children [L, R, D]: a share of each mutant's numbers, one of them surely, the others the parent's own.
+
+    chance [L, R, D], sure [L, R]: numbers from 0 to 1. The first generation is the pool itself.
+    """
+    xp, d = namespace(mutant), mutant.shape[2]
+    place = xp.arange(d, dtype=xp.int64, device=mutant.device)
+    one = xp.astype(xp.floor(sure * d), xp.int64)
+    taken = (chance < share) | (place[None, None, :] == one[:, :, None])
+    return xp.where((pool.t == 0)[:, None, None], pool.points, xp.where(taken, mutant, pool.points))

@@ -17,7 +17,7 @@ from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put, put_where, ranks
 from medaudit.core.protocol import Lanes, Query, Search
 from medaudit.core.region import Region
-from medaudit.search.places import changeable, members
+from medaudit.search.places import at, changeable, members
 
 DRAW = 1
 
@@ -69,8 +69,8 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     for k in range(chosen.shape[1]):
         for j in range(index.shape[1]):
             column = xp.take(index[:, j], chosen[:, k])
-            corner = xp.where(high[:, k, j][:, None], *(_at(bound, column) for bound in (lanes.hi, lanes.lo)))
-            points = _written(points, lane, column, corner[:, 0])
+            corner = xp.where(high[:, k, j], *(at(bound, column) for bound in (lanes.hi, lanes.lo)))
+            points = _written(points, lane, column, corner)
     return Query(points, lane)
 
 
@@ -102,10 +102,6 @@ def _moved(settings: Settings, lanes: Lanes, state: State) -> tuple[Array, Array
     fresh = xp.astype(xp.floor(draw[:, k : 2 * k] * count[:, None]), xp.int64)
     corner = xp.reshape(draw[:, 2 * k :] < 0.5, (n, k, planes))
     return xp.where(moves, fresh, state.place), xp.where(moves[:, :, None], corner, state.high)
-
-
-def _at(values: Array, column: Array) -> Array:
-    return namespace(values).take_along_axis(values, column[:, None], axis=1)
 
 
 def _written(points: Array, lane: Array, column: Array, fresh: Array) -> Array:

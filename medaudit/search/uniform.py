@@ -1,7 +1,8 @@
 """Random proposals of full size, one after another: what chance alone finds (any norm).
 
 The control of every attack: Linf signs at random, L2 and L1 a random direction of length eps, L0 random
-numbers at random legal values, a patch random cells at a random place. Nothing is learned from the answers.
+numbers at random legal values, a patch random cells at a random place, an injected signal random numbers at a random
+moment. Nothing is learned from the answers.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import NamedTuple
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, put, ranks
 from medaudit.core.canvas import random_canvas
+from medaudit.core.injection import inject, signal_region
 from medaudit.core.patches import anywhere, place
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import L0, LINF, PATCH, Region, free, project, snap, unit
+from medaudit.core.region import INJECTED, L0, LINF, PATCH, Region, free, project, snap, unit
 
 NOISE, PLACE = 1, 101
 
@@ -42,6 +44,10 @@ def ask(region: Region, lanes: Lanes, state: State) -> Query:
     if region.norm == PATCH:
         shares = random_canvas(region, lanes.key, state.t, NOISE)
         return Query(place(region, lanes, lane, shares, anywhere(region, lanes, lane, state.t, PLACE)), lane)
+    if region.norm == INJECTED:
+        inner = signal_region(region)
+        noise = unit(inner, streams.normal(lanes.key, state.t, NOISE, inner.scale.shape[0]))
+        return Query(inject(region, lanes, lane, region.eps * noise * inner.scale, state.t, heard=True), lane)
     if region.norm == L0:
         draw = streams.uniform(lanes.key, state.t, NOISE, 2 * d)
         one, two = draw[:, :d], draw[:, d:]

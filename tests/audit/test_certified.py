@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from graphs import linear
 
 from medaudit.audit.scan import Options, scan
 from medaudit.core.errors import PolicyErrors
@@ -31,14 +30,7 @@ def setting(folder: Path, policy: str = POLICY, **options: Any) -> Options:
     """A linear model; record i lies i / 4 beyond its border, every fourth on the wrong side of its label."""
     folder.mkdir(exist_ok=True)
     weights = np.array([[0, 0.6], [0, 0.8], [0, 0]], dtype=np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])], "line",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", WIDTH])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
-        [numpy_helper.from_array(weights, "w")],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.save(model, str(folder / "m.onnx"))
+    linear(folder / "m.onnx", weights)
     far = np.arange(ROWS) / 4 * np.where(np.arange(ROWS) % 4 == 3, -1, 1)
     x = far[:, None] * np.array([[0.6, 0.8, 0.0]])
     y = np.ones(ROWS, dtype=np.int64)

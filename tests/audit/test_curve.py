@@ -6,13 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from graphs import linear
 
+from medaudit.audit import verdicts
+from medaudit.audit.resolve import Resolved
 from medaudit.audit.scan import Options, scan
+from medaudit.audit.spec import CheckSpec
 from medaudit.core.errors import PolicyErrors
+from medaudit.data import Dataset
+from medaudit.domain.quantity import Quantity
+from medaudit.domain.threat import Threat
+from medaudit.oracle.goal import Goal
+from medaudit.policy.schema import CheckSection
 from medaudit.report.bundle import publish
+from medaudit.rule import RULES
 
 WIDTH, ROWS = 6, 20
 POLICY = """medaudit: 1
@@ -29,13 +37,7 @@ def setting(folder: Path, policy: str = POLICY, only: str = "true", **options: A
     """Record i lies 0.05 + i / 10 from the border in Linf; the last two are labelled otherwise."""
     folder.mkdir(exist_ok=True)
     weights = np.stack([-np.ones(WIDTH), np.ones(WIDTH)], axis=1).astype(np.float32) / WIDTH
-    made = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"])], "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", WIDTH])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])], [numpy_helper.from_array(weights, "w")],
-    )  # fmt: skip
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.save(model, str(folder / "m.onnx"))
+    linear(folder / "m.onnx", weights)
     side = np.where(np.arange(ROWS) % 2 == 1, 1, -1)
     x = (side * (0.05 + np.arange(ROWS) / 10))[:, None] * np.ones((1, WIDTH))
     y = (side > 0).astype(int)
@@ -87,3 +89,25 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, old: str, new: str, word
     rule = ("square-noise", "few-features" if "l0" in new else "square-noise")
     with pytest.raises(PolicyErrors, match=words):
         scan(setting(tmp_path, POLICY.replace(old, new).replace(*rule)))
+
+
+def test_what_is_lost_does_not_stand_for_sure() -> None:
+    """Patients on whom the model failed at a size could be either: the bound from below counts them as broken."""
+    base = {"rows": 10, "success": False}
+    hit, gone = base | {"success": True}, base | {"rows": 0, "fault": "no answer"}
+    sizes = [(1.0, {i: dict(base) for i in range(10)}), (2.0, {i: (hit, gone, base)[min(i, 2)] for i in range(10)})]
+    names = tuple(map(str, range(10)))
+    data = Dataset("", "", {}, None, names, names)
+    own = check("near")
+    curve = verdicts.security(own, data, sizes, np.ones(10, dtype=bool), 0.95)
+    assert curve is not None
+    assert curve.stands == [1, 1, 0.9]
+    assert curve.low[2] == pytest.approx(verdicts.bounds.share(8, 10, 0.95).low)
+    assert curve.high[2] == pytest.approx(verdicts.bounds.share(9, 10, 0.95).high)
+    assert verdicts.security(own, data, [(1.0, {}), (2.0, {})], np.ones(10, dtype=bool), 0.95) is None
+
+
+def check(name: str) -> Resolved:
+    """A resolved check in Linf, of which only its threat is read."""
+    spec = CheckSpec(name, "square-noise", Threat("scores", "linf", Quantity(2.0)), Goal(), 10, None)
+    return Resolved(CheckSection(id=name, rule="square-noise"), RULES["square-noise"], spec)

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from graphs import linear
 
 from medaudit import data as readers
 from medaudit.audit.replay import replay
@@ -32,15 +31,7 @@ def setting(folder: Path, kinds: str, metric: str = "corruption_accuracy", **opt
     folder.mkdir(exist_ok=True)
     weights = np.zeros((WIDTH, 2), dtype=np.float32)
     weights[0] = -1, 1
-    nodes = [helper.make_node("MatMul", ["x", "w"], ["z"]), helper.make_node("Add", ["z", "bias"], ["y"])]
-    bias = np.array([CUT, -CUT], dtype=np.float32)
-    graph = helper.make_graph(
-        nodes, "first", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", WIDTH])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
-        [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(bias, "bias")],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.save(model, str(folder / "m.onnx"))
+    linear(folder / "m.onnx", weights, np.array([CUT, -CUT], dtype=np.float32))
     y = np.arange(ROWS) % 2
     x = np.where(y[:, None] == 1, 9, 1) + np.random.default_rng(1).uniform(-0.4, 0.4, (ROWS, WIDTH))
     np.savez(folder / "d.npz", x=x.astype(np.float32), y=y, classes=np.array(["a", "b"]))

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from graphs import graph, linear
+from onnx import TensorProto, helper
 
 from medaudit.audit.replay import replay
 from medaudit.audit.results import Check, Defence, Report
@@ -29,36 +29,25 @@ checks:
 """
 
 
-def graph(path: Path, nodes: list[Any], out: list[int | str], **given: np.ndarray) -> None:
-    """A graph from x [n, WIDTH] to y."""
-    made = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", WIDTH])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, out)],
-        [numpy_helper.from_array(value, name) for name, value in given.items()],
-    )  # fmt: skip
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.save(model, str(path))
-
-
 def setting(folder: Path, stages: str, behind: str, **options: Any) -> Options:
     """A linear model of the mean; half of the rows lie 0.5 from the border, where eps is 1."""
     folder.mkdir(exist_ok=True)
     weights = np.stack([-np.ones(WIDTH), np.ones(WIDTH)], axis=1).astype(np.float32) / WIDTH
-    graph(folder / "m.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], ["n", 2], w=weights)
+    linear(folder / "m.onnx", weights)
     # Denoisers: two more to the side on which a record's mean lies; everything to one point. A detector: the spread.
     two, zero, one = (np.array(v, dtype=np.float32) for v in (2, 0, 1))
     mean = helper.make_node("ReduceMean", ["x"], ["m"], axes=[1], keepdims=1)
     push = [mean, helper.make_node("Sign", ["m"], ["s"]), helper.make_node("Mul", ["s", "two"], ["t"])]
-    graph(folder / "push.onnx", [*push, helper.make_node("Add", ["x", "t"], ["y"])], ["n", WIDTH], two=two)
+    graph(folder / "push.onnx", [*push, helper.make_node("Add", ["x", "t"], ["y"])], WIDTH, ["n", WIDTH], two=two)
     flat = [helper.make_node("Mul", ["x", "zero"], ["z"]), helper.make_node("Add", ["z", "one"], ["y"])]
-    graph(folder / "flat.onnx", flat, ["n", WIDTH], zero=zero, one=one)
+    graph(folder / "flat.onnx", flat, WIDTH, ["n", WIDTH], zero=zero, one=one)
     graph(
         folder / "watch.onnx",
         [helper.make_node("ReduceMax", ["x"], ["a"], axes=[1]), helper.make_node("ReduceMin", ["x"], ["b"], axes=[1]),
          helper.make_node("Sub", ["a", "b"], ["y"])],
-        ["n", 1],
+        WIDTH, ["n", 1],
     )  # fmt: skip
-    graph(folder / "narrow.onnx", [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1])], ["n", 1])
+    graph(folder / "narrow.onnx", [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1])], WIDTH, ["n", 1])
     y = np.arange(ROWS) % 2
     x = (
         np.where(y == 1, 1, -1)[:, None]
@@ -142,6 +131,27 @@ def test_same_for_any_number_of_workers_and_lanes(tmp_path: Path) -> None:
     assert len(set(results)) == 1
 
 
+def test_labels_behind_a_vote_can_be_replayed(tmp_path: Path) -> None:
+    """A model that gives labels answers behind noise by each class's share of the votes."""
+    options = setting(tmp_path, "noisy: [{noise: 0.2, votes: 5}]", "noisy")
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["z"]),
+        helper.make_node("ArgMax", ["z"], ["y"], axis=1, keepdims=0),
+    ]
+    weights = np.stack([-np.ones(WIDTH), np.ones(WIDTH)], axis=1).astype(np.float32)
+    graph(options.model, nodes, WIDTH, ["n"], TensorProto.INT64, w=weights)
+    path = Path(options.policy)
+    text = path.read_text().replace("square-noise", "label-rays").replace("scores", "labels").replace("60}", "400}")
+    path.write_text(text)
+    report, run = scan(options)
+    publish(report, run)
+    _, behind, _ = both(report, "noisy")
+    case = next(c for c in behind.cases if c.success)
+    got = replay(run, case.id, None, None, None)
+    assert got["reproduced"]
+    assert {got["clean answer"], got["perturbed answer"]} == {"a", "b"}
+
+
 @pytest.mark.parametrize(
     ("stages", "behind", "words"),
     [
@@ -166,13 +176,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, stages: str, behind: str
 )
 def test_a_graph_that_is_no_denoiser_is_refused(tmp_path: Path, file: str, words: str) -> None:
     options = setting(tmp_path, f"d: [{{denoiser: {file}}}]", "d")
-    wide = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["y"])], "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
-    )  # fmt: skip
-    model = helper.make_model(wide, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    onnx.save(model, str(tmp_path / "two.onnx"))
+    graph(tmp_path / "two.onnx", [helper.make_node("Identity", ["x"], ["y"])], 3, ["n", 3])
     with pytest.raises(MedauditError, match=words):
         scan(options)
     assert not (tmp_path / "run").exists()

@@ -118,6 +118,6 @@ def test_a_change_is_laid_over_records_it_was_not_fitted_on() -> None:
     """x + change, cut to the record's box and nothing else."""
     one = crowd()
     change = np.linspace(-0.2, 0.2, SIZE, dtype=np.float32)
-    points = lay(one.region, one.lanes, np.array([2, 6]), np.stack([change, change]))
+    points = lay(one.region, one.lanes, np.array([2, 6]), np.stack([change, change]), np.zeros(2, dtype=np.int64))
     assert points[0] == pytest.approx(one.lanes.x[2] + change, abs=1e-6)
     assert points[1] == pytest.approx(one.lanes.x[6] + np.minimum(change, np.float32(0.1)), abs=1e-6)

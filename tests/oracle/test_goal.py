@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from medaudit.core.errors import MedauditError
 from medaudit.core.interface import TASKS, Output
 from medaudit.core.protocol import Lanes, Oracle
 from medaudit.oracle.decision import decide
-from medaudit.oracle.goal import WHATS, Goal, dice, goals_of, oracle, wanted_classes
+from medaudit.oracle.goal import SHARP, WHATS, Goal, dice, goals_of, oracle, wanted_classes
 
 THREE = ("fine", "sick", "dying")
 MULTI = Output("multiclass", ("y",), "logits", THREE, disease=THREE[1:])
@@ -80,7 +81,10 @@ def test_goals_on_classes(output: Output, before: Any, after: Any) -> None:
         assert set(wanted_classes(output, goal)) == wanted
         value, hit = score(oracle(output, goal, "scores"), output, ref, now)
         assert np.array_equal(hit, np.isin(decided, list(wanted)))
-        assert np.array_equal(hit, value < 0)
+        # Of several classes outside the best is taken softly: zero lies at most so far beyond success.
+        beyond = math.log(3 - len(wanted)) / SHARP if output is MULTI else 0.0
+        assert not (hit & (value > beyond + 1e-4)).any()
+        assert not (~hit & (value < 0)).any()
 
 
 @given(before=answers_of, after=answers_of)

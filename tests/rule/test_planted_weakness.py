@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medaudit.audit.attacks import fitting, weakened
 from medaudit.core.interface import Channel, Input, Interface, Output
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import L0, L1, L2, LINF, PATCH, ROUGH, ROUGH_L2
+from medaudit.core.region import INJECTED, L0, L1, L2, LINF, PATCH, ROUGH, ROUGH_L2
 from medaudit.core.streams import key
 from medaudit.domain.quantity import Quantity
 from medaudit.domain.threat import Threat, boxes, region, subspace
@@ -33,6 +33,7 @@ EPS = {
     PATCH: Quantity(100.0),
     ROUGH: Quantity(4.0, "sd"),
     ROUGH_L2: Quantity(4.0, "sd"),
+    INJECTED: Quantity(1.0, "sd"),
 }
 CASES = [
     (rule, norm)
@@ -50,7 +51,7 @@ def interface(rule: Rule, norm: str) -> Interface:
         return Interface((Input("x", "float32", "image", axes, (15, 16), axes, channels=(number,)),), OUTPUT)
     if "signal" in rule.domains and norm != L0:
         axes = ("batch", "lead", "time")
-        item = Input("x", "float32", "signal", axes, (1, 240), axes, channels=(number,))
+        item = Input("x", "float32", "signal", axes, (1, 240), axes, rate=60.0, channels=(number,))
     else:
         domain, names = ("table", ("batch", "feature")) if "table" in rule.domains else ("signal", None)
         axes = names or ("batch", "lead", "time")

@@ -13,7 +13,7 @@ import medaudit.rule as rules
 from medaudit.audit.resolve import check_names
 from medaudit.core.interface import DOMAINS, Channel, Input, Interface, Output
 from medaudit.core.protocol import Attack
-from medaudit.core.region import L0, L1, L2, LINF, PATCH, ROUGH, ROUGH_L2
+from medaudit.core.region import INJECTED, L0, L1, L2, LINF, PATCH, ROUGH, ROUGH_L2
 from medaudit.domain.quantity import parse
 from medaudit.domain.threat import Threat, region
 from medaudit.oracle.goal import Goal
@@ -81,7 +81,7 @@ def test_attacks_are_whole(rule: Rule) -> None:
     """An attack has norms and a builder, a certificate norms; a protocol check has neither."""
     assert (rule.kind == "attack") == (rule.search is not None)
     assert (rule.kind in ("attack", "certificate")) == bool(rule.norms)
-    assert set(rule.norms) <= {LINF, L2, L1, L0, PATCH, ROUGH, ROUGH_L2}
+    assert set(rule.norms) <= {LINF, L2, L1, L0, PATCH, ROUGH, ROUGH_L2, INJECTED}
     assert rule.access in ("", "scores", "labels")
     if rule.kind == "attack":
         assert rule.family == "EV"
@@ -188,7 +188,7 @@ def face(domain: str, task: str = "multiclass") -> Interface:
     shape = {2: (3,), 3: (3, 3), 4: (1, 3, 3)}[len(axes)]
     count = 1 if domain == "image" else 3
     channels = tuple(Channel(f"c{i}", lo=-1.0, hi=1.0) for i in range(count))
-    item = Input("x", "float32", domain, axes, shape, axes, channels=channels)
+    item = Input("x", "float32", domain, axes, shape, axes, rate=100.0, channels=channels)
     meaning = "labels" if task == "label" else "logits"
     return Interface((item,), Output(task, ("y",), meaning, ("a", "b"), labels=(0, 1)))
 

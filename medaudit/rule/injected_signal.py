@@ -1,0 +1,96 @@
+"""One injected signal for all records
+
+What it asks
+------------
+Is there a signal that, sent to the electrodes at any moment, turns the answers of many patients? An
+attacker who stands beside the patient knows neither the recording nor when it begins.
+
+How it works
+------------
+Some patients are set aside, and CMA-ES searches for the signal that turns as many of their
+recordings as it can, each at several moments chosen by chance. A signal is a short motif that
+repeats in a window of the length that the threat allows, made of slow waves, at the full strength
+allowed, with nothing in it at the frequencies that the recorder takes out. It is then sent to all
+other patients, at a hundred moments each, through the recorder's own filters, and only those count:
+a record is broken where at least half of the moments turn its answer. The control sends random
+noise of the same size.
+
+What a failure means
+--------------------
+One signal, found on other patients, turns the answers of the share shown whenever it comes. Each
+failing input is kept and can be replayed. The share of moments stands beside it.
+
+What a pass does not mean
+-------------------------
+Not broken by this attack within this budget: other motifs, fitted on more patients or with more
+rows, or made for one patient, can turn more. Electrodes, skin and air are not modelled: what
+arrives is taken to be what was sent.
+
+Settings
+--------
+patients: at most so many, and at most half of them, to fit the signal on. shifts: moments that each
+of their records is asked at; with 1 the signal may come to need that moment. moments: of each other
+record. period: of the motif, in seconds. highest: its highest frequency, in Hz.
+
+Cost
+----
+To fit: the budget for each record of the patients set aside. Then 101 rows per record.
+
+References
+----------
+Chen, Huang, Huang, Ma, Yu, Zhang 2020, "ECGadv: generating adversarial electrocardiogram to
+misguide arrhythmia classification system", AAAI, section 4.3.
+Athalye, Engstrom, Ilyas, Kwok 2018, "Synthesizing robust adversarial examples", ICML.
+Beyer, Sendhoff 2017, "Simplify your covariance matrix adaptation evolution strategy", IEEE TEVC.
+"""
+
+import sys
+from typing import NamedTuple
+
+from medaudit.core.crowd import lay
+from medaudit.core.injection import injection, signal_region
+from medaudit.core.protocol import Search
+from medaudit.core.subspace import harmonics, on, smooth, within
+from medaudit.rule.base import Context, Rule, page_of
+from medaudit.search import cmaes, given
+
+
+class Settings(NamedTuple):
+    patients: int = 24
+    shifts: int = 4
+    moments: int = 100
+    period: float = 2.0
+    highest: float = 20.0
+
+
+def motif(context: Context) -> Search:
+    """CMA-ES over the waves of the motif."""
+    own: Settings = context.settings
+    one, window = injection(context.region), signal_region(context.region).parts
+    period = min(own.period * one.rate, float(one.columns))
+    count = 2 * int(min(own.highest * period / one.rate, (period - 1) / 2))
+    waves = harmonics(one.columns, period, max(2, count))
+    return within(cmaes.search(), on(context.region.scale, smooth(window, {0: (None, waves)})))
+
+
+def fitted(context: Context) -> Search:
+    if context.change is None:
+        raise ValueError("no signal was fitted")
+    return given.search(context.change, lay, context.settings.moments)
+
+
+RULE = Rule(
+    id="EV122",
+    name="injected-signal",
+    title="One injected signal for all records",
+    kind="attack",
+    metrics=("robust_accuracy", "attack_success", "share_of_moments"),
+    page=page_of(sys.modules[__name__]),
+    access="",
+    norms=("injected",),
+    domains=("signal",),
+    settings=Settings,
+    search=fitted,
+    fit=motif,
+    strength=0,
+)
