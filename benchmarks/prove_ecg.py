@@ -23,6 +23,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 
+from benchmarks.prove_injected import answered
 from medaudit.audit.scan import Options, scan
 from medaudit.core.compose import CHECKPOINTS
 from medaudit.core.region import Part, Region, length
@@ -41,16 +42,9 @@ PART = (Part("signal", 1, 1, N),)
 
 def subset(home: Path, each: int, folder: Path) -> tuple[Path, np.ndarray]:
     """A data file of the first `each` records of every class that the model decides correctly, and their classes."""
-    import onnxruntime
-
     with np.load(home / "data/cinc2017.npz", allow_pickle=False) as saved:
         data = {name: saved[name] for name in saved.files}
-    session = onnxruntime.InferenceSession(str(home / "models/cinc2017_resnet.onnx"))
-    name = session.get_inputs()[0].name
-    x = data["x"]
-    scored = (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True)
-    answers = np.concatenate([session.run(None, {name: scored[i : i + 8]})[0] for i in range(0, len(x), 8)])
-    right = answers.argmax(axis=1) == data["y"]
+    right = answered(home, data["x"][:, :, 0]).argmax(axis=1) == data["y"]
     rows = np.sort(np.concatenate([np.flatnonzero(right & (data["y"] == k))[:each] for k in range(len(CLASSES))]))
     own = {k: v[rows] if k in ("x", "y", "ids", "length") else v for k, v in data.items()}
     np.savez(folder / "ecg.npz", **own)

@@ -61,8 +61,8 @@ def policy(queries: int) -> dict[str, Any]:
     ]
     for name, (window, given, filtered) in PARTS.items():
         sizes[name] = sent | (FILTERS if filtered else {}) | {"window": window}
-        # as many candidates as with 24 patients at 4 moments
-        rows = queries * given.get("shifts", 4) // 4
+        # as many candidates as with 24 patients at 4 moments, and two fifths of those toward each class
+        rows = 2 * queries // 5 * given.get("shifts", 4) // 4
         one = {"id": name, "threat": name, "goal": {"what": "target", "name": TARGET}, "budget": {"queries": rows}}
         checks.append(base | one | {"with": given} if given else base | one)
     return {
@@ -112,13 +112,14 @@ def followed(home: Path, x: np.ndarray, last: np.ndarray, window: str, target: i
 
     def signal() -> torch.Tensor:
         quiet = moved - muted @ (muted.T @ moved)
-        return quiet * torch.clamp(EPS / torch.sqrt((quiet**2).mean()), max=1)
+        return quiet * EPS / torch.sqrt((quiet**2).mean())
 
-    loose, wide = area._replace(eps=1e9, injected=one._replace(muted=None)), lanes
+    # At a strength that leaves the places of numbers as they are.
+    loose = area._replace(eps=float(np.sqrt(np.mean(places[0] ** 2))) / (1 - 1e-5), injected=one._replace(muted=None))
     for step in range(400):
         who = rng.integers(0, len(x), batch)
         # where each number of the signal comes to lie, found by sending their places
-        laid = inject(loose, wide, who, places, np.full(batch, step), heard=False) - x[who]
+        laid = inject(loose, lanes, who, places, np.full(batch, step), heard=False) - x[who]
         index = torch.from_numpy(np.rint(laid).astype(np.int64))
         change = torch.where(index > 0, signal()[torch.clamp(index - 1, 0, one.columns - 1)], torch.zeros(()))
         point = torch.from_numpy(x[who]) + change
@@ -171,7 +172,7 @@ def line(check: Check) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("home", type=Path)
-    parser.add_argument("--queries", type=int, default=4000, help="rows to fit, for each patient set aside")
+    parser.add_argument("--queries", type=int, default=10_000, help="rows to fit, for each patient set aside")
     parser.add_argument("--no-gradients", action="store_true")
     parser.add_argument("--keep", type=Path, help="an empty folder for the run")
     args, missed = parser.parse_args(), 0

@@ -145,7 +145,8 @@ class Bench:
         wide = np.isnan(self.points).any()
         for check in checks:
             rule, asked, clean = RULES[check.rule], self.asked[check.behind], cleans[check.behind]
-            face, donors = asked.spec.interface, np.ascontiguousarray(self.points[clean.donors])
+            face, lent = asked.spec.interface, list(check.lent) if check.fit else clean.donors
+            donors, kinds = np.ascontiguousarray(self.points[lent]), None if check.fit else xp.asarray(clean.kinds)
             if rule.kind in PROBES:
                 probe = PROBES[rule.kind](asked, check, clean)
                 self.cohorts[check.id] = Cohort(check.id, probe.attack(), check.budget, probe.lanes)
@@ -164,7 +165,7 @@ class Bench:
                 clearance=clearance(face.output, clean.floor),
                 settings=check.settings,
                 donors=xp.asarray(donors) if narrow is None else None,
-                kinds=xp.asarray(clean.kinds) if narrow is None else None,
+                kinds=kinds if narrow is None else None,
                 subspace=None if narrow is None else subspaces.on(here.scale, narrow),
                 change=xp.asarray(changes[check.id]) if check.id in changes else None,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,11 @@ def fit_denoiser(
         item = _chosen(found.interface, name)
         rows = Codec(found.interface).encode(_rows(found.interface, data))[item.name]
         fitted = fit(np.asarray(rows), _channel_axis(item), item.name, Settings(kind, noise, steps, seed))
+        with tempfile.TemporaryDirectory() as folder:  # what cannot be loaded is not left behind
+            trial = Path(folder, "denoiser.onnx")
+            trial.write_bytes(fitted.graph)
+            worker.ask("load", (str(trial), "cpu"))
         write_atomic(out, fitted.graph)
-        worker.ask("load", (str(out), "cpu"))
     finally:
         worker.close()
     return fitted, item.name

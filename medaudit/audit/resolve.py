@@ -399,7 +399,10 @@ def _with_samples(
     blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
     truth = not policy.data.use.only_correct and data.y is not None
     check = replace(check, spec=replace(check.spec, goal=goal, truth=truth), samples=tuple(samples), blocked=blocked)
-    return check if check.rule.fit is None or blocked else _split(check, data, output.votes)
+    if check.rule.fit is None or blocked:
+        return check
+    check = _split(check, data, output.votes)
+    return replace(check, spec=replace(check.spec, lent=_lent(check, output, data, answers)))
 
 
 def _split(check: Resolved, data: Dataset, votes: int) -> Resolved:
@@ -414,6 +417,17 @@ def _split(check: Resolved, data: Dataset, votes: int) -> Resolved:
     moments = getattr(check.spec.settings, "moments", 1)
     spec = replace(check.spec, budget=votes * (moments + 1 if moments > 1 else 1))
     return replace(check, spec=spec, samples=held, fit=fit, fit_budget=check.spec.budget * len(fit))
+
+
+def _lent(check: Resolved, output: Output, data: Dataset, answers: np.ndarray, most: int = 32) -> tuple[int, ...]:
+    """Rows whose recordings a change may be made of: where one class is wanted, of patients whose records are
+    decided as that class and who are not measured; else of the patients set aside."""
+    goal = check.spec.goal
+    if goal.what != "target" or output.task not in ("multiclass", "label"):
+        return check.fit[:most]
+    decided, measured = np.asarray(decide(output, answers)), {data.groups[s] for s in check.samples}
+    wanted = np.flatnonzero((decided == output.classes.index(goal.name)) & np.isfinite(answers).all(axis=1))
+    return tuple(int(s) for s in wanted if data.groups[int(s)] not in measured)[:most]
 
 
 def _least(*limits: int | None) -> int | None:

@@ -34,6 +34,7 @@ class CheckSpec:
     settings: Any
     planted: bool = False  # on the model with a planted weakness
     fit: tuple[int, ...] = ()  # rows of the data file that one change is fitted on; then this is the fit
+    lent: tuple[int, ...] = ()  # rows whose recordings the fit may be made of
     behind: str = ""  # the name of stages that it is made behind; "": of none
     replay: tuple[str, ...] = ()  # names of stages that its failing inputs are put before
     truth: bool = False  # attacked from the label, not from the clean decision: all records are admitted

@@ -13,7 +13,7 @@ from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace
 from medaudit.core.canvas import canvas
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import Region, clip, free, snap
+from medaudit.core.region import Region, clip, ends, free, snap
 
 SMALLEST = 0.75  # side of the smallest patch, as a share of the largest, where chance says how large
 
@@ -62,9 +62,7 @@ def anywhere(region: Region, lanes: Lanes, lane: Array, t: Array, tag: int, smal
 def _start(some: Array, draw: Array, length: Array) -> Array:
     """A random first cell of a run of `length` [R], between the first and the last of `some` [R, N] bool."""
     xp = namespace(draw)
-    cell = xp.arange(some.shape[1], dtype=xp.int64, device=draw.device)[None, :]
-    first = xp.min(xp.where(some, cell, xp.full_like(cell, some.shape[1])), axis=1)
-    last = xp.max(xp.where(some, cell, xp.zeros_like(cell) - 1), axis=1)
+    first, last = ends(some)
     room = xp.maximum(last + 1 - length - first, xp.zeros_like(first))
     start = first + xp.astype(xp.floor(draw * xp.astype(room + 1, xp.float64)), xp.int64)
     return xp.maximum(xp.minimum(start, some.shape[1] - length), xp.zeros_like(start))

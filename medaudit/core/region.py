@@ -106,12 +106,18 @@ def side(region: Region, changed: Array) -> Array:
     return total
 
 
-def _span(some: Array) -> Array:
-    """From the first to the last of some [R, N] bool, [R] float32; 0 where there is none."""
+def ends(some: Array) -> tuple[Array, Array]:
+    """Places of the first and the last of some [R, N] bool, [R] int64 each; N and -1 where there is none."""
     xp = namespace(some)
     cell = xp.arange(some.shape[1], dtype=xp.int64, device=some.device)[None, :]
     first = xp.min(xp.where(some, cell, xp.full_like(cell, some.shape[1])), axis=1)
-    last = xp.max(xp.where(some, cell, xp.zeros_like(cell) - 1), axis=1)
+    return first, xp.max(xp.where(some, cell, xp.zeros_like(cell) - 1), axis=1)
+
+
+def _span(some: Array) -> Array:
+    """From the first to the last of some [R, N] bool, [R] float32; 0 where there is none."""
+    xp = namespace(some)
+    first, last = ends(some)
     return xp.astype(xp.maximum(last - first + 1, xp.zeros_like(last)), xp.float32)
 
 

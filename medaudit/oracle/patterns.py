@@ -11,9 +11,9 @@ from __future__ import annotations
 from medaudit.core import cells, streams
 from medaudit.core.arrays import Array, namespace, ranks
 from medaudit.core.canvas import canvas
-from medaudit.core.injection import injection
+from medaudit.core.injection import injection, sent_into
 from medaudit.core.protocol import Lanes
-from medaudit.core.region import INJECTED, L0, L1, LINF, PATCH, ROUGH, ROUGH_L2, Part, Region, free, length
+from medaudit.core.region import INJECTED, L0, L1, LINF, PATCH, ROUGH, ROUGH_L2, Part, Region, free, length, unit
 from medaudit.core.subspace import Subspace, dual, expand
 
 PATTERN = 9001  # tags that no search uses
@@ -55,11 +55,11 @@ def _lag(region: Region, keys: Array) -> Array:
 
 
 def _against(region: Region, points: Array, x: Array, lag: Array) -> Array:
-    """How far changes [R, D] are their own opposite `lag` [R] numbers later, summed along time, [R]."""
-    xp, one = namespace(points), injection(region)
-    part, begin = region.parts[one.part], sum(p.size for p in region.parts[: one.part])
-    own = slice(begin, begin + part.size)
-    delta = xp.reshape((points - x)[:, own] / region.scale[own], (-1, part.rows, part.columns))
+    """How far changes [R, D], at full strength, are their own opposite `lag` [R] numbers later, summed along time,
+    [R]."""
+    xp, (_, part, own) = namespace(points), sent_into(region)
+    units = unit(region, (points - x) / region.scale) * region.eps
+    delta = xp.reshape(units[:, own], (-1, part.rows, part.columns))
     cell = xp.arange(part.columns, dtype=xp.int64, device=points.device)[None, :] + xp.astype(lag, xp.int64)[:, None]
     inside = xp.astype(cell < part.columns, xp.float32)[:, None, :]
     cell = xp.minimum(cell, xp.full_like(cell, part.columns - 1))

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from medaudit.core.arrays import Array
 from medaudit.core.compose import compose
 from medaudit.core.crowd import Crowd, changes_region, goal
@@ -75,8 +73,8 @@ class Context:
     access: str
     clearance: float  # numeric noise floor of the model's scores
     settings: Any  # the rule's own settings type
-    donors: np.ndarray | None = None  # [S, D] clean points to start from; None inside a subspace
-    kinds: np.ndarray | None = None  # [S] their decisions
+    donors: Array | None = None  # [S, D] clean points to start from, a fit: to be made of; None inside a subspace
+    kinds: Array | None = None  # [S] their decisions; None: of a fit
     subspace: Subspace | None = None  # the threat's own: all that may be asked lies in it
     change: Array | None = None  # [D] the one change that was fitted, for rules that fit one
 

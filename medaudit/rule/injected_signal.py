@@ -7,13 +7,15 @@ attacker who stands beside the patient knows neither the recording nor when it b
 
 How it works
 ------------
-Some patients are set aside, and CMA-ES searches for the signal that turns as many of their
-recordings as it can, each at several moments chosen by chance. A signal is a short motif that
-repeats in a window of the length that the threat allows, made of slow waves, at the full strength
-allowed, with nothing in it at the frequencies that the recorder takes out. It is then sent to all
-other patients, at a hundred moments each, through the recorder's own filters, and only those count:
-a record is broken where at least half of the moments turn its answer. The control sends random
-noise of the same size.
+Some patients are set aside, and the signal is searched that turns as many of their recordings as it
+can, each at several moments chosen by chance. Two searches take turns. One puts a signal together
+from pieces of recordings: of other patients whose records are decided as the class that is wanted,
+or, where any other answer will do, of the patients set aside. The other is CMA-ES over the slow
+waves of a short motif that repeats. Either fills a window of the length that the threat allows, at
+the full strength allowed, with nothing in it at the frequencies that the recorder takes out. The
+best signal is then sent to all other patients, at a hundred moments each, through the recorder's
+own filters, and only those count: a record is broken where at least half of the moments turn its
+answer. The control sends random noise of the same size.
 
 What a failure means
 --------------------
@@ -22,9 +24,9 @@ failing input is kept and can be replayed. The share of moments stands beside it
 
 What a pass does not mean
 -------------------------
-Not broken by this attack within this budget: other motifs, fitted on more patients or with more
-rows, or made for one patient, can turn more. Electrodes, skin and air are not modelled: what
-arrives is taken to be what was sent.
+Not broken by this attack within this budget: other signals, fitted on more patients or with more
+rows, or made for one patient, can turn more, and weaker ones are not tried. Electrodes, skin and
+air are not modelled: what arrives is taken to be what was sent.
 
 Settings
 --------
@@ -41,6 +43,7 @@ References
 Chen, Huang, Huang, Ma, Yu, Zhang 2020, "ECGadv: generating adversarial electrocardiogram to
 misguide arrhythmia classification system", AAAI, section 4.3.
 Athalye, Engstrom, Ilyas, Kwok 2018, "Synthesizing robust adversarial examples", ICML.
+Andriushchenko, Croce, Flammarion, Hein 2020, "Square Attack", ECCV.
 Beyer, Sendhoff 2017, "Simplify your covariance matrix adaptation evolution strategy", IEEE TEVC.
 """
 
@@ -48,11 +51,15 @@ import sys
 from typing import NamedTuple
 
 from medaudit.core.crowd import lay
-from medaudit.core.injection import injection, signal_region
+from medaudit.core.injection import injection, recordings, signal_region
 from medaudit.core.protocol import Search
 from medaudit.core.subspace import harmonics, on, smooth, within
 from medaudit.rule.base import Context, Rule, page_of
-from medaudit.search import cmaes, given
+from medaudit.search import cmaes, given, portfolio, splices
+
+# Whatever is sent is sent at full strength: a cloud that is small beside the ball, which would cut its steps, is free
+# to move away from nothing, and as it does its spread comes to matter less.
+SPREAD = 0.005
 
 
 class Settings(NamedTuple):
@@ -63,6 +70,14 @@ class Settings(NamedTuple):
     highest: float = 20.0
 
 
+def fit(context: Context) -> Search:
+    """Pieces of recordings and the waves of a motif, in turns."""
+    if context.donors is None or not context.donors.shape[0]:
+        return motif(context)
+    pieces = splices.search(recordings(context.region, context.donors))
+    return portfolio.search("injected-signal", (pieces, motif(context)), (60, 160))
+
+
 def motif(context: Context) -> Search:
     """CMA-ES over the waves of the motif."""
     own: Settings = context.settings
@@ -70,7 +85,9 @@ def motif(context: Context) -> Search:
     period = min(own.period * one.rate, float(one.columns))
     count = 2 * int(min(own.highest * period / one.rate, (period - 1) / 2))
     waves = harmonics(one.columns, period, max(2, count))
-    return within(cmaes.search(), on(context.region.scale, smooth(window, {0: (None, waves)})))
+    return within(
+        cmaes.search(cmaes.Settings(spread=SPREAD)), on(context.region.scale, smooth(window, {0: (None, waves)}))
+    )
 
 
 def fitted(context: Context) -> Search:
@@ -91,6 +108,6 @@ RULE = Rule(
     domains=("signal",),
     settings=Settings,
     search=fitted,
-    fit=motif,
+    fit=fit,
     strength=0,
 )

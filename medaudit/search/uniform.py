@@ -45,9 +45,9 @@ def ask(region: Region, lanes: Lanes, state: State) -> Query:
         shares = random_canvas(region, lanes.key, state.t, NOISE)
         return Query(place(region, lanes, lane, shares, anywhere(region, lanes, lane, state.t, PLACE)), lane)
     if region.norm == INJECTED:
-        inner = signal_region(region)
-        noise = unit(inner, streams.normal(lanes.key, state.t, NOISE, inner.scale.shape[0]))
-        return Query(inject(region, lanes, lane, region.eps * noise * inner.scale, state.t, heard=True), lane)
+        scale = signal_region(region).scale
+        noise = streams.normal(lanes.key, state.t, NOISE, scale.shape[0]) * scale
+        return Query(inject(region, lanes, lane, noise, state.t, heard=True), lane)
     if region.norm == L0:
         draw = streams.uniform(lanes.key, state.t, NOISE, 2 * d)
         one, two = draw[:, :d], draw[:, d:]
