@@ -270,10 +270,9 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
     names = ("rows", "padding", "calls", "model_s", "attack_s")
     cost: dict[str, Any] = {name: before.get(name, 0) for name in names}
     cost["worker_s"] = before.get("worker_s", 0)
-    listen(
-        "attack",
-        {"lanes": total, "done": total - len(lanes), "checks": [c.spec.id for c in mine]},
-    )
+    budgets = {c.spec.id: c.spec.budget for c in runnable}  # a change for all is one lane of many rows
+    most = sum(budgets[name] for name, _ in lanes)
+    listen("attack", {"lanes": total, "done": total - len(lanes), "most": most})
     if not lanes:
         return {**cost, "earlier_s": cost["attack_s"]}
     latest: dict[int, dict[str, float]] = {}
@@ -295,7 +294,7 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
                     {
                         "check": case.check,
                         "success": case.record["success"],
-                        "rows": case.record["rows"],
+                        "most": budgets[case.check],
                     },
                 )
         elif kind == "snapshots":

@@ -55,7 +55,8 @@ class Progress:
         )  # fmt: skip
         self.tasks: dict[str, TaskID] = {}
         self.broken: dict[str, int] = {}
-        self.done = self.total = self.resumed = 0
+        self.done = self.total = 0
+        self.most = self.gone = 0  # rows, were every budget spent: of all lanes to come, and of those that ended
         self.started = self.said = time.monotonic()
         self.facts: dict[str, Any] = {}
         self.all: TaskID | None = None
@@ -81,12 +82,12 @@ class Progress:
         if event == "stage":
             self._say(f"{facts['name']} ...")
         elif event == "attack":
-            self.total, self.done = facts["lanes"], facts["done"]
-            self.resumed = self.done
+            self.total, self.done, self.most = facts["lanes"], facts["done"], facts["most"]
             self.started = time.monotonic()
             self.all = self.bars.add_task("attack lanes", total=self.total, completed=self.done, note="")
         elif event == "case":
             self.done += 1
+            self.gone += facts["most"]
             self.broken[facts["check"]] = self.broken.get(facts["check"], 0) + int(facts["success"])
             self._line()
         elif event == "stats":
@@ -98,11 +99,10 @@ class Progress:
     def _line(self) -> None:
         spent = time.monotonic() - self.started
         rows = self.facts.get("rows", 0)
-        fresh = self.done - self.resumed
-        left = (self.total - self.done) * spent / fresh if fresh else 0.0
+        left = (self.most - self.gone) * spent / self.gone if self.gone else 0.0
         broken = sum(self.broken.values())
         rate = f"{rows / spent:,.0f} rows/s" if spent > 0.5 else "…"
-        note = f"{broken} broken · {rate} · about {clock(left)} left" if fresh else f"{rate}"
+        note = f"{broken} broken · {rate} · about {clock(left)} left" if self.gone else f"{rate}"
         if self.live and self.all is not None:
             self.bars.update(self.all, completed=self.done, note=note)
         elif time.monotonic() - self.said > EVERY:
