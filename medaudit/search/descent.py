@@ -3,8 +3,8 @@
 Every tick asks points around where the search is, and points on the way to the nearest point of the boundary taken
 as a plane: c' = ((g.c - m - guard) / |g|^2) g, with m the score and g its slope at c (Moosavi-Dezfooli, Fawzi,
 Frossard 2016, "DeepFool", equation 5, measured from the record, so that a way gone astray is given up again). The
-slope is kept from tick to tick; each probe corrects it along its own direction only (Kaczmarz 1937), so that where
-the search hardly moves all of it becomes known.
+slope is kept from tick to tick; each probe corrects it along its own direction only (Kaczmarz 1937), and directions
+come basis by basis, so that where the search hardly moves all of it becomes known.
 """
 
 from __future__ import annotations

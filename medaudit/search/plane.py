@@ -6,6 +6,10 @@ c' = ((g.c - m - guard) / |g|^2) g, with m the score and g its slope at c (Moosa
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace
 from medaudit.core.protocol import Lanes
@@ -38,8 +42,16 @@ def way(lanes: Lanes, at: Array, score: Array, slope: Array, found: Array, trust
 
 
 def directions(keys: Array, t: Array, count: int, size: int) -> Array:
-    """Random signs as directions of length one, [L, count, size]."""
-    xp = namespace(keys)
-    words = streams.bits(keys, t, DRAW, streams.word_count(count * size))
-    signs = 2 * xp.astype(streams.coins(words, count * size), xp.float32) - 1
-    return xp.reshape(signs, (keys.shape[0], count, size)) / size**0.5
+    """Directions of length one, [L, count, size], tick after tick those of one basis, then of another: cosines under
+    random signs. A slope is then known after as many probes as it has numbers; random ones would leave a third."""
+    xp, on = namespace(keys), {"device": keys.device}
+    nth = t[:, None] * count + xp.arange(count, dtype=xp.int64, **on)[None, :]
+    basis, row = nth // size, nth % size
+    angle = np.cos(0.5 * np.pi * np.arange(4 * size) / size) * math.sqrt(2 / size)
+    place = row[:, :, None] * xp.arange(1, 2 * size, 2, dtype=xp.int64, **on)[None, None, :] % (4 * size)
+    wave = xp.take(xp.asarray(angle.astype(np.float32), **on), xp.reshape(place, (-1,)))
+    even = 0.5**0.5 + (1 - 0.5**0.5) * xp.astype(row > 0, xp.float32)  # the first row of cosines is flat
+    wave = xp.reshape(wave, place.shape) * even[:, :, None]
+    ends = [streams.bits(keys, basis[:, end], DRAW, streams.word_count(size)) for end in (0, -1)]  # at most two bases
+    up = xp.where((basis == basis[:, :1])[:, :, None], *(streams.coins(words, size)[:, None, :] for words in ends))
+    return xp.where(up, wave, -wave)

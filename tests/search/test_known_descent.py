@@ -15,6 +15,7 @@ from medaudit.core.subspace import dual, even, expand, within
 from medaudit.engine.inline import run_inline
 from medaudit.oracle.goal import Goal, oracle
 from medaudit.search import descent
+from medaudit.search.plane import directions
 
 D, LANES = 60, 5
 OUTPUT = Output("multiclass", ("y",), "logits", ("a", "b"))
@@ -49,6 +50,19 @@ def smallest(search: Search, area: Region, model: object, budget: int) -> np.nda
     attack = compose(search, oracle(OUTPUT, Goal(), "scores"), area, stop="budget", smallest=True)
     done = run_inline([("d", attack, budget, make, list(range(LANES)))], model, 32)  # type: ignore[arg-type]
     return np.array([float(one.arrays["size"]) for one in sorted(done, key=lambda f: f.sample)])
+
+
+@pytest.mark.parametrize(("size", "count"), [(60, 24), (61, 24), (8, 8), (1, 1)])
+def test_probes_come_basis_by_basis(size: int, count: int) -> None:
+    """Of each `size` in turn none shares anything with another; the next basis, and another lane's, is another."""
+    keys = np.array([3, 4], dtype=np.uint64)
+    ticks = [directions(keys, np.full(2, t, dtype=np.int64), count, size) for t in range(-(-3 * size // count))]
+    every = np.concatenate(ticks, axis=1)[:, : 3 * size].reshape(2, 3, size, size)
+    assert every.dtype == np.float32
+    assert every @ every.transpose(0, 1, 3, 2) == pytest.approx(np.broadcast_to(np.eye(size), every.shape), abs=1e-5)
+    if size > 8:
+        assert np.abs(every[0, 0] @ every[0, 1].T).max() < 0.9
+        assert np.abs(every[0, 0] @ every[1, 0].T).max() < 0.9
 
 
 @pytest.mark.parametrize("model", [linear, bent])
