@@ -13,7 +13,7 @@ from medaudit.core.protocol import Attack, Lanes
 from medaudit.core.region import PATCH, Region, free
 from medaudit.core.streams import key
 from medaudit.core.subspace import Subspace
-from medaudit.oracle.goal import oracle
+from medaudit.oracle.goal import oracle, oracle_of_many
 from medaudit.oracle.patterns import bands, pattern
 from medaudit.oracle.planted import nearest_goal, planted
 from medaudit.rule import Context, Rule
@@ -38,7 +38,7 @@ def fitting(
 ) -> tuple[Attack, Callable[[list[int]], Lanes]]:
     """The fit of one change on these lanes, and its own lane; answers: clean ones, to plant a weakness."""
     xp, output = namespace(lanes.x), context.interface.output
-    guide = oracle(output, context.goal, context.access, context.clearance)
+    guide = oracle_of_many(output, context.goal, context.access, context.clearance)
     crowd = gather(context.region, lanes, guide, getattr(context.settings, "shifts", 1))
     attack = rule.fitting(context, crowd)
     if answers is not None:

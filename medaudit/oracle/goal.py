@@ -17,6 +17,7 @@ from medaudit.oracle.decision import decide, masks, scores
 
 EVERY = "every-target"  # one check a class: resolved into "target" goals before anything runs
 SHARP = 3.0  # of the soft maximum over classes
+MIXED = ("logits", "probabilities")  # meanings that are, or become, logarithms of probabilities
 WHATS = ("any", "target", EVERY, "clear", "raise", "missed-disease", "false-alarm", "moved", "dice-drop")
 
 
@@ -64,6 +65,19 @@ def goals_of(task: str) -> tuple[str, ...]:
     }[task]
 
 
+def oracle_of_many(output: Output, goal: Goal, access: str, clearance: float = 0.0) -> Oracle:
+    """The oracle of a goal that one change is to reach for many records.
+
+    Towards some of several classes it goes by probabilities, not by their logarithms: what counts is how many records
+    are turned, and those that are sure of their answer come there by way of doubt among the other classes, which the
+    logarithm of a tiny probability hardly sees.
+    """
+    several = output.task == "multiclass" and len(output.classes) > 2 and output.meaning in MIXED
+    if several and access == "scores" and wanted_classes(output, goal):
+        return _multiclass(output, goal, clearance, doubt=True)
+    return oracle(output, goal, access, clearance)
+
+
 def _blind(seeing: Oracle, access: str) -> Oracle:
     """Labels only: the score is replaced by the hit."""
     if access == "scores":
@@ -109,14 +123,14 @@ def wanted_classes(output: Output, goal: Goal) -> list[int]:
     return []
 
 
-def _multiclass(output: Output, goal: Goal, clearance: float) -> Oracle:
+def _multiclass(output: Output, goal: Goal, clearance: float, *, doubt: bool = False) -> Oracle:
     """Margin of the best class outside the goal over the best class inside it.
 
     The best outside is taken softly where scores are logarithms: where two classes outside are level the margin has
-    an edge, on which no slope leads on. There zero lies a little beyond success.
+    an edge, on which no slope leads on. There zero lies a little beyond success. doubt: of probabilities.
     """
     wanted = wanted_classes(output, goal)
-    soft = bool(wanted) and output.meaning in ("logits", "probabilities")
+    soft = bool(wanted) and output.meaning in MIXED
 
     def score(lanes: Lanes, lane: Array, answers: Array) -> tuple[Array, Array]:
         xp = namespace(answers)
@@ -131,11 +145,17 @@ def _multiclass(output: Output, goal: Goal, clearance: float) -> Oracle:
         outside_best = xp.max(xp.where(inside, low, values), axis=1)
         inside_best = xp.max(xp.where(inside, values, low), axis=1)
         margin = outside_best - inside_best
+        hit = margin < -clearance
         if not soft:
-            return margin, margin < -clearance
+            return margin, hit
+        if doubt:
+            top = xp.exp(values - xp.max(values, axis=1)[:, None])
+            values = top / xp.sum(top, axis=1)[:, None]
+            outside_best = xp.max(xp.where(inside, low, values), axis=1)
+            margin = outside_best - xp.max(xp.where(inside, values, low), axis=1)
         away = xp.where(inside, low, values - outside_best[:, None])
         softly = margin + xp.log(xp.sum(xp.exp(SHARP * away), axis=1)) / SHARP
-        return softly, margin < -clearance
+        return softly, hit
 
     return Oracle("margin", score)
 

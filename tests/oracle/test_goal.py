@@ -15,7 +15,7 @@ from medaudit.core.errors import MedauditError
 from medaudit.core.interface import TASKS, Output
 from medaudit.core.protocol import Lanes, Oracle
 from medaudit.oracle.decision import decide
-from medaudit.oracle.goal import SHARP, WHATS, Goal, dice, goals_of, oracle, wanted_classes
+from medaudit.oracle.goal import SHARP, WHATS, Goal, dice, goals_of, oracle, oracle_of_many, wanted_classes
 
 THREE = ("fine", "sick", "dying")
 MULTI = Output("multiclass", ("y",), "logits", THREE, disease=THREE[1:])
@@ -203,6 +203,37 @@ def test_a_margin_equal_to_the_noise_is_no_success() -> None:
         goal = Goal("moved", amount=2)
         _, hit = score(oracle(VALUES, goal, "scores", clearance), VALUES, ref, now)
         assert not hit[0]
+
+
+@pytest.mark.parametrize("meaning", ["logits", "probabilities"])
+def test_for_many_records_doubt_counts(meaning: str) -> None:
+    """Hits are the same; a sure record scores better where it doubts, though the wanted class is as unlikely as
+    before."""
+    output = Output("multiclass", ("y",), meaning, ("a", "b", "c"))
+    given = np.array([[1 - 2e-9, 1e-9, 1e-9], [0.5, 0.5 - 1e-9, 1e-9], [0.2, 0.35, 0.45]], dtype=np.float32)
+    now = np.log(given) + 3 if meaning == "logits" else given
+    ref = np.tile(now[:1], (3, 1))
+    goal = Goal("target", name="c")
+    many, hits = score(oracle_of_many(output, goal, "scores"), output, ref, now)
+    one, same = score(oracle(output, goal, "scores"), output, ref, now)
+    assert hits.tolist() == same.tolist() == [False, False, True]
+    assert many[0] == pytest.approx(1 + math.log(1 + math.exp(-SHARP)) / SHARP, abs=1e-5)
+    assert many[1] == pytest.approx(0.5 + math.log(2) / SHARP, abs=1e-5)
+    assert one[0] - one[1] < 0.1 * one[0]
+
+
+def test_for_many_records_other_goals_are_as_for_one() -> None:
+    """Of two classes, of any other class, and by labels."""
+    three, two = (Output("multiclass", ("y",), "logits", tuple("abc"[:n])) for n in (3, 2))
+    for output, goal, access in [
+        (three, Goal(), "scores"),
+        (two, Goal("target", name="b"), "scores"),
+        (three, Goal("target", name="b"), "labels"),
+    ]:
+        now = np.random.default_rng(1).normal(0, 3, (5, len(output.classes))).astype(np.float32)
+        both = [score(make(output, goal, access), output, now[::-1], now) for make in (oracle, oracle_of_many)]
+        assert np.array_equal(both[0][0], both[1][0])
+        assert np.array_equal(both[0][1], both[1][1])
 
 
 def test_goals_of_every_task() -> None:
