@@ -52,7 +52,11 @@ TARGET = "O other rhythm"
 
 
 def policy(queries: int) -> dict[str, Any]:
-    base = {"rule": "injected-signal", "require": {"metric": "attack_success", "at_most": "20%"}}
+    base = {
+        "rule": "injected-signal",
+        "with": {"recordings": True},
+        "require": {"metric": "attack_success", "at_most": "20%"},
+    }
     sent: dict[str, Any] = {"access": "scores", "norm": "injected", "eps": f"{EPS:.6f} sd"}
     sizes = {f"sent-{window.replace(' ', '')}": sent | FILTERS | {"window": window} for window in WINDOWS}
     checks = [
@@ -64,7 +68,7 @@ def policy(queries: int) -> dict[str, Any]:
         # as many candidates as with 24 patients at 4 moments, and two fifths of those toward each class
         rows = 2 * queries // 5 * given.get("shifts", 4) // 4
         one = {"id": name, "threat": name, "goal": {"what": "target", "name": TARGET}, "budget": {"queries": rows}}
-        checks.append(base | one | {"with": given} if given else base | one)
+        checks.append(base | one | {"with": {"recordings": True} | given})
     return {
         "medaudit": 1, "policy": {"id": "injected", "domain": "signal"},
         "model": {

@@ -104,6 +104,7 @@ def build_report(
         run=results.Run(
             id=folder.name, started=started, finished=finished, status="complete",
             samples_included=plan.options.include_samples,
+            recordings_included=any(check.spec.lent for check in plan.checks if check.samples and not check.deselected),
         ),
         verdict=verdict,
         exit_code=code,

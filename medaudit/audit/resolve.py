@@ -423,6 +423,8 @@ def _lent(check: Resolved, output: Output, data: Dataset, answers: np.ndarray, m
     """Rows whose recordings a change may be made of: where one class is wanted, of patients whose records are
     decided as that class and who are not measured; else of the patients set aside."""
     goal = check.spec.goal
+    if not getattr(check.spec.settings, "recordings", False):
+        return ()
     if goal.what != "target" or output.task not in ("multiclass", "label"):
         return check.fit[:most]
     decided, measured = np.asarray(decide(output, answers)), {data.groups[s] for s in check.samples}

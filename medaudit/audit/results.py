@@ -319,6 +319,7 @@ class Run(Part):
     finished: str
     status: Literal["complete", "interrupted"]
     samples_included: bool
+    recordings_included: bool = Field(False, description="evidence holds pieces of recordings of the data file")
     result_sha256: str = ""
 
 

@@ -186,6 +186,8 @@ def settings_of(rule: Rule, given: dict[str, Any]) -> Any:
             continue
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if kind is bool and type(value) is not bool:
+            raise ValueError(f"setting {name} of rule {rule.name} must be true or false")
         if type(value) is not kind or (kind in (int, float) and not value > 0):
             raise ValueError(f"setting {name} of rule {rule.name} must be a positive {kind.__name__}")
         defaults = defaults._replace(**{name: value})

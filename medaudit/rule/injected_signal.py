@@ -7,15 +7,16 @@ attacker who stands beside the patient knows neither the recording nor when it b
 
 How it works
 ------------
-Some patients are set aside, and the signal is searched that turns as many of their recordings as it
-can, each at several moments chosen by chance. Two searches take turns. One puts a signal together
-from pieces of recordings: of other patients whose records are decided as the class that is wanted,
-or, where any other answer will do, of the patients set aside. The other is CMA-ES over the slow
-waves of a short motif that repeats. Either fills a window of the length that the threat allows, at
-the full strength allowed, with nothing in it at the frequencies that the recorder takes out. The
-best signal is then sent to all other patients, at a hundred moments each, through the recorder's
-own filters, and only those count: a record is broken where at least half of the moments turn its
-answer. The control sends random noise of the same size.
+Some patients are set aside, and CMA-ES searches for the signal that turns as many of their
+recordings as it can, each at several moments chosen by chance. A signal is a short motif that
+repeats in a window of the length that the threat allows, made of slow waves, at the full strength
+allowed, with nothing in it at the frequencies that the recorder takes out. With `recordings: true`
+a second search takes turns with it, which is often much the stronger one: it puts a signal
+together from pieces of recordings, of other patients whose records are decided as the class that
+is wanted, or, where any other answer will do, of the patients set aside. The best signal is then
+sent to all other patients, at a hundred moments each, through the recorder's own filters, and only
+those count: a record is broken where at least half of the moments turn its answer. The control
+sends random noise of the same size.
 
 What a failure means
 --------------------
@@ -32,7 +33,9 @@ Settings
 --------
 patients: at most so many, and at most half of them, to fit the signal on. shifts: moments that each
 of their records is asked at; with 1 the signal may come to need that moment. moments: of each other
-record. period: of the motif, in seconds. highest: its highest frequency, in Hz.
+record. period: of the motif, in seconds. highest: its highest frequency, in Hz. recordings: pieces
+of recordings of the data file may be used; the evidence then holds such pieces, with or without
+--include-samples, and the run folder is to be kept like patient data.
 
 Cost
 ----
@@ -68,11 +71,12 @@ class Settings(NamedTuple):
     moments: int = 100
     period: float = 2.0
     highest: float = 20.0
+    recordings: bool = False
 
 
 def fit(context: Context) -> Search:
-    """Pieces of recordings and the waves of a motif, in turns."""
-    if context.donors is None or not context.donors.shape[0]:
+    """The waves of a motif; in turns with pieces of recordings, where they may be used."""
+    if not context.settings.recordings or context.donors is None or not context.donors.shape[0]:
         return motif(context)
     pieces = splices.search(recordings(context.region, context.donors))
     return portfolio.search("injected-signal", (pieces, motif(context)), (60, 160))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from graphs import graph
 from onnx import helper
 
+from medaudit.audit import resolve as resolving
 from medaudit.audit.replay import evidence_of, replay
 from medaudit.audit.scan import Options, scan
 from medaudit.engine.journal import Journal
@@ -80,6 +83,40 @@ def test_one_signal_at_any_moment(tmp_path: Path) -> None:
         delta = evidence_of(run / case.evidence)[0].ravel()
         assert np.sqrt((delta.astype(np.float64) ** 2).sum() / 120) <= 1 + 1e-4
     assert replay(run, check.cases[0].id, None, None, None)["reproduced"]
+
+
+@pytest.mark.parametrize(("goal", "lenders"), [("{}", ROWS - HELD - WRONG), ("{what: target, name: b}", WRONG)])
+def test_pieces_of_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goal: str, lenders: int) -> None:
+    """Only where the policy says so: of the patients set aside, or of those decided as what is wanted, never of those
+    who are measured; and the report says that the evidence holds them."""
+    seen: list[tuple[resolving.Resolved, tuple[int, ...]]] = []
+    lend = resolving._lent
+
+    def spy(check: resolving.Resolved, *rest: Any) -> tuple[int, ...]:
+        seen.append((check, lend(check, *rest)))
+        return seen[-1][1]
+
+    monkeypatch.setattr(resolving, "_lent", spy)
+    options = setting(tmp_path)
+    report, run = scan(options)
+    assert not report.run.recordings_included
+    text = POLICY.replace("highest: 8}", "highest: 8, recordings: true}").replace(
+        "budget:", f"goal: {goal}\n    budget:"
+    )
+    (tmp_path / "p.yaml").write_text(text)
+    report, run = scan(replace(options, out=tmp_path / "more"))
+    publish(report, run)
+    (check,) = report.checks
+    assert check.metrics["attack_success"].value == 1
+    assert check.metrics["planted_found"].value == 1
+    assert report.run.recordings_included
+    assert "Evidence holds pieces of recordings" in (run / "report.html").read_text()
+    assert not report.run.samples_included
+    assert replay(run, check.cases[0].id, None, None, None)["reproduced"]
+    for check, lent in seen[1:]:
+        assert len(lent) == lenders
+        assert not set(lent) & set(check.samples)
+    assert [len(lent) for _, lent in seen] == [0, lenders]
 
 
 def test_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
