@@ -35,6 +35,7 @@ def example(rule: Rule) -> str:
     if metric == "median_distance":
         lines += ["    goal: {stop: budget}   # the distance is the result: do not stop at eps"]
     if rule.settings is not None:
-        given = ", ".join(f"{name}: {value}" for name, value in as_dict(rule.settings()).items())
+        settings = as_dict(rule.settings()).items()
+        given = ", ".join(f"{name}: {str(v).lower() if isinstance(v, bool) else v}" for name, v in settings)
         lines += [f"    with: {{{given}}}   # the defaults"]
     return "\n".join([*lines, f"    require: {{metric: {metric}, {side}: {bound}}}", ""])

@@ -62,8 +62,8 @@ def test_settings_are_explained(rule: Rule) -> None:
     for name in defaults._fields:
         assert re.search(rf"\b{name}\b", text), name
         value = getattr(defaults, name)
-        assert type(value) in (int, float, tuple)
-        assert value == () or value > 0
+        assert type(value) in (int, float, bool, tuple)
+        assert value == () or value is False or value > 0  # what is to be asked for is off
     named = set(re.findall(r"(?:^|[.,] )([a-z_]+)(?: \(sensitive\))?(?=[:,])", text, re.M))
     assert named <= set(defaults._fields), "the page explains a setting that does not exist"
 
@@ -169,7 +169,7 @@ def test_settings_of(rule: Rule) -> None:
         assert getattr(good, name) == given
         assert type(getattr(good, name)) is kind
         assert as_dict(settings_of(rule, as_dict(good))) == as_dict(good)
-        wrong: list[Any] = ["3", None, True, [3], -1, 0, float("nan")]
+        wrong: list[Any] = ["3", None, 1 if kind is bool else True, [3], -1, 0, float("nan")]
         if kind is int:
             wrong.append(2.5)
         for value in wrong:
