@@ -68,7 +68,7 @@ def policy(queries: int) -> dict[str, Any]:
         # as many candidates as with 24 patients at 4 moments, and two fifths of those toward each class
         rows = 2 * queries // 5 * given.get("shifts", 4) // 4
         one = {"id": name, "threat": name, "goal": {"what": "target", "name": TARGET}, "budget": {"queries": rows}}
-        checks.append(base | one | {"with": {"recordings": True} | given})
+        checks.append(base | one | {"with": base["with"] | given})
     return {
         "medaudit": 1, "policy": {"id": "injected", "domain": "signal"},
         "model": {

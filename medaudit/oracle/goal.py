@@ -141,23 +141,27 @@ def _multiclass(output: Output, goal: Goal, clearance: float, *, doubt: bool = F
             inside = xp.broadcast_to(inside, values.shape)
         else:
             inside = k != xp.take(lanes.label, lane)[:, None]
-        low = xp.full_like(values, -xp.inf)
-        outside_best = xp.max(xp.where(inside, low, values), axis=1)
-        inside_best = xp.max(xp.where(inside, values, low), axis=1)
-        margin = outside_best - inside_best
+        best, margin = _lead(values, inside)
         hit = margin < -clearance
         if not soft:
             return margin, hit
         if doubt:
             top = xp.exp(values - xp.max(values, axis=1)[:, None])
             values = top / xp.sum(top, axis=1)[:, None]
-            outside_best = xp.max(xp.where(inside, low, values), axis=1)
-            margin = outside_best - xp.max(xp.where(inside, values, low), axis=1)
-        away = xp.where(inside, low, values - outside_best[:, None])
+            best, margin = _lead(values, inside)
+        away = xp.where(inside, xp.full_like(values, -xp.inf), values - best[:, None])
         softly = margin + xp.log(xp.sum(xp.exp(SHARP * away), axis=1)) / SHARP
         return softly, hit
 
     return Oracle("margin", score)
+
+
+def _lead(values: Array, inside: Array) -> tuple[Array, Array]:
+    """The best value [R, M] outside, and how far it lies above the best inside, [R] each."""
+    xp = namespace(values)
+    low = xp.full_like(values, -xp.inf)
+    best = xp.max(xp.where(inside, low, values), axis=1)
+    return best, best - xp.max(xp.where(inside, values, low), axis=1)
 
 
 def _binary(output: Output, clearance: float) -> Oracle:

@@ -66,8 +66,8 @@ def ask(settings: Settings, recordings: Array, region: Region, lanes: Lanes, sta
     cell = xp.arange(part.columns, dtype=xp.int64, device=wide.device)[None, :] - begin[:, None]  # of the piece
     edge = xp.minimum(xp.full_like(draw[:, 0], settings.fade * one.rate), xp.astype(wide, xp.float64) / 2 + 1)
     near = xp.astype(xp.minimum(cell + 1, wide[:, None] - cell), xp.float64) / edge[:, None]
-    share = xp.where(whole[:, None], xp.ones_like(near), xp.minimum(xp.maximum(near, 0 * near), 0 * near + 1))
-    place = xp.minimum(xp.maximum(cell, 0 * cell), wide[:, None] - 1) + first[:, None]
+    share = xp.where(whole[:, None], xp.ones_like(near), xp.clip(near, 0.0, 1.0))
+    place = xp.clip(cell, 0, wide[:, None] - 1) + first[:, None]
     piece = along(place, xp.take(recordings, source, axis=0))
     inside = xp.astype((cell >= 0) & (cell < wide[:, None]), xp.float32)[:, None, :]
     count = xp.sum(inside, axis=2)[:, :, None]
@@ -80,9 +80,10 @@ def ask(settings: Settings, recordings: Array, region: Region, lanes: Lanes, sta
 
 
 def tell(region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array) -> State:
-    better = score < namespace(score).take(state.score, query.lane)
+    xp = namespace(score)
+    better = score < xp.take(state.score, query.lane)
     return State(
-        t=put(state.t, query.lane, namespace(score).take(state.t, query.lane) + 1),
+        t=put(state.t, query.lane, xp.take(state.t, query.lane) + 1),
         best=put_where(state.best, query.lane, query.points, better),
         score=put_where(state.score, query.lane, score, better),
     )
