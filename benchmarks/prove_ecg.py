@@ -4,7 +4,8 @@ Targeted attacks under three sizes (Chen et al. 2020, "ECGadv", Type I): the Euc
 both. Up to 20 correctly decided records a class are driven to each other class by boundary-descent, in slow waves;
 the recorder's whole microvolts and the z-scoring before the model are inside what is attacked, and every success is
 asked again from its file. Beside it Carlini and Wagner's attack with true gradients (300 steps of Adam, three
-constants) on the first records of each class, in the same waves and in all numbers; it needs PyTorch.
+constants) on the first records of each class, in the same waves and in all numbers; it needs PyTorch. Only what is
+within eps counts, for both. A search that --keep holds whole is not made again.
 
 Usage: python -m benchmarks.prove_ecg FOLDER [--each N] [--gradients N] [--queries N] [--keep RUNS]
 """
@@ -180,13 +181,15 @@ def main() -> None:
                 if not args.gradients:
                     continue
                 began = time.monotonic()
-                theirs = carlini_wagner(args.home, data, size, whole, tasks)
+                any_size = carlini_wagner(args.home, data, size, whole, tasks)
+                theirs = np.where(any_size <= SIZES[size][0], any_size, np.inf)  # within eps, as ours are
                 gap = float(np.isfinite(theirs).mean() - np.isfinite(mine).mean())
                 ratio = float(np.median(mine) / np.median(theirs)) if np.isfinite(np.median(theirs)) else np.nan
                 good = gap <= 0.10 and (not ratio > most)
                 missed += not good
+                shares = [float(np.isfinite(v).mean()) for v in (theirs, any_size, mine)]
                 print(f"  gradients in {'all numbers' if whole else 'the same waves'}, {len(tasks)} attacks: success "
-                      f"{np.isfinite(theirs).mean():.3f}, ours {np.isfinite(mine).mean():.3f}; median "
+                      f"{shares[0]:.3f} ({shares[1]:.3f} at any size), ours {shares[2]:.3f}; median "
                       f"{np.median(theirs):.2f}, ours {np.median(mine):.2f}, ratio {ratio:.2f} (at most {most:g})"
                       f"{'' if good else '  MISSED'} [{time.monotonic() - began:.0f} s]", flush=True)  # fmt: skip
     sys.exit(bool(missed))
