@@ -22,7 +22,18 @@ STEEP = 100.0  # a curve times so much is a threshold
 ROUNDS = 64
 MASKS = 8  # numbers of a row from which on an input can be a mask
 MASKED = words("Where Add Sub Mul")  # how masks reach the scores of an attention layer
-FUSED = ("Conv", "MatMul", "Gemm", "Attention", "Embed", "LSTM", "GRU", "MoE")  # in a runtime's own layers' names
+FUSED = (
+    "Conv",
+    "MatMul",
+    "Gemm",
+    "Attention",
+    "Embed",
+    "LSTM",
+    "GRU",
+    "MoE",
+    "Solve",
+    "CDist",
+)  # in a runtime's own layers' names
 
 MIXES = words(
     """Conv ConvTranspose ConvInteger QLinearConv DeformConv Gemm MatMul MatMulInteger QLinearMatMul Einsum LSTM
@@ -134,7 +145,7 @@ class Tracer:
         if call.kind in LEARNED:
             return True
         if call.kind in LOOKS_UP:
-            return call.inputs[0] != NONE and self.out[call.inputs[0]].dense
+            return call.inputs[0] != NONE and self.out[call.inputs[0]].dense and not self._listed(call)
         weights = [v for i, v in enumerate(call.inputs) if i != BIASES.get(call.kind, NONE)]
         stored = any(v != NONE and not self.out[v].varies and self.out[v].dense for v in weights)
         return stored and (call.kind in MIXES or (":" in call.kind and any(word in call.kind for word in FUSED)))
@@ -190,7 +201,7 @@ class Tracer:
             vary = [t for t in vary if t.least > 0]
         replaced = self.replaces(call)
         origins = {t.origin for t in (self.of(call.inputs[1:]) if replaced else vary)}
-        together = len(origins) == 1 and call.kind in SAME | PAIRWISE
+        together = len(origins) == 1 and (call.kind in SAME | PAIRWISE or self._listed(call))
         origin, raw = next(iter(origins)) if together else own, [t for t in vary if t.raw]
         if not raw:
             return Trace(inputs, min(t.least for t in vary), most, origin=origin)
@@ -199,6 +210,11 @@ class Tracer:
         bend = max(CURVED if replaced else self._bent(call), *(t.bend for t in raw))
         gain = max(t.gain for t in raw) * self._factor(call)
         return Trace(inputs, min(t.least for t in vary), most, bend, gain, origin)
+
+    def _listed(self, call: Call) -> bool:
+        """Each number is looked up in a stored list: a step function of itself, no embedding."""
+        stored = self.flow.constants.get(call.inputs[0]) if call.kind in LOOKS_UP and call.inputs else None
+        return stored is not None and len(stored.shape) == 1
 
     def _bent(self, call: Call) -> int:
         """How much one call bends what is raw."""
