@@ -4,10 +4,10 @@ Targeted attacks under three sizes (Chen et al. 2020, "ECGadv", Type I): the Euc
 both. Up to 20 correctly decided records a class are driven to each other class by boundary-descent, in slow waves;
 the recorder's whole microvolts and the z-scoring before the model are inside what is attacked, and every success is
 asked again from its file. Beside it Carlini and Wagner's attack with true gradients (300 steps of Adam, three
-constants) on the first records of each class, in the same waves and in all numbers; it needs PyTorch. Only what is
-within eps counts, for both. A search that --keep holds whole is not made again.
+constants) and PGD (100 steps) on the first records of each class, in the same waves and in all numbers; they need
+PyTorch. Only what is within eps counts, for all. A search that --keep holds whole is not made again.
 
-Usage: python -m benchmarks.prove_ecg FOLDER [--each N] [--gradients N] [--queries N] [--keep RUNS]
+Usage: python -m benchmarks.prove_ecg FOLDER [--each N] [--gradients N] [--queries N] [--keep RUN] [--size NAME ...]
 """
 
 from __future__ import annotations
@@ -115,41 +115,61 @@ def waves(size: str, whole: bool) -> Subspace | None:
     return even(PART, size, 0 if whole else SIZES[size][1])
 
 
-def carlini_wagner(home: Path, data: Path, size: str, whole: bool, tasks: list[tuple[int, int]]) -> np.ndarray:
-    """Smallest size of each task with gradients; inf: none."""
+class WhiteBox:
+    """The attacked records with true gradients, in the search's own waves or in all numbers."""
+
+    def __init__(self, home: Path, data: Path, size: str, whole: bool, tasks: list[tuple[int, int]]) -> None:
+        import torch
+
+        from benchmarks.whitebox import rebuild
+
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
+        self.network, space = rebuild(home / "models/cinc2017_resnet.onnx"), waves(size, whole)
+        with np.load(data, allow_pickle=False) as saved:
+            x, last = saved["x"][:, :, 0], saved["length"]
+        rows = np.array([s for s, _ in tasks])
+        self.own, self.goal = torch.from_numpy(x[rows]), torch.tensor([t for _, t in tasks])
+        self.open = torch.from_numpy((np.arange(N)[None, :] < last[rows][:, None]).astype(np.float32))
+        self.width = N if space is None else space.parts[0].columns
+        self.basis = None if space is None else torch.from_numpy(expand(space, PART, np.eye(self.width, dtype="f4")))
+        self.area = Region(size, 1.0, np.ones(N, dtype=np.float32), None, PART)
+
+    def ask(self, moved: Any) -> tuple[Any, Any, np.ndarray]:
+        """The change, by how much the goal is short of the best other class, and the change's size; inf: not there."""
+        change = (moved if self.basis is None else moved @ self.basis) * self.open
+        point = self.own + change
+        point = (point - point.mean(1, keepdim=True)) / point.std(1, keepdim=True, unbiased=False)
+        logits = self.network.logits(point[:, :, None])
+        lead = logits.scatter(1, self.goal[:, None], -np.inf).amax(1) - logits.gather(1, self.goal[:, None])[:, 0]
+        far = length(self.area, change.detach().numpy().astype(np.float64))
+        return change, lead, np.where((lead < 0).detach().numpy(), far, np.inf)
+
+    def size(self, moved: Any) -> Any:
+        """The size of each task's change, [T], never 0."""
+        import torch
+
+        change = (moved if self.basis is None else moved @ self.basis) * self.open
+        return torch.from_numpy(length(self.area, change.detach().numpy().astype(np.float64))).float() + 1e-12
+
+
+def carlini_wagner(box: WhiteBox, size: str) -> np.ndarray:
+    """Smallest size of each task with gradients, 300 steps of Adam at three constants; inf: none."""
     import torch
 
-    from benchmarks.whitebox import rebuild
-
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    network, space = rebuild(home / "models/cinc2017_resnet.onnx"), waves(size, whole)
-    with np.load(data, allow_pickle=False) as saved:
-        x, last = saved["x"][:, :, 0], saved["length"]
-    rows = np.array([s for s, _ in tasks])
-    own, goal = torch.from_numpy(x[rows]), torch.tensor([t for _, t in tasks])
-    open_ = torch.from_numpy((np.arange(N)[None, :] < last[rows][:, None]).astype(np.float32))
-    width = N if space is None else space.parts[0].columns
-    basis = None if space is None else torch.from_numpy(expand(space, PART, np.eye(width, dtype=np.float32)))
-    area = Region(size, 1.0, np.ones(N, dtype=np.float32), None, PART)
-    best = np.full(len(tasks), np.inf)
-    low, high, constant = np.zeros(len(tasks)), np.full(len(tasks), np.inf), np.full(len(tasks), 10.0)
+    tasks = len(box.goal)
+    best = np.full(tasks, np.inf)
+    low, high, constant = np.zeros(tasks), np.full(tasks, np.inf), np.full(tasks, 10.0)
     rate = {"l2": 0.02, "roughness": 0.3, "roughness-l2": 0.05}[size]
     for _ in range(3):
-        moved = torch.zeros(len(tasks), width, requires_grad=True)
-        adam, ever = torch.optim.Adam([moved], lr=rate), np.zeros(len(tasks), dtype=bool)
+        moved = torch.zeros(tasks, box.width, requires_grad=True)
+        adam, ever = torch.optim.Adam([moved], lr=rate), np.zeros(tasks, dtype=bool)
         for _ in range(300):
-            change = (moved if basis is None else moved @ basis) * open_
-            point = own + change
-            point = (point - point.mean(1, keepdim=True)) / point.std(1, keepdim=True, unbiased=False)
-            logits = network.logits(point[:, :, None])
-            lead = logits.scatter(1, goal[:, None], -torch.inf).amax(1) - logits.gather(1, goal[:, None])[:, 0]
+            change, lead, far = box.ask(moved)
             steps = change[:, 1:] - change[:, :-1]
             square = (change**2).sum(1)
             if size != "l2":
                 square = 1e4 * steps.var(1, unbiased=False) + (0.01 * square if size == "roughness-l2" else 0)
-            hit = (lead < 0).detach().numpy()
-            far = np.where(hit, length(area, change.detach().numpy().astype(np.float64)), np.inf)
-            best, ever = np.minimum(best, far), ever | hit
+            best, ever = np.minimum(best, far), ever | np.isfinite(far)
             loss = (square + torch.from_numpy(constant).float() * torch.clamp(lead + 1e-3, min=0)).sum()
             adam.zero_grad()
             loss.backward()
@@ -159,13 +179,32 @@ def carlini_wagner(home: Path, data: Path, size: str, whole: bool, tasks: list[t
     return best
 
 
+def projected_gradient(box: WhiteBox, eps: float, steps: int = 100) -> float:
+    """Share of the tasks that projected gradient descent turns within eps."""
+    import torch
+
+    moved = torch.zeros(len(box.goal), box.width, requires_grad=True)
+    turned = np.zeros(len(box.goal), dtype=bool)
+    with torch.no_grad():
+        moved += 1e-3 * torch.randn(moved.shape, generator=torch.Generator().manual_seed(0))
+    for _ in range(steps):
+        _, lead, far = box.ask(moved)
+        turned |= far <= eps * (1 + 1e-6)
+        (slope,) = torch.autograd.grad(lead.sum(), moved)
+        with torch.no_grad():
+            moved -= slope * (2.5 * eps / steps / box.size(slope))[:, None]
+            moved *= torch.clamp(eps / box.size(moved), max=1.0)[:, None]
+    return float(turned.mean())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("home", type=Path)
     parser.add_argument("--each", type=int, default=20)
     parser.add_argument("--gradients", type=int, default=5, help="records a class that gradients are followed on")
     parser.add_argument("--queries", type=int, default=10_000)
-    parser.add_argument("--keep", type=Path, help="an empty folder for the run")
+    parser.add_argument("--keep", type=Path, help="a folder for the run; a whole one in it is not made again")
+    parser.add_argument("--size", nargs="+", default=list(SIZES), choices=list(SIZES), help="what gradients are for")
     args, missed = parser.parse_args(), 0
     with tempfile.TemporaryDirectory() as name:
         folder = args.keep or Path(name)
@@ -173,7 +212,7 @@ def main() -> None:
         data, y = subset(args.home, args.each, folder)
         found = searched(args.home, data, args.queries, folder)
         few = {int(i) for k in range(len(CLASSES)) for i in np.flatnonzero(y == k)[: args.gradients]}
-        for size, ours in found.items():
+        for size, ours in ((size, found[size]) for size in args.size):
             every = np.array(list(ours.values()))
             shares = [float(np.isfinite(every[:, i]).mean()) for i in (0, 1)]
             sizes = np.median(every, axis=0)
@@ -184,8 +223,9 @@ def main() -> None:
             for whole, most in ((False, 2.0), (True, 4.0)):
                 if not args.gradients:
                     continue
-                began = time.monotonic()
-                any_size = carlini_wagner(args.home, data, size, whole, tasks)
+                began, box = time.monotonic(), WhiteBox(args.home, data, size, whole, tasks)
+                pushed = projected_gradient(box, SIZES[size][0])
+                any_size = carlini_wagner(box, size)
                 theirs = np.where(any_size <= SIZES[size][0], any_size, np.inf)  # within eps, as ours are
                 gap = float(np.isfinite(theirs).mean() - np.isfinite(mine).mean())
                 ratio = float(np.median(mine) / np.median(theirs)) if np.isfinite(np.median(theirs)) else np.nan
@@ -193,7 +233,7 @@ def main() -> None:
                 missed += not good
                 shares = [float(np.isfinite(v).mean()) for v in (theirs, any_size, mine)]
                 print(f"  gradients in {'all numbers' if whole else 'the same waves'}, {len(tasks)} attacks: success "
-                      f"{shares[0]:.3f} ({shares[1]:.3f} at any size), ours {shares[2]:.3f}; median "
+                      f"{shares[0]:.3f} ({shares[1]:.3f} at any size, PGD {pushed:.3f}), ours {shares[2]:.3f}; median "
                       f"{np.median(theirs):.2f}, ours {np.median(mine):.2f}, ratio {ratio:.2f} (at most {most:g})"
                       f"{'' if good else '  MISSED'} [{time.monotonic() - began:.0f} s]", flush=True)  # fmt: skip
     sys.exit(bool(missed))
