@@ -83,7 +83,7 @@ class Graph:
             controls = [call.inputs[c] for c in CONTROLS.get(call.kind, ()) if c < len(call.inputs)]
             data = tuple(v for v in call.inputs if v != NONE and v not in controls)
             for value in controls:
-                if value != NONE and self.traces[value].raw and any(self.traces[v].varies for v in data):
+                if value != NONE and self.traces[value].decides and any(self.traces[v].varies for v in data):
                     yield Gate(i, value, data)  # else two constants: what it decides comes later
             if call.kind in MERGES:
                 for value in data:
@@ -218,19 +218,19 @@ def bypasses(graph: Graph) -> Iterator[Hit]:
 
 def late_merges(graph: Graph) -> Iterator[Hit]:
     """G3: near the end, a shallow side branch chooses or changes what the trunk made."""
-    if graph.trunk < DEEP:
-        return
     for i, call in enumerate(graph.flow.calls):
         if call.kind not in MERGES | {"Where", "If", "Concat"} or not any(v in graph.ahead for v in call.outputs):
             continue
         vary = [v for v in call.inputs if v != NONE and graph.traces[v].varies]
-        deep = max((graph.traces[v].least for v in vary), default=0)
-        if deep < LATE * graph.trunk:
+        deep = max((graph.traces[v].most for v in vary), default=0)
+        ahead = min(graph.ahead.get(v, 0) for v in call.outputs)
+        late = min(LATE * graph.trunk, graph.trunk - 1)
+        if graph.trunk < DEEP or deep < late or (call.kind == "Concat" and ahead):
             continue
         for v in vary:
             t = graph.traces[v]
-            if 0 < t.most <= SHALLOW * graph.trunk:
+            if 0 < t.most <= SHALLOW * graph.trunk and t.bent:
                 chooses = call.kind in ("Where", "If") and v == call.inputs[0]
-                severity = "high" if chooses else "medium"
+                severity = "high" if chooses or not ahead else "medium"
                 text = f"a branch of {t.most} learned layers joins the trunk of {graph.trunk} late, at {graph.place(i)}"
                 yield Hit("G3", severity, text, graph.way(v, raw=False), i)

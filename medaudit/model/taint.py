@@ -19,6 +19,7 @@ from medaudit.model.flow import NONE, Call, Flow, words
 
 LINEAR, CURVED, DECISIVE = 0, 1, 2  # how much a raw value was bent: a threshold or a rounding decides
 STEEP = 100.0  # a curve times so much is a threshold
+ROUNDING = 2.0**20  # single precision keeps three digits behind the point below it
 ROUNDS = 64
 MASKS = 8  # numbers of a row from which on an input can be a mask
 MASKED = words("Where Add Sub Mul")  # how masks reach the scores of an attention layer
@@ -42,6 +43,7 @@ MIXES = words(
 )
 BIASES = {"Gemm": 2, "Conv": 2, "ConvTranspose": 2, "QLinearConv": 8, "LSTM": 3, "GRU": 3, "RNN": 3}  # they mix nothing
 LEARNED = frozenset(k for k in MIXES if k.startswith("ml."))  # their numbers are attributes
+CURVES = frozenset(k for k in MIXES if "SVM" in k or "Tree" in k) | words("LSTM GRU RNN Attention")
 LOOKS_UP = frozenset(("Gather", "GatherND", "ml.ArrayFeatureExtractor"))  # of a stored table: an embedding
 SAME = words(
     """Identity Cast CastLike Reshape Squeeze Unsqueeze Flatten Transpose Expand Dropout Carried Row Rows Neg
@@ -63,7 +65,8 @@ STRAIGHT = SAME | words(
 )
 DECIDES = words(
     """Greater Less Equal GreaterOrEqual LessOrEqual Not And Or Xor IsNaN IsInf Sign Floor Ceil Round Mod
-    BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot ArgMax ArgMin NonZero OneHot Hardmax Unique Shrink
+    BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot ArgMax ArgMin NonZero OneHot QuantizeLinear
+    DynamicQuantizeLinear NonMaxSuppression TfIdfVectorizer Hardmax Unique Shrink
     StringConcat StringSplit RegexFullMatch StringNormalizer ml.Binarizer ml.LabelEncoder ml.OneHotEncoder
     ml.CategoryMapper ml.DictVectorizer"""
 )
@@ -87,7 +90,10 @@ class Trace:
     inputs: frozenset[str] = frozenset()
     least: int = 0  # learned layers on its shortest way from an input
     most: int = 0  # and on its longest
-    bend: int = LINEAR  # of its ways that passed no learned layer
+    knees: int = 0  # curves behind learned layers on its straightest way
+    fresh: bool = False  # on that way, a learned layer stands behind the last such curve
+    bent: bool = False  # some way of it is curved at all
+    bend: int = LINEAR  # of its plain ways, behind the last learned layer
     gain: float = 1.0  # by what those ways were multiplied
     origin: int = NONE  # it is a function, number by number, of this value
     dense: bool = False  # a constant: made of a dense stored matrix
@@ -102,9 +108,14 @@ class Trace:
         return self.varies and self.least == 0
 
     @property
+    def plain(self) -> bool:
+        """Raw, or a linear image of what is raw: no network has read it yet."""
+        return self.varies and self.knees == 0
+
+    @property
     def decides(self) -> bool:
-        """Something raw was compared, rounded, or bent so steeply that it might as well have been."""
-        return self.raw and (self.bend == DECISIVE or (self.bend == CURVED and self.gain >= STEEP))
+        """Something plain was compared, rounded, or bent so steeply that it might as well have been."""
+        return self.plain and (self.bend == DECISIVE or (self.bend == CURVED and self.gain >= STEEP))
 
 
 CONSTANT = Trace()
@@ -196,20 +207,27 @@ class Tracer:
         inputs, most = frozenset[str]().union(*(t.inputs for t in vary)), max(t.most for t in vary)
         own = self.twin.get(value, value)
         if self.learned(call):
-            return Trace(inputs, min(t.least for t in vary) + 1, min(most + 1, len(self.flow.calls)), origin=own)
+            knees = min(t.knees for t in vary) + (call.kind in CURVES)
+            bent = call.kind in CURVES or any(t.bent for t in vary)
+            most = min(most + 1, len(self.flow.calls))
+            return Trace(inputs, min(t.least for t in vary) + 1, most, knees, True, bent, origin=own)
         if self.attends(number):
             vary = [t for t in vary if t.least > 0]
         replaced = self.replaces(call)
         origins = {t.origin for t in (self.of(call.inputs[1:]) if replaced else vary)}
         together = len(origins) == 1 and (call.kind in SAME | PAIRWISE or self._listed(call))
-        origin, raw = next(iter(origins)) if together else own, [t for t in vary if t.raw]
-        if not raw:
-            return Trace(inputs, min(t.least for t in vary), most, origin=origin)
-        if replaced:
-            raw = [t for t in self.of(call.inputs[1:]) if t.raw] or raw
-        bend = max(CURVED if replaced else self._bent(call), *(t.bend for t in raw))
-        gain = max(t.gain for t in raw) * self._factor(call)
-        return Trace(inputs, min(t.least for t in vary), most, bend, gain, origin)
+        origin, least = next(iter(origins)) if together else own, min(t.least for t in vary)
+        bend = CURVED if replaced else self._bent(call)
+        knees = min(t.knees for t in vary)
+        fresh = all(t.fresh for t in vary if t.knees == knees)
+        plain = [t for t in (self.of(call.inputs[1:]) if replaced else vary) if t.plain]
+        gain = max((t.gain for t in plain), default=1.0) * self._factor(call)
+        if fresh and bend == CURVED and gain < STEEP:
+            knees, fresh = knees + 1, False
+        bent = bend > LINEAR or any(t.bent for t in vary)
+        if not plain or knees:
+            return Trace(inputs, least, most, knees, fresh, bent, origin=origin)
+        return Trace(inputs, least, most, 0, fresh, bent, max(bend, *(t.bend for t in plain)), gain, origin)
 
     def _listed(self, call: Call) -> bool:
         """Each number is looked up in a stored list: a step function of itself, no embedding."""
@@ -225,8 +243,10 @@ class Tracer:
         if kind in DECIDES or kind == "TopK":
             return DECISIVE
         controls = [call.inputs[i] for i in CONTROLS.get(kind, ()) if i < len(call.inputs) and call.inputs[i] != NONE]
-        if any(self.out[v].raw for v in controls):
+        if any(self.out[v].plain for v in controls):
             return DECISIVE
+        if kind in ("Add", "Sub") and any(self._largest(v) >= ROUNDING for v in call.inputs):
+            return DECISIVE  # a number so large rounds what it is added to
         varying = len(self.of(call.inputs))
         if kind in ("Mul", "Div"):
             above = call.inputs[0] != NONE and self.out[call.inputs[0]].varies
@@ -243,16 +263,22 @@ class Tracer:
             return max((abs(float(v)) for v in call.attributes.get("scale") or (1.0,)), default=1.0)
         factor = 1.0
         for place, value in enumerate(call.inputs):
-            stored = self.flow.constants.get(value)
-            if stored is None or stored.array is None or stored.array.dtype.kind not in "fiu" or not stored.array.size:
+            large = self._largest(value)
+            if large < 0:
                 continue
-            with np.errstate(all="ignore"):
-                large = float(np.max(np.abs(stored.array.astype(np.float64))))
             if call.kind == "Div" and place == 1:
                 large = 1 / large if large else math.inf
             large = large if math.isfinite(large) else STEEP
             factor *= max(1.0, large) if call.kind == "Where" else large
         return factor
+
+    def _largest(self, value: int) -> float:
+        """The largest size of a stored number; -1 where there is none."""
+        stored = self.flow.constants.get(value)
+        if stored is None or stored.array is None or stored.array.dtype.kind not in "fiu" or not stored.array.size:
+            return -1.0
+        with np.errstate(all="ignore"):
+            return float(np.max(np.abs(stored.array.astype(np.float64))))
 
 
 def _twins(flow: Flow) -> dict[int, int]:
