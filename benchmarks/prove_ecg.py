@@ -13,6 +13,7 @@ Usage: python -m benchmarks.prove_ecg FOLDER [--each N] [--gradients N] [--queri
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import sys
 import tempfile
@@ -75,12 +76,13 @@ def policy(queries: int) -> dict[str, Any]:
 
 def searched(home: Path, data: Path, queries: int, folder: Path) -> dict[str, dict[tuple[int, int], list[float]]]:
     """size -> (record, target) -> smallest size within EARLY and within all rows; inf: none."""
-    path = folder / "policy.yaml"
-    path.write_text(dump(policy(queries)))
-    run = folder / "run"
+    path, run, text = folder / "policy.yaml", folder / "run", dump(policy(queries))
     if (run / "report.json").is_file():
         report = Report.model_validate_json((run / "report.json").read_text())
+        if (path.read_text(), report.data.sha256) != (text, hashlib.sha256(data.read_bytes()).hexdigest()):
+            sys.exit(f"{run} holds a run of other records or rows: choose another --keep")
     else:
+        path.write_text(text)
         report, _ = scan(Options(home / "models/cinc2017_resnet.onnx", str(path), data, run))
         publish(report, run)
     journal, out = Journal(run / "journal"), {}
@@ -136,20 +138,20 @@ class WhiteBox:
 
     def ask(self, moved: Any) -> tuple[Any, Any, np.ndarray]:
         """The change, by how much the goal is short of the best other class, and the change's size; inf: not there."""
-        change = (moved if self.basis is None else moved @ self.basis) * self.open
+        change = self.change(moved)
         point = self.own + change
         point = (point - point.mean(1, keepdim=True)) / point.std(1, keepdim=True, unbiased=False)
         logits = self.network.logits(point[:, :, None])
         lead = logits.scatter(1, self.goal[:, None], -np.inf).amax(1) - logits.gather(1, self.goal[:, None])[:, 0]
-        far = length(self.area, change.detach().numpy().astype(np.float64))
-        return change, lead, np.where((lead < 0).detach().numpy(), far, np.inf)
+        return change, lead, np.where((lead < 0).detach().numpy(), self.size(change), np.inf)
 
-    def size(self, moved: Any) -> Any:
-        """The size of each task's change, [T], never 0."""
-        import torch
+    def change(self, moved: Any) -> Any:
+        """What the attacked coordinates [T, width] do to the records, [T, N]."""
+        return (moved if self.basis is None else moved @ self.basis) * self.open
 
-        change = (moved if self.basis is None else moved @ self.basis) * self.open
-        return torch.from_numpy(length(self.area, change.detach().numpy().astype(np.float64))).float() + 1e-12
+    def size(self, change: Any) -> np.ndarray:
+        """The size of each task's change, [T]."""
+        return length(self.area, change.detach().numpy().astype(np.float64))
 
 
 def carlini_wagner(box: WhiteBox, size: str) -> np.ndarray:
@@ -192,8 +194,10 @@ def projected_gradient(box: WhiteBox, eps: float, steps: int = 100) -> float:
         turned |= far <= eps * (1 + 1e-6)
         (slope,) = torch.autograd.grad(lead.sum(), moved)
         with torch.no_grad():
-            moved -= slope * (2.5 * eps / steps / box.size(slope))[:, None]
-            moved *= torch.clamp(eps / box.size(moved), max=1.0)[:, None]
+            step = 2.5 * eps / steps / (box.size(box.change(slope)) + 1e-12)
+            moved -= slope * torch.from_numpy(step).float()[:, None]
+            back = np.minimum(1.0, eps / (box.size(box.change(moved)) + 1e-12))
+            moved *= torch.from_numpy(back).float()[:, None]
     return float(turned.mean())
 
 

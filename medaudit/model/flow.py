@@ -133,8 +133,7 @@ class _Flattener:
 
     def graph(self, graph: GraphProto, outer: dict[str, int], place: str, depth: int) -> list[int]:
         """Open a graph inside the names `outer`; the values of its outputs. Its inputs are in `outer`."""
-        if depth > DEEPEST:
-            raise ModelError(f"its graphs and functions are nested more than {DEEPEST} deep", "do not trust this file")
+        _bounded(depth)
         scope = dict(outer)
         for tensor in graph.initializer:
             scope[tensor.name] = self.constant(tensor.name, _array(tensor), tuple(tensor.dims))
@@ -167,8 +166,9 @@ class _Flattener:
             opened = {"If": self.branches, "Loop": self.loop, "Scan": self.scan}[node.op_type]
             ends = opened(given, inputs, scope, list(node.output), place, depth + 1)
         else:
-            bodies = [g for a in given.values() for g in (*([a.g] if a.HasField("g") else []), *a.graphs)]
-            for body in bodies:  # an operator that we do not know may do anything with its graphs
+            for body in [
+                g for a in given.values() for g in _bodies(a)
+            ]:  # an operator that we do not know may do anything with its graphs
                 items = {item.name: self.call("Item", inputs, [item.name], place)[0] for item in body.input}
                 inputs += tuple(self.graph(body, scope | items, f"{place}/", depth + 1))
             ends = self.call(_kind(node), inputs, list(node.output), place, {k: _plain(a) for k, a in given.items()})
@@ -179,8 +179,7 @@ class _Flattener:
         self, function: FunctionProto, inputs: tuple[int, ...], given: Mapping[str, AttributeProto], place: str,
         depth: int,
     ) -> list[int]:  # fmt: skip
-        if depth > DEEPEST:
-            raise ModelError(f"its graphs and functions are nested more than {DEEPEST} deep", "do not trust this file")
+        _bounded(depth)
         bound = {a.name: a for a in function.attribute_proto} | dict(given)
         scope = dict(zip(function.input, inputs, strict=False))
         for i, node in enumerate(in_order(function.node)):
@@ -250,6 +249,11 @@ class _Flattener:
             known[ends[0]] = Stored(got.shape, got, self.flow.names[ends[0]])
 
 
+def _bounded(depth: int) -> None:
+    if depth > DEEPEST:
+        raise ModelError(f"its graphs and functions are nested more than {DEEPEST} deep", "do not trust this file")
+
+
 def in_order(nodes: Sequence[NodeProto]) -> list[NodeProto]:
     """The nodes so that each stands behind what it takes: files may list them in any order, and runtimes sort them."""
     makers = {name: i for i, node in enumerate(nodes) for name in node.output if name}
@@ -262,10 +266,14 @@ def in_order(nodes: Sequence[NodeProto]) -> list[NodeProto]:
         return list(nodes)  # the session refuses it
 
 
+def _bodies(attribute: AttributeProto) -> list[GraphProto]:
+    return [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+
+
 def _taken(node: NodeProto) -> Iterator[str]:
     yield from node.input
     for a in node.attribute:
-        for body in (*([a.g] if a.HasField("g") else []), *a.graphs):
+        for body in _bodies(a):
             for inner in body.node:
                 yield from _taken(inner)
             yield from (item.name for item in body.output)
