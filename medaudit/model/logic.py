@@ -174,6 +174,20 @@ class Graph:
                         waiting.append(v)
         return []
 
+    def readers(self, value: int) -> frozenset[int]:
+        """The nearest learned layers behind a value, and the inputs that it holds unread."""
+        waiting, seen, found = [value], {value}, set()
+        while waiting:
+            at = waiting.pop()
+            call = self.makers.get(at)
+            if call is None or self.tracer.learned(call):
+                found.add(at)
+                continue
+            new = {v for v in call.inputs if v != NONE and self.traces[v].varies} - seen
+            waiting += new
+            seen |= new
+        return frozenset(found)
+
     def place(self, number: int) -> str:
         call = self.flow.calls[number]
         return f"{call.kind} {call.place}" if call.kind not in call.place else call.place
@@ -182,7 +196,7 @@ class Graph:
 def hits(flow: Flow, rows: Mapping[str, int], whole: frozenset[str] = frozenset()) -> list[Hit]:
     """All that the rules find, worst first. rows, whole: see `Tracer`."""
     graph = Graph(Tracer(flow, rows, whole))
-    found = [*raw_predicates(graph), *bypasses(graph), *late_merges(graph)]
+    found = [*raw_predicates(graph), *bypasses(graph), *late_merges(graph), *meetings(graph), *first_states(graph)]
     order = ("high", "medium", "low", "explained")
     return sorted(found, key=lambda hit: (order.index(hit.severity), hit.rule, hit.call))
 
@@ -229,8 +243,33 @@ def late_merges(graph: Graph) -> Iterator[Hit]:
             continue
         for v in vary:
             t = graph.traces[v]
-            if 0 < t.most <= SHALLOW * graph.trunk and t.bent:
+            if t.most <= SHALLOW * graph.trunk and t.bent:
                 chooses = call.kind in ("Where", "If") and v == call.inputs[0]
                 severity = "high" if chooses or not ahead else "medium"
                 text = f"a branch of {t.most} learned layers joins the trunk of {graph.trunk} late, at {graph.place(i)}"
                 yield Hit("G3", severity, text, graph.way(v, raw=False), i)
+
+
+def meetings(graph: Graph) -> Iterator[Hit]:
+    """G3 in a network of few layers: behind the last, what one layer read and bent meets what another read."""
+    for i, call in enumerate(graph.flow.calls):
+        late = call.kind in MERGES | {"Where", "If"} and all(graph.ahead.get(v) == 0 for v in call.outputs)
+        if not 0 < graph.trunk < DEEP or not late:
+            continue
+        vary = {v: graph.traces[v] for v in call.inputs if v != NONE and graph.traces[v].varies}
+        for v, t in vary.items():
+            more = [w for w in vary if vary[w].most > t.most or (vary[w].most == t.most and not vary[w].bent)]
+            others = [w for w in more if graph.readers(w) != graph.readers(v)]
+            if t.bent and t.most and others:
+                text = f"what a layer of its own read from the input is bent, and joins the answer at {graph.place(i)}"
+                yield Hit("G3", "medium", text, graph.way(v, raw=False), i)
+
+
+def first_states(graph: Graph) -> Iterator[Hit]:
+    """G1: a recurrent layer begins from raw input that is bent, not from zero or from what layers made."""
+    for i, call in enumerate(graph.flow.calls):
+        states = call.inputs[5:7] if call.kind in LAYERED else ()
+        for v in states:
+            if v != NONE and graph.traces[v].raw and graph.traces[v].bent:
+                text = f"the state that {graph.place(i)} begins from is raw input, bent"
+                yield Hit("G1", "high", text, graph.way(v), i)
