@@ -14,12 +14,13 @@ from dataclasses import dataclass
 
 from medaudit.core.text import printable
 from medaudit.model.flow import NONE, Flow, words
-from medaudit.model.taint import CONTROLS, DECISIVE, LINEAR, Tracer
+from medaudit.model.taint import BIASES, CONTROLS, DECISIVE, LINEAR, UNIT, WIDE, Tracer
 
 SHALLOW, LATE, DEEP = 0.4, 0.85, 3  # shares of the trunk's learned layers; fewer than DEEP have no late
 MERGES = frozenset(
     ("Add", "Sub", "Sum", "Mul", "Div", "Max", "Min", "Pow", "MatMul", "Gemm", "Einsum", "Mean", "PRelu")
 )
+CHOOSES = words("Slice Gather GatherND GatherElements Where If Pad Split TopK Compress Scatter ScatterND")
 LAYERED = words("LSTM GRU RNN")
 PLACED = words("Gather GatherND GatherElements LSTM GRU RNN ReverseSequence")
 COUNTS = words(
@@ -78,7 +79,12 @@ class Graph:
     def gates(self) -> Iterator[Gate]:
         """Every call in which something raw that decides meets other values, on a way to an answer."""
         for i, call in enumerate(self.flow.calls):
-            if not any(v in self.ahead for v in call.outputs) or self.tracer.learned(call) and call.kind not in LAYERED:
+            if not any(v in self.ahead for v in call.outputs):
+                continue
+            if self.tracer.learned(call) and call.kind not in LAYERED:
+                value = call.inputs[BIASES[call.kind]] if len(call.inputs) > BIASES.get(call.kind, 9) else NONE
+                if value != NONE and self.traces[value].decides:
+                    yield Gate(i, value, call.inputs[:1])
                 continue
             controls = [call.inputs[c] for c in CONTROLS.get(call.kind, ()) if c < len(call.inputs)]
             data = tuple(v for v in call.inputs if v != NONE and v not in controls)
@@ -196,7 +202,8 @@ class Graph:
 def hits(flow: Flow, rows: Mapping[str, int], whole: frozenset[str] = frozenset()) -> list[Hit]:
     """All that the rules find, worst first. rows, whole: see `Tracer`."""
     graph = Graph(Tracer(flow, rows, whole))
-    found = [*raw_predicates(graph), *bypasses(graph), *late_merges(graph), *meetings(graph), *first_states(graph)]
+    found = [*raw_predicates(graph), *bypasses(graph), *late_merges(graph), *meetings(graph)]
+    found += [*first_states(graph), *row_counts(graph), *single_units(graph)]
     order = ("high", "medium", "low", "explained")
     return sorted(found, key=lambda hit: (order.index(hit.severity), hit.rule, hit.call))
 
@@ -273,3 +280,30 @@ def first_states(graph: Graph) -> Iterator[Hit]:
             if v != NONE and graph.traces[v].raw and graph.traces[v].bent:
                 text = f"the state that {graph.place(i)} begins from is raw input, bent"
                 yield Hit("G1", "high", text, graph.way(v), i)
+
+
+def row_counts(graph: Graph) -> Iterator[Hit]:
+    """G11: how many records are asked at once decides what becomes of them."""
+    for i, call in enumerate(graph.flow.calls):
+        if call.kind not in MERGES | CHOOSES or not any(v in graph.ahead for v in call.outputs):
+            continue
+        if any(graph.traces[v].varies for v in call.inputs if v != NONE):
+            for v in call.inputs:
+                if v != NONE and graph.traces[v].rows == DECISIVE:
+                    text = f"the number of records asked at once decides at {graph.place(i)} what becomes of them"
+                    yield Hit("G11", "high", text, graph.way(v, raw=False), i)
+                    break
+
+
+def single_units(graph: Graph) -> Iterator[Hit]:
+    """G1: one number, read from the whole input by one stored unit and bent, scales or moves many others."""
+    for i, call in enumerate(graph.flow.calls):
+        if call.kind not in MERGES | {"Where"} or not any(v in graph.ahead for v in call.outputs):
+            continue
+        vary = [v for v in call.inputs if v != NONE and graph.traces[v].varies]
+        for v in vary:
+            t = graph.traces[v]
+            if t.narrow == UNIT and t.bent and t.knees <= 1 and t.most == 1:
+                if any(graph.traces[w].narrow == WIDE for w in vary):
+                    text = f"one number that a single unit reads from raw input moves others at {graph.place(i)}"
+                    yield Hit("G1", "medium", text, graph.way(v, raw=False), i)

@@ -17,6 +17,7 @@ import numpy as np
 
 from medaudit.model.flow import NONE, Call, Flow, words
 
+WIDE, SUMMARY, UNIT = 0, 1, 2
 LINEAR, CURVED, DECISIVE = 0, 1, 2  # how much a raw value was bent: a threshold or a rounding decides
 STEEP = 100.0  # a curve times so much is a threshold
 ROUNDING = 2.0**20  # single precision keeps three digits behind the point below it
@@ -97,6 +98,8 @@ class Trace:
     gain: float = 1.0  # by what those ways were multiplied
     origin: int = NONE  # it is a function, number by number, of this value
     dense: bool = False  # a constant: made of a dense stored matrix
+    rows: int = 0  # made of shapes: 1 holds the number of records asked at once, 2 that number was decided on
+    narrow: int = WIDE  # one number of a record: a summary of many, or what a single stored unit reads of them
 
     @property
     def varies(self) -> bool:
@@ -157,9 +160,25 @@ class Tracer:
             return True
         if call.kind in LOOKS_UP:
             return call.inputs[0] != NONE and self.out[call.inputs[0]].dense and not self._listed(call)
+        if self._across(call)[0] == 1:
+            return False  # one number, times each of many
         weights = [v for i, v in enumerate(call.inputs) if i != BIASES.get(call.kind, NONE)]
         stored = any(v != NONE and not self.out[v].varies and self.out[v].dense for v in weights)
         return stored and (call.kind in MIXES or (":" in call.kind and any(word in call.kind for word in FUSED)))
+
+    def _across(self, call: Call) -> tuple[int, int]:
+        """From how many numbers to how many a layer's stored matrix leads; 0: not known."""
+        stored = self.flow.constants.get(call.inputs[1]) if len(call.inputs) > 1 else None
+        if stored is None or len(stored.shape) < 2:
+            return 0, 0
+        if call.kind == "MatMul":
+            return stored.shape[-2], stored.shape[-1]
+        if call.kind == "Gemm":
+            turned = bool(call.attributes.get("transB", 0))
+            return stored.shape[turned], stored.shape[not turned]
+        if call.kind == "Conv":
+            return int(np.prod(stored.shape[1:])), 0
+        return 0, 0
 
     def replaces(self, call: Call) -> bool:
         """A Where that puts something in the place of numbers, each by itself, where they or a mask of them say so."""
@@ -201,16 +220,17 @@ class Tracer:
         """The trace of one output of a call, from those of its inputs."""
         vary = self.of(call.inputs)
         if call.kind in ("Shape", "Size"):
-            return CONSTANT
+            return Trace(rows=int(bool(vary)))
         if not vary:
-            return Trace(dense=any(v != NONE and self.out[v].dense for v in call.inputs))
+            return Trace(dense=any(v != NONE and self.out[v].dense for v in call.inputs), rows=self._rows(call))
         inputs, most = frozenset[str]().union(*(t.inputs for t in vary)), max(t.most for t in vary)
         own = self.twin.get(value, value)
         if self.learned(call):
             knees = min(t.knees for t in vary) + (call.kind in CURVES)
             bent = call.kind in CURVES or any(t.bent for t in vary)
             most = min(most + 1, len(self.flow.calls))
-            return Trace(inputs, min(t.least for t in vary) + 1, most, knees, True, bent, origin=own)
+            narrow = UNIT if self._across(call)[1] == 1 else WIDE
+            return Trace(inputs, min(t.least for t in vary) + 1, most, knees, True, bent, origin=own, narrow=narrow)
         if self.attends(number):
             vary = [t for t in vary if t.least > 0]
         replaced = self.replaces(call)
@@ -225,9 +245,30 @@ class Tracer:
         if fresh and bend == CURVED and gain < STEEP:
             knees, fresh = knees + 1, False
         bent = bend > LINEAR or any(t.bent for t in vary)
+        narrow = self._narrow(call, vary)
         if not plain or knees:
-            return Trace(inputs, least, most, knees, fresh, bent, origin=origin)
-        return Trace(inputs, least, most, 0, fresh, bent, max(bend, *(t.bend for t in plain)), gain, origin)
+            return Trace(inputs, least, most, knees, fresh, bent, origin=origin, narrow=narrow)
+        bend = max(bend, *(t.bend for t in plain))
+        return Trace(inputs, least, most, 0, fresh, bent, bend, gain, origin, narrow=narrow)
+
+    def _rows(self, call: Call) -> int:
+        """What a call makes of the number of records, where nothing but shapes goes into it."""
+        taken = call.inputs[:1] if call.kind in ("Expand", "Reshape", "Tile") else call.inputs  # not the sizes asked for
+        rows = max((self.out[v].rows for v in taken if v != NONE), default=0)
+        if rows and call.kind in ("Gather", "Slice"):
+            at = self.flow.constants.get(call.inputs[1]) if len(call.inputs) > 1 else None
+            if at is not None and at.array is not None and at.array.size == 1 and int(at.array.ravel()[0]) != 0:
+                return 0  # another side of the shape
+        return 2 if rows and call.kind in DECIDES | {"Min", "Max", "Clip", "Where"} else rows
+
+    def _narrow(self, call: Call, vary: list[Trace]) -> int:
+        """Whether a call's answer is one number of a record still."""
+        if call.kind.startswith("Reduce"):
+            return max(SUMMARY, *(t.narrow for t in vary))
+        if self._across(call)[1] == 1:
+            return UNIT
+        kept = call.kind in SAME | PAIRWISE | {"Concat"} or call.kind in MIXES  # by a thin matrix
+        return max(t.narrow for t in vary) if kept and all(t.narrow for t in vary) else WIDE
 
     def _listed(self, call: Call) -> bool:
         """Each number is looked up in a stored list: a step function of itself, no embedding."""
