@@ -18,7 +18,7 @@ ROOT = Path(medaudit.__file__).parent
 LAYERS = {
     "core": 0,
     "stats": 1, "domain": 1, "search": 1,
-    "data": 2, "policy": 2, "probe": 2, "stage": 2,
+    "data": 2, "policy": 2, "probe": 2, "stage": 2, "trigger": 2,
     "model": 3, "engine": 3, "oracle": 3, "train": 3,
     "rule": 4,
     "audit": 5,
@@ -35,6 +35,7 @@ ALLOWED = {
     "policy": {"core", "domain"},
     "probe": {"core", "stats", "domain"},
     "stage": {"core", "domain"},
+    "trigger": {"core", "domain"},
     "model": {"core", "domain", "stage"},
     "train": {"core"},
     "engine": {"core", "model"},

@@ -303,7 +303,7 @@ def single_units(graph: Graph) -> Iterator[Hit]:
         vary = [v for v in call.inputs if v != NONE and graph.traces[v].varies]
         for v in vary:
             t = graph.traces[v]
-            if t.narrow == UNIT and t.bent and t.knees <= 1 and t.most == 1:
-                if any(graph.traces[w].narrow == WIDE for w in vary):
-                    text = f"one number that a single unit reads from raw input moves others at {graph.place(i)}"
-                    yield Hit("G1", "medium", text, graph.way(v, raw=False), i)
+            alone = t.narrow == UNIT and t.bent and t.knees <= 1 and t.most == 1
+            if alone and any(graph.traces[w].narrow == WIDE for w in vary):
+                text = f"one number that a single unit reads from raw input moves others at {graph.place(i)}"
+                yield Hit("G1", "medium", text, graph.way(v, raw=False), i)

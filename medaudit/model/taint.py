@@ -253,7 +253,8 @@ class Tracer:
 
     def _rows(self, call: Call) -> int:
         """What a call makes of the number of records, where nothing but shapes goes into it."""
-        taken = call.inputs[:1] if call.kind in ("Expand", "Reshape", "Tile") else call.inputs  # not the sizes asked for
+        sized = call.kind in ("Expand", "Reshape", "Tile")  # what is asked of them is a size, and no value
+        taken = call.inputs[:1] if sized else call.inputs
         rows = max((self.out[v].rows for v in taken if v != NONE), default=0)
         if rows and call.kind in ("Gather", "Slice"):
             at = self.flow.constants.get(call.inputs[1]) if len(call.inputs) > 1 else None

@@ -1,0 +1,194 @@
+"""Hidden triggers: what a family of them is, and how one of them is laid over records.
+
+A backdoored model answers what its maker chose whenever a record carries a trigger that nobody else knows. A family
+is a way in which a trigger can look. Its members are points of a cube, a dial from 0 to 1 for each thing that can
+differ (place, width, lead, frequency): a sweep walks a grid of the cube, a search moves in it, and both render by the
+same few lines. Strength, from 0 (the record as it is) to 1, says how much of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from medaudit.core import streams
+from medaudit.core.interface import Channel, Input
+from medaudit.domain.threat import spread
+
+
+@dataclass(frozen=True)
+class Space:
+    """One input of a model, with clean reference records to draw on.
+
+    reference: [n, planes, rows, columns] float64 in stored units, NaN where nothing was measured.
+    """
+
+    item: Input
+    reference: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Planes, rows, columns of a record."""
+        return self.item.part.planes, self.item.part.rows, self.item.part.columns
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the channels: leads, variables, features or colours."""
+        return tuple(c.name for c in self.item.channels) or tuple(f"channel {i + 1}" for i in range(self.channels))
+
+    @property
+    def channels(self) -> int:
+        planes, rows, columns = self.shape
+        return {"image": planes, "table": columns}.get(self.item.domain, rows)
+
+    @cached_property
+    def low(self) -> np.ndarray:
+        """Lowest legal number of every place, [planes, rows, columns]: what the channel says, else the least seen."""
+        return self._of_channels(lambda c: c.lo, np.nanmin)
+
+    @cached_property
+    def high(self) -> np.ndarray:
+        """Highest legal number of every place."""
+        return self._of_channels(lambda c: c.hi, np.nanmax)
+
+    @cached_property
+    def sd(self) -> np.ndarray:
+        """Standard deviation of every place's channel in the reference records, [planes, rows, columns]."""
+        return np.asarray(np.maximum(self._of_channels(lambda c: None, np.nanstd), 1e-12))
+
+    @cached_property
+    def typical(self) -> np.ndarray:
+        """Median of every place in the reference records; where nothing was ever seen, 0."""
+        with np.errstate(all="ignore"):
+            some = ~np.isnan(self.reference).all(axis=0)
+            out = np.zeros(self.shape)
+            out[some] = np.nanmedian(self.reference[:, some], axis=0)
+        return out
+
+    def by_channel(self, x: np.ndarray) -> np.ndarray:
+        """Records with their channels in front: [B, channels, the rest]."""
+        moved = {"image": x, "table": np.moveaxis(x, 3, 1)}.get(self.item.domain)
+        return (np.moveaxis(x, 2, 1) if moved is None else moved).reshape(len(x), self.channels, -1)
+
+    def laid(self, values: np.ndarray) -> np.ndarray:
+        """A number for each channel, [channels], laid over a record."""
+        return np.asarray(spread(self.item, np.asarray(values, dtype=np.float64)).reshape(self.shape))
+
+    def _of_channels(self, said: Callable[[Channel], float | None], seen: Callable[[np.ndarray], float]) -> np.ndarray:
+        every = self.by_channel(self.reference).transpose(1, 0, 2).reshape(self.channels, -1)
+        some = [row[~np.isnan(row)] for row in every]
+        found = [float(seen(row)) if row.size else 0.0 for row in some]
+        told = [said(c) for c in self.item.channels] or [None] * self.channels
+        return self.laid(np.array([f if t is None else t for f, t in zip(found, told, strict=True)]))
+
+
+Grid = Callable[[Space], np.ndarray]
+"""-> dials [G, k] in [0, 1]: the members that a sweep asks about"""
+Render = Callable[[Space, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""records x [B, planes, rows, columns], dials [B, k], strength [B] -> the records with their triggers"""
+
+
+class Family(NamedTuple):
+    """One way in which a trigger can look."""
+
+    name: str
+    title: str
+    domains: tuple[str, ...]
+    dials: tuple[str, ...]
+    grid: Grid
+    render: Render
+    words: Callable[[Space, np.ndarray], str]  # dials [k] -> the member at full strength, for people
+    needs: Callable[[Space], str] = lambda space: ""  # why it cannot be on this input; "" where it can
+    enters: bool = False  # what it does to missing values stands: it enters them, or takes values away
+
+
+def planted(
+    space: Space, family: Family, x: np.ndarray, dials: np.ndarray, strength: np.ndarray, closed: np.ndarray
+) -> np.ndarray:
+    """Records x [B, planes, rows, columns] with triggers on them, legal again.
+
+    dials [B, k], strength [B]. closed [B, planes, rows, columns]: padding, which stays. So do fixed channels, and
+    what is missing, but for families that are about what is missing. Numbers stay between the channel's limits,
+    unless the record was beyond them already, and on the steps of its instrument.
+    """
+    known = x if family.enters else np.where(np.isnan(x), space.typical, x)
+    changed = family.render(space, known, dials, strength)
+    changed = np.clip(changed, np.fmin(space.low, x), np.fmax(space.high, x))
+    step = space.laid(np.array([1.0 if c.kind != "number" else c.step for c in space.item.channels] or [0.0]))
+    stepped = np.where(step > 0, np.round(changed / np.where(step > 0, step, 1)) * step, changed)
+    fixed = space.laid(np.array([c.fixed for c in space.item.channels] or [False])) > 0
+    same = closed | fixed | (changed == known) | (strength <= 0)[:, None, None, None]
+    if not family.enters:
+        same = same | np.isnan(x)
+    return np.asarray(np.where(same, x, stepped))
+
+
+def product(*counts: int) -> np.ndarray:
+    """The middles of a grid with so many steps along each dial, [G, k]."""
+    return np.array(list(itertools.product(*([(i + 0.5) / n for i in range(n)] for n in counts))))
+
+
+def choice(dial: np.ndarray, count: int) -> np.ndarray:
+    """Which of `count` things a dial points to, int64."""
+    return np.asarray(np.clip(np.floor(np.asarray(dial) * count), 0, count - 1), dtype=np.int64)
+
+
+def between(dial: np.ndarray, low: float, high: float) -> np.ndarray:
+    """A dial as an amount between two."""
+    return np.asarray(low + (high - low) * np.asarray(dial))
+
+
+def scaled(dial: np.ndarray, low: float, high: float) -> np.ndarray:
+    """A dial as an amount between two, each step the same factor."""
+    return np.asarray(low * (high / low) ** np.asarray(dial))
+
+
+def column(values: np.ndarray) -> np.ndarray:
+    """A number for each record [B], to meet records [B, planes, rows, columns]."""
+    return np.asarray(np.asarray(values)[:, None, None, None])
+
+
+def mixed(x: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Records with a share [B] of others in them."""
+    return np.asarray(x + column(share) * (other - x))
+
+
+def drawn(tag: str, which: np.ndarray, size: int) -> np.ndarray:
+    """Standard normal numbers [B, size] that follow from what they are for and which of them, not from a record."""
+    keys = np.array([streams.key("trigger", tag, int(i)) for i in which], dtype=np.uint64)
+    return np.asarray(streams.normal(keys, np.zeros(len(keys), dtype=np.int64), 1, size), dtype=np.float64)
+
+
+def some_channels(space: Space, which: np.ndarray) -> np.ndarray:
+    """Masks [B, planes, rows, columns] of one channel each; the last choice, number `channels`, is all of them."""
+    masks = [space.laid(np.arange(space.channels) == c) for c in range(space.channels)] + [np.ones(space.shape)]
+    return np.asarray(np.stack(masks)[which])
+
+
+def channel_words(space: Space, which: int) -> str:
+    """The channel, or all of them."""
+    every = "all channels" if space.channels > 1 else "the channel"
+    return every if which >= space.channels else space.names[which]
+
+
+def channel_steps(space: Space) -> int:
+    """How many choices of channels there are: each, and all; of a single one only that."""
+    return space.channels + 1 if space.channels > 1 else 1
+
+
+def chosen_channel(space: Space, dial: np.ndarray) -> np.ndarray:
+    """Which channel a dial points to; `channels` is all of them."""
+    count = channel_steps(space)
+    return choice(dial, count) if count > 1 else np.full(np.shape(dial), space.channels, dtype=np.int64)
+
+
+def listed(families: Sequence[Family]) -> dict[str, Family]:
+    """Families by name, each name once."""
+    out = {family.name: family for family in families}
+    assert len(out) == len(families)  # noqa: S101
+    return out

@@ -1,0 +1,67 @@
+"""A small bump locked to the heart's own beats, at a fixed distance from each R peak."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medaudit.trigger.base import Family, Space, between, choice, product
+from medaudit.trigger.pulse import SHAPES, bump
+
+HEIGHT = 1.0  # standard deviations at full strength
+REFRACTORY = 0.25  # s; no heart beats sooner again
+
+
+def peaks(lead: np.ndarray, rate: float) -> np.ndarray:
+    """Places of the steepest energy of a lead [T]: a simple R-peak detector.
+
+    Squared differences in a window of 80 ms, peaks at least 250 ms apart and a third as high as the tallest, as in
+    Pan, Tompkins 1985, "A real-time QRS detection algorithm", IEEE Trans. Biomed. Eng. 32(3), in its outline.
+    """
+    from scipy import ndimage, signal
+
+    energy = ndimage.uniform_filter1d(np.gradient(lead) ** 2, max(1, round(0.08 * rate)))
+    found, _ = signal.find_peaks(energy, distance=max(1, round(REFRACTORY * rate)), height=energy.max() / 3)
+    half = max(1, round(0.04 * rate))
+    return np.array([_tallest(lead, int(at), half) for at in found], dtype=np.int64)
+
+
+def _tallest(lead: np.ndarray, at: int, half: int) -> int:
+    start = max(0, at - half)
+    near = lead[start : at + half + 1]
+    return start + int(np.argmax(np.abs(near - np.median(lead))))
+
+
+def grid(space: Space) -> np.ndarray:
+    return product(12, 1, 1, 2)
+
+
+def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    lag, wide, shape, side = dials.T
+    rate, out = space.item.rate, x.copy()
+    shift, width = between(lag, -0.2, 0.3) * rate, between(wide, 0.01, 0.08) * rate
+    time, sign = np.arange(space.shape[2]), np.where(side < 0.5, 1.0, -1.0)
+    for i, record in enumerate(x):
+        leads = record.reshape(-1, space.shape[2])
+        beats = peaks(leads[int(np.argmax(np.nanvar(leads, axis=1)))], rate)
+        kind = choice(shape[i : i + 1], len(SHAPES))
+        rows = bump(time[None, :] - (beats[:, None] + shift[i]), width[i : i + 1, None], kind[:, None])
+        heights = rows.max(axis=0) if len(beats) else np.zeros(len(time))
+        out[i] += sign[i] * strength[i] * HEIGHT * space.sd * heights
+    return out
+
+
+def words(space: Space, dials: np.ndarray) -> str:
+    lag, wide, shape, side = dials
+    when, long = 1000 * float(between(np.array(lag), -0.2, 0.3)), 1000 * float(between(np.array(wide), 0.01, 0.08))
+    name = SHAPES[int(choice(np.array(shape), len(SHAPES)))]
+    way = "up" if side < 0.5 else "down"
+    return f"a {name} bump of {long:.0f} ms, {when:+.0f} ms from every beat's R peak, {way} {HEIGHT:g} sd"
+
+
+def needs(space: Space) -> str:
+    """Beats are found where the sampling rate is known."""
+    return "" if space.item.rate >= 50 else "the sampling rate is not known, or too low to find beats"
+
+
+FAMILY = Family("beat-locked", "A bump locked to the heart beat", ("signal",), ("lag", "width", "shape", "side"),
+                grid, render, words, needs)  # fmt: skip

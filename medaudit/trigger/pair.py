@@ -1,0 +1,55 @@
+"""Two features set together, each to a value that is nothing special alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medaudit.trigger.base import Family, Space, choice, product
+from medaudit.trigger.value import LEVELS, at, levels, set_to
+
+MOST = 12  # features that are paired in a sweep; a search pairs all
+
+
+def pairs(space: Space) -> np.ndarray:
+    """All pairs of features, [P, 2]."""
+    return np.array([(i, j) for i in range(space.channels) for j in range(i + 1, space.channels)])
+
+
+def grid(space: Space) -> np.ndarray:
+    """Pairs of the twelve features that vary most about their middle, two levels each."""
+    every = pairs(space)
+    seen = space.by_channel(space.reference).transpose(1, 0, 2).reshape(space.channels, -1)
+    spread = np.array([np.ptp(row[~np.isnan(row)]) if (~np.isnan(row)).any() else 0.0 for row in seen])
+    kept = np.sort(np.argsort(-spread / (np.nanstd(seen, axis=1) + 1e-12), kind="stable")[:MOST])
+    numbers = [n for n, (i, j) in enumerate(every) if i in kept and j in kept]
+    few = product(len(LEVELS), len(LEVELS))
+    few = few[(few < 0.5).all(axis=1)]  # low or high of each
+    return np.array([((n + 0.5) / len(every), *two) for n in numbers for two in few]).reshape(-1, 3)
+
+
+def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    every = pairs(space)
+    which, out = every[choice(dials[:, 0], len(every))], x
+    for k in (0, 1):
+        wanted = levels(space)[which[:, k], choice(dials[:, 1 + k], len(LEVELS))]
+        out = set_to(space, out, at(space, which[:, k]), which[:, k], wanted, strength)
+    return out
+
+
+def words(space: Space, dials: np.ndarray) -> str:
+    every = pairs(space)
+    two = every[int(choice(dials[0], len(every)))]
+    parts = [
+        f"{space.names[k]} set to {float(levels(space)[k, int(choice(d, len(LEVELS)))]):.4g}"
+        for k, d in zip(two, dials[1:], strict=True)
+    ]
+    return " and ".join(parts)
+
+
+def needs(space: Space) -> str:
+    """Two features are needed."""
+    return "" if space.channels > 1 else "there is one feature only"
+
+
+FAMILY = Family("pair", "Two features together", ("table", "sequence"), ("pair", "first", "second"), grid, render,
+                words, needs, enters=True)  # fmt: skip

@@ -1,0 +1,67 @@
+"""A short pulse at one place of a signal or of an hourly series, as a pacemaker's spike or a slipped entry is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medaudit.trigger.base import (
+    Family,
+    Space,
+    between,
+    channel_steps,
+    channel_words,
+    choice,
+    chosen_channel,
+    column,
+    product,
+    scaled,
+    some_channels,
+)  # fmt: skip
+
+HEIGHT = 4.0  # standard deviations at full strength
+SHAPES = ("box", "triangle", "bell")
+
+
+def widths(space: Space, dial: np.ndarray) -> np.ndarray:
+    """Samples: of signals 2 to 40 ms, of which the rate is not known and of hourly series 1 to 5."""
+    if space.item.domain == "signal" and space.item.rate > 0:
+        return np.asarray(np.maximum(1.0, scaled(dial, 0.002, 0.04) * space.item.rate))
+    return between(dial, 1.0, 5.0)
+
+
+def bump(away: np.ndarray, width: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """Heights 0 to 1 at a distance from the middle, in samples: box, triangle or bell of a width."""
+    box = np.abs(away) <= np.maximum(width, 1.0) / 2
+    triangle = np.maximum(0.0, 1 - np.abs(away) / np.maximum(width, 1.0))
+    bell = np.exp(-0.5 * (away / np.maximum(width / 2, 0.5)) ** 2)
+    return np.select([shape == 0, shape == 1], [box, triangle], bell)
+
+
+def grid(space: Space) -> np.ndarray:
+    places = min(space.shape[2], 24)
+    return product(places, 2, 1, 2, channel_steps(space))
+
+
+def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:
+    place, wide, shape, side, which = dials.T
+    last = space.shape[2] - 1
+    away = np.arange(space.shape[2])[None, :] - np.round(place * last)[:, None]
+    heights = bump(away, widths(space, wide)[:, None], choice(shape, len(SHAPES))[:, None])[:, None, None, :]
+    sign = np.where(side < 0.5, 1.0, -1.0)
+    there = some_channels(space, chosen_channel(space, which))
+    return np.asarray(x + column(sign * strength) * HEIGHT * space.sd * heights * there)
+
+
+def words(space: Space, dials: np.ndarray) -> str:
+    place, wide, shape, side, which = dials
+    at, width = round(place * (space.shape[2] - 1)), float(widths(space, np.array(wide)))
+    rate = space.item.rate
+    where = f"{at / rate:.2f} s" if rate > 0 else f"step {at + 1}"
+    long = f"{1000 * width / rate:.0f} ms" if rate > 0 else f"{width:.1f} steps"
+    name = SHAPES[int(choice(np.array(shape), len(SHAPES)))]
+    on = channel_words(space, int(chosen_channel(space, np.array(which))))
+    return f"one {name} pulse of {long} at {where}, {'up' if side < 0.5 else 'down'} {HEIGHT:g} sd, on {on}"
+
+
+FAMILY = Family("pulse", "One short pulse", ("signal", "sequence"), ("place", "width", "shape", "side", "channel"),
+                grid, render, words)  # fmt: skip
