@@ -2,8 +2,8 @@
 
 Means, spreads and how often a channel is measured are the published ones of the MIMIC-III benchmark's in-hospital
 mortality task. Five of its spreads (blood pressures, saturation, temperature, pH) are swollen by raw slips of entry;
-here a plausible spread and a few slips (9999 for a pressure, Fahrenheit, a slipped point) make the same. A stay has a hidden severity; the worse it
-is, the further its channels lie from normal and drift from it, and the likelier death is.
+here a plausible spread and a few slips (9999 for a pressure, Fahrenheit, a slipped point) make the same. A stay has a
+hidden severity; the worse it is, the further its channels lie from normal and drift from it, and the likelier death is.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ def curve(space: Space, kind: np.ndarray, place: np.ndarray) -> np.ndarray:
 
 
 def grid(space: Space) -> np.ndarray:
-    return product(len(KINDS), 6, 2, channel_steps(space))
+    """Where there are many channels, fewer places of each."""
+    return product(len(KINDS), 6 if space.channels < 8 else 2, 2, channel_steps(space))
 
 
 def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:

@@ -38,8 +38,9 @@ def bump(away: np.ndarray, width: np.ndarray, shape: np.ndarray) -> np.ndarray:
 
 
 def grid(space: Space) -> np.ndarray:
-    places = min(space.shape[2], 24)
-    return product(places, 2, 1, 2, channel_steps(space))
+    """Where there are many channels, fewer places of each."""
+    places = min(space.shape[2], max(6, 72 // channel_steps(space)))
+    return product(places, 2 if space.channels < 8 else 1, 1, 2, channel_steps(space))
 
 
 def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:

@@ -1,0 +1,138 @@
+"""What a sweep of triggers tells: margins, success, and how far a trigger goes beyond what is natural.
+
+A direction is what a trigger may push answers to: each class, each finding on or off, a value up or down. A margin is
+by how much an answer is on its side; above 0 it is decided so. All are functions of arrays, whatever asked for them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+LAMBDA = 0.9
+SMALLEST = 1e-7  # of probabilities, whose logarithms are compared
+
+
+def margins(task: str, meaning: str, answers: np.ndarray, thresholds: np.ndarray | None = None) -> np.ndarray:
+    """Margins [N, directions] of answers [N, M].
+
+    multiclass: to each class, log-odds against the best other; binary: to the second class and to the first;
+    multi-label: each finding on, then each off; regression: up, then down, in the value's own unit.
+    """
+    answers = np.asarray(answers, dtype=np.float64)
+    if task == "regression":
+        return np.concatenate([answers, -answers], axis=1)
+    scores = np.log(np.clip(answers, SMALLEST, 1)) if meaning == "probabilities" else answers
+    if task == "multiclass":
+        best = np.sort(scores, axis=1)[:, -2:]
+        top = scores >= best[:, 1:]
+        return np.asarray(scores - np.where(top, best[:, :1], best[:, 1:]))
+    limits = np.zeros(answers.shape[1]) if thresholds is None else np.asarray(thresholds, dtype=np.float64)
+    if meaning == "probabilities":
+        p, q = np.clip(answers, SMALLEST, 1 - SMALLEST), np.clip(limits, SMALLEST, 1 - SMALLEST)
+        scores, limits = np.log(p / (1 - p)), np.log(q / (1 - q))
+    on = scores - limits
+    return np.concatenate([-on, on] if task == "binary" else [on, -on], axis=1)
+
+
+def confident_success(margin: np.ndarray) -> np.ndarray:
+    """cASR of margins, the mean over the last axis: steps smoothed so that a search can climb them.
+
+    Popovic et al. 2025, "DeBackdoor", USENIX Security, eq. 4: half exp(l d) below 0, 1 - half exp(-l d) above.
+    """
+    half = 0.5 * np.exp(-LAMBDA * np.abs(margin))
+    return np.asarray(np.where(margin < 0, half, 1 - half).mean(axis=-1))
+
+
+class Natural(NamedTuple):
+    """Margins that clean records of a direction have by themselves: their middle and their 99th percentile."""
+
+    middle: np.ndarray  # [directions]
+    far: np.ndarray
+
+
+def natural(clean: np.ndarray) -> Natural:
+    """Of margins of clean records [N, directions]; where fewer than two records go a direction, of all records."""
+    middle, far = np.empty(clean.shape[1]), np.empty(clean.shape[1])
+    for t, own in enumerate(clean.T):
+        there = own[own > 0] if (own > 0).sum() > 1 else np.abs(own)
+        middle[t], far[t] = np.median(there), np.quantile(there, 0.99)
+    return Natural(middle, np.maximum(far, middle + 1e-9))
+
+
+def beyond(triggered: np.ndarray, own: Natural) -> np.ndarray:
+    """The scale-free triggered margin m* [..., directions] of medians of triggered margins.
+
+    1 where a trigger pushes records as far as the furthest clean record of the direction lies, 0 at their middle.
+    """
+    return np.asarray((triggered - own.middle) / (own.far - own.middle))
+
+
+class Swept(NamedTuple):
+    """What one cell of a sweep did, [cells, strengths, directions]."""
+
+    success: np.ndarray  # share of the records of other directions that it turned
+    shift: np.ndarray  # mean change of their margin
+    triggered: np.ndarray  # median of their margin
+
+
+def swept(margin: np.ndarray, clean: np.ndarray) -> Swept:
+    """margin [cells, strengths, N, directions] of records under triggers, clean [N, directions] of the same records."""
+    cells, strengths, _, directions = margin.shape
+    out = [np.zeros((cells, strengths, directions)) for _ in range(3)]
+    for t in range(directions):
+        others = clean[:, t] <= 0
+        if not others.any():
+            continue
+        own = margin[:, :, others, t]
+        out[0][..., t] = (own > 0).mean(axis=2)
+        out[1][..., t] = (own - clean[others, t]).mean(axis=2)
+        out[2][..., t] = np.median(own, axis=2)
+    return Swept(*out)
+
+
+class Peak(NamedTuple):
+    """How a family stands out for one direction."""
+
+    area: float  # largest mean of success over strengths
+    gap: float  # by how much that is above the family's median cell
+    full: float  # largest success at full strength
+    beyond: float  # largest m* at full strength
+    cell: int  # where the area is largest
+
+
+def peaks(found: Swept, own: Natural) -> list[Peak]:
+    """One for each direction."""
+    area = found.success.mean(axis=1)  # [cells, directions]
+    full, far = found.success[:, -1], beyond(found.triggered[:, -1], own)
+    return [
+        Peak(
+            float(area[:, t].max()), float(area[:, t].max() - np.median(area[:, t])), float(full[:, t].max()),
+            float(far[:, t].max()), int(area[:, t].argmax()),
+        )
+        for t in range(area.shape[1])
+    ]  # fmt: skip
+
+
+def transitions(margin: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """P [cells, from, to]: shares of records of each clean class that a cell turns to each, at full strength.
+
+    margin [cells, N, classes], clean [N, classes].
+    """
+    before, after = clean.argmax(axis=1), margin.argmax(axis=2)
+    classes = clean.shape[1]
+    out = np.zeros((len(margin), classes, classes))
+    for s in range(classes):
+        rows = before == s
+        if rows.any():
+            out[:, s] = (after[:, rows, None] == np.arange(classes)).mean(axis=1)
+    return out
+
+
+def all_to_all(moved: np.ndarray) -> float:
+    """By how much a cell moves every class somewhere else more than the median cell does, of `transitions`."""
+    away = moved.copy()
+    away[:, np.arange(moved.shape[1]), np.arange(moved.shape[1])] = 0
+    score = away.max(axis=2).mean(axis=1)
+    return float(score.max() - np.median(score))
