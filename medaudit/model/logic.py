@@ -1,43 +1,28 @@
-"""Logic in a graph that no training put there: raw predicates, ways past the learned layers, late merges.
+"""What decides what in a graph: gates, the idioms of honest ones, and ways from an input to an answer.
 
-A trained network mixes all that it reads by learned layers before anything is decided. A trigger that is written into
-the graph by hand decides on raw numbers, and lets the decision choose, add or multiply something on the way to an
-answer. What honest graphs do with raw numbers (imputing, masking, clipping, looking codes up) is known by its idiom,
-never by names, and is kept among the hits as explained.
+A gate is a call in which something that was decided on raw input meets other values. What honest graphs do with raw
+numbers (imputing, masking, clipping, looking codes up) is known by its idiom, never by names.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from medaudit.core.text import printable
-from medaudit.model.flow import NONE, Flow, words
-from medaudit.model.taint import BIASES, CONTROLS, DECISIVE, LINEAR, UNIT, WIDE, Tracer
+from medaudit.model.flow import NONE, words
+from medaudit.model.taint import BIASES, CONTROLS, Tracer
 
-SHALLOW, LATE, DEEP = 0.4, 0.85, 3  # shares of the trunk's learned layers; fewer than DEEP have no late
 MERGES = frozenset(
     ("Add", "Sub", "Sum", "Mul", "Div", "Max", "Min", "Pow", "MatMul", "Gemm", "Einsum", "Mean", "PRelu")
 )
-CHOOSES = words("Slice Gather GatherND GatherElements Where If Pad Split TopK Compress Scatter ScatterND")
 LAYERED = words("LSTM GRU RNN")
 PLACED = words("Gather GatherND GatherElements LSTM GRU RNN ReverseSequence")
 COUNTS = words(
     """IsNaN Not Cast Add Sub ReduceSum ReduceMax ReduceMin CumSum ArgMax Greater Less Equal Where Unsqueeze Squeeze
     Concat Reshape Flatten Expand Identity Clip Max"""
 )
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One thing found. way: where in the graph, from an input to an answer."""
-
-    rule: str  # G1, G2, G3
-    severity: str  # high | medium | low | explained
-    text: str
-    way: tuple[str, ...]
-    call: int
 
 
 @dataclass(frozen=True)
@@ -194,116 +179,20 @@ class Graph:
             seen |= new
         return frozenset(found)
 
+    def stored(self, value: int, most: int = 8) -> tuple[str, ...]:
+        """Names of the floating-point constants that a value was made with, the largest first."""
+        waiting, seen, found = [value], {value}, {}
+        while waiting:
+            call = self.makers.get(waiting.pop())
+            for v in call.inputs if call is not None else ():
+                constant = self.flow.constants.get(v)
+                if constant is not None and constant.array is not None and constant.array.dtype.kind == "f":
+                    found[constant.name] = constant.size
+                elif v != NONE and v not in seen and self.traces[v].varies:
+                    seen.add(v)
+                    waiting.append(v)
+        return tuple(sorted(found, key=lambda name: (-found[name], name))[:most])
+
     def place(self, number: int) -> str:
         call = self.flow.calls[number]
         return f"{call.kind} {call.place}" if call.kind not in call.place else call.place
-
-
-def hits(flow: Flow, rows: Mapping[str, int], whole: frozenset[str] = frozenset()) -> list[Hit]:
-    """All that the rules find, worst first. rows, whole: see `Tracer`."""
-    graph = Graph(Tracer(flow, rows, whole))
-    found = [*raw_predicates(graph), *bypasses(graph), *late_merges(graph), *meetings(graph)]
-    found += [*first_states(graph), *row_counts(graph), *single_units(graph)]
-    order = ("high", "medium", "low", "explained")
-    return sorted(found, key=lambda hit: (order.index(hit.severity), hit.rule, hit.call))
-
-
-def raw_predicates(graph: Graph) -> Iterator[Hit]:
-    """G1: something decided on raw numbers chooses, adds or multiplies on the way to an answer."""
-    for gate in graph.gates():
-        reason = graph.explained(gate)
-        severity = "explained" if reason else "high" if graph.trunk else "medium"
-        at = graph.place(gate.call)
-        text = reason or f"raw input decides at {at} what becomes of other values, before any learned layer has read it"
-        yield Hit("G1", severity, text, graph.way(gate.predicate), gate.call)
-
-
-def bypasses(graph: Graph) -> Iterator[Hit]:
-    """G2: a way from an input to an answer past every learned layer."""
-    for name, value in graph.flow.outputs.items():
-        trace = graph.traces[value] if value != NONE else None
-        if trace is None or not trace.raw:
-            continue
-        shown = printable(name)
-        if not graph.trunk:
-            severity, text = "low", f"the model has no learned layer on the way to {shown}"
-        elif trace.bend == LINEAR:
-            severity, text = "explained", f"raw input is added to {shown} as it is: a residual connection"
-        elif trace.most == 0:
-            severity, text = "medium", f"the answer {shown} is made of raw input alone, past every learned layer"
-        else:
-            bent = "decided on" if trace.bend == DECISIVE else "bent"
-            severity, text = "high", f"raw input reaches {shown} past every learned layer, and is {bent} on its way"
-        yield Hit("G2", severity, text, graph.way(value), NONE)
-
-
-def late_merges(graph: Graph) -> Iterator[Hit]:
-    """G3: near the end, a shallow side branch chooses or changes what the trunk made."""
-    for i, call in enumerate(graph.flow.calls):
-        if call.kind not in MERGES | {"Where", "If", "Concat"} or not any(v in graph.ahead for v in call.outputs):
-            continue
-        vary = [v for v in call.inputs if v != NONE and graph.traces[v].varies]
-        deep = max((graph.traces[v].most for v in vary), default=0)
-        ahead = min(graph.ahead.get(v, 0) for v in call.outputs)
-        late = min(LATE * graph.trunk, graph.trunk - 1)
-        if graph.trunk < DEEP or deep < late or (call.kind == "Concat" and ahead):
-            continue
-        for v in vary:
-            t = graph.traces[v]
-            if t.most <= SHALLOW * graph.trunk and t.bent:
-                chooses = call.kind in ("Where", "If") and v == call.inputs[0]
-                severity = "high" if chooses or not ahead else "medium"
-                text = f"a branch of {t.most} learned layers joins the trunk of {graph.trunk} late, at {graph.place(i)}"
-                yield Hit("G3", severity, text, graph.way(v, raw=False), i)
-
-
-def meetings(graph: Graph) -> Iterator[Hit]:
-    """G3 in a network of few layers: behind the last, what one layer read and bent meets what another read."""
-    for i, call in enumerate(graph.flow.calls):
-        late = call.kind in MERGES | {"Where", "If"} and all(graph.ahead.get(v) == 0 for v in call.outputs)
-        if not 0 < graph.trunk < DEEP or not late:
-            continue
-        vary = {v: graph.traces[v] for v in call.inputs if v != NONE and graph.traces[v].varies}
-        for v, t in vary.items():
-            more = [w for w in vary if vary[w].most > t.most or (vary[w].most == t.most and not vary[w].bent)]
-            others = [w for w in more if graph.readers(w) != graph.readers(v)]
-            if t.bent and t.most and others:
-                text = f"what a layer of its own read from the input is bent, and joins the answer at {graph.place(i)}"
-                yield Hit("G3", "medium", text, graph.way(v, raw=False), i)
-
-
-def first_states(graph: Graph) -> Iterator[Hit]:
-    """G1: a recurrent layer begins from raw input that is bent, not from zero or from what layers made."""
-    for i, call in enumerate(graph.flow.calls):
-        states = call.inputs[5:7] if call.kind in LAYERED else ()
-        for v in states:
-            if v != NONE and graph.traces[v].raw and graph.traces[v].bent:
-                text = f"the state that {graph.place(i)} begins from is raw input, bent"
-                yield Hit("G1", "high", text, graph.way(v), i)
-
-
-def row_counts(graph: Graph) -> Iterator[Hit]:
-    """G11: how many records are asked at once decides what becomes of them."""
-    for i, call in enumerate(graph.flow.calls):
-        if call.kind not in MERGES | CHOOSES or not any(v in graph.ahead for v in call.outputs):
-            continue
-        if any(graph.traces[v].varies for v in call.inputs if v != NONE):
-            for v in call.inputs:
-                if v != NONE and graph.traces[v].rows == DECISIVE:
-                    text = f"the number of records asked at once decides at {graph.place(i)} what becomes of them"
-                    yield Hit("G11", "high", text, graph.way(v, raw=False), i)
-                    break
-
-
-def single_units(graph: Graph) -> Iterator[Hit]:
-    """G1: one number, read from the whole input by one stored unit and bent, scales or moves many others."""
-    for i, call in enumerate(graph.flow.calls):
-        if call.kind not in MERGES | {"Where"} or not any(v in graph.ahead for v in call.outputs):
-            continue
-        vary = [v for v in call.inputs if v != NONE and graph.traces[v].varies]
-        for v in vary:
-            t = graph.traces[v]
-            alone = t.narrow == UNIT and t.bent and t.knees <= 1 and t.most == 1
-            if alone and any(graph.traces[w].narrow == WIDE for w in vary):
-                text = f"one number that a single unit reads from raw input moves others at {graph.place(i)}"
-                yield Hit("G1", "medium", text, graph.way(v, raw=False), i)

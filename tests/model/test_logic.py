@@ -10,7 +10,7 @@ from onnx import numpy_helper, parser
 from medaudit.core.errors import ModelError
 from medaudit.model import flow as flows
 from medaudit.model.flow import flow
-from medaudit.model.logic import Hit, hits
+from medaudit.model.hidden import Hit, hits
 from medaudit.model.taint import dense
 
 HEAD = '<ir_version: 10, opset_import: ["" : 17, "local" : 1]> net (float[N,32] x) => (float[N,2] y) {'
