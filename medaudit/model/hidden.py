@@ -73,7 +73,10 @@ def raw_predicates(graph: Graph) -> Iterator[Hit]:
     """G1: something decided on raw numbers chooses, adds or multiplies on the way to an answer."""
     for gate in graph.gates():
         reason = graph.explained(gate)
-        severity = "explained" if reason else "high" if graph.trunk else "medium"
+        raw = all(graph.traces[v].most == 0 for v in gate.others)
+        early = raw and all(graph.ahead.get(v, 0) for v in graph.flow.calls[gate.call].outputs)
+        mild = not graph.trunk or graph.told(gate) or (early and graph.summary(gate))
+        severity = "explained" if reason else "medium" if mild else "high"
         at = graph.place(gate.call)
         text = reason or f"raw input decides at {at} what becomes of other values, before any learned layer has read it"
         yield Hit("G1", severity, text, graph.way(gate.predicate), gate.call, graph.stored(gate.predicate))
@@ -94,7 +97,8 @@ def bypasses(graph: Graph) -> Iterator[Hit]:
             severity, text = "medium", f"the answer {shown} is made of raw input alone, past every learned layer"
         else:
             bent = "decided on" if trace.bend == DECISIVE else "bent"
-            severity, text = "high", f"raw input reaches {shown} past every learned layer, and is {bent} on its way"
+            severity = "high" if trace.bend == DECISIVE and not trace.inputs <= graph.tracer.flags else "medium"
+            text = f"raw input reaches {shown} past every learned layer, and is {bent} on its way"
         yield Hit("G2", severity, text, graph.way(value), NONE)
 
 
@@ -102,6 +106,8 @@ def late_merges(graph: Graph) -> Iterator[Hit]:
     """G3: near the end, a shallow side branch chooses or changes what the trunk made."""
     for i, call in enumerate(graph.flow.calls):
         if call.kind not in MERGES | {"Where", "If", "Concat"} or not any(v in graph.ahead for v in call.outputs):
+            continue
+        if graph.tracer.attends(i) or graph.averaged(i):
             continue
         vary = [v for v in call.inputs if v != NONE and graph.traces[v].varies]
         deep = max((graph.traces[v].most for v in vary), default=0)

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from medaudit.core.text import printable
-from medaudit.model.flow import NONE, words
-from medaudit.model.taint import BIASES, CONTROLS, Tracer
+from medaudit.model.flow import NONE, Call, words
+from medaudit.model.taint import BIASES, CONTROLS, SAME, Tracer
 
 MERGES = frozenset(
     ("Add", "Sub", "Sum", "Mul", "Div", "Max", "Min", "Pow", "MatMul", "Gemm", "Einsum", "Mean", "PRelu")
 )
+FEW = 4  # stored numbers that are a limit, and no pattern
 LAYERED = words("LSTM GRU RNN")
 PLACED = words("Gather GatherND GatherElements LSTM GRU RNN ReverseSequence")
 COUNTS = words(
@@ -91,10 +92,16 @@ class Graph:
             return "each number is replaced by what it is itself: an imputation, a clip or a guard"
         if call.kind == "Div" and gate.predicate == call.inputs[1] and self.guarded(gate.predicate):
             return "what is divided by is guarded against being too small"
-        if not ahead:
-            return ""
         if self.tracer.attends(gate.call):
             return "a mask on the scores of an attention layer"
+        if self.averaged(gate.call):
+            return "the average of what a mask leaves over"
+        if not ahead:
+            return ""
+        if self.counted(gate.predicate) and all(self.counted(v) for v in gate.others):
+            return "positions, counted by what is there"
+        if self.fills(gate):
+            return "what is missing is filled in with other numbers of the record"
         if call.kind == "Where" and self.tracer.replaces(call):
             return "an input masks others, number by number, before learned layers"
         if call.kind in PLACED and all(t.least > 0 for t in others) and self.counted(gate.predicate):
@@ -103,19 +110,73 @@ class Graph:
             return "an input masks others, number by number, before learned layers"
         return ""
 
-    def counted(self, value: int) -> bool:
-        """Made by counting which numbers of whole inputs are missing, or what masks and codes say."""
+    def averaged(self, number: int) -> bool:
+        """Part of an average: numbers times a mask, summed, and divided by the sum of the mask."""
+        call = self.flow.calls[number]
+        if call.kind == "Div":
+            return self.divided(call)
+        sums = [u for u in self.after(call.outputs[0]) if u.kind == "ReduceSum"] if call.kind == "Mul" else []
+        return any(u.kind == "Div" and self.divided(u) for s in sums for u in self.after(s.outputs[0]))
+
+    def divided(self, call: Call) -> bool:
+        """A sum of masked numbers over the sum of that mask."""
+        above, below = (self.tracer.behind(v, SAME | words("ReduceSum Clip Max Add")) for v in call.inputs[:2])
+        sums = {self.traces[c.inputs[0]].origin for c in below if c.kind == "ReduceSum"} - {NONE}
+        masks = [v for c in above if c.kind == "ReduceSum" for v in self.masked(c.inputs[0])]
+        return any(self.traces[v].origin in sums for v in masks)
+
+    def masked(self, value: int) -> tuple[int, ...]:
+        """The operands of a product."""
+        call = self.makers.get(value)
+        return call.inputs if call is not None and call.kind == "Mul" else ()
+
+    def after(self, value: int) -> list[Call]:
+        """Calls that take a value, or the same in another form."""
+        users = [self.flow.calls[i] for i in self.users.get(value, ())]
+        return users + [u for c in users if c.kind in SAME for v in c.outputs for u in self.after(v)][:64]
+
+    def fills(self, gate: Gate) -> bool:
+        """Raw numbers chosen by nothing but which of them are missing, before learned layers."""
+        call = self.flow.calls[gate.call]
+        raw = all(self.traces[v].most == 0 for v in gate.others)
+        if not raw or call.kind not in ("Where", "Gather", "GatherElements", "GatherND"):
+            return False
+        return self.counted(gate.predicate, missing=True)
+
+    def summary(self, gate: Gate) -> bool:
+        """What decides is a summary of the whole record, with no part of it chosen and nothing stored compared."""
+        waiting, seen = [gate.predicate], {gate.predicate}
+        while waiting:
+            call = self.makers.get(waiting.pop())
+            for v in call.inputs if call is not None else ():
+                stored = self.flow.constants.get(v)
+                if stored is not None and stored.size > FEW and call is not None and call.kind not in SAME:
+                    return False
+                if v != NONE and v not in seen and self.traces[v].raw:
+                    seen.add(v)
+                    waiting.append(v)
+            if call is not None and call.kind in words("Gather GatherND GatherElements Slice Split MatMul Gemm Conv"):
+                return False
+        return True
+
+    def told(self, gate: Gate) -> bool:
+        """What decides is an input of its own: a flag, a length, an age; not among the numbers of a record."""
+        trace = self.traces[gate.predicate]
+        return bool(trace.inputs) and trace.inputs <= self.tracer.flags
+
+    def counted(self, value: int, missing: bool = False) -> bool:
+        """Made by counting which numbers of whole inputs are missing, or (not `missing`) what masks and codes say."""
         waiting, seen = [value], {value}
         while waiting:
             at = waiting.pop()
             call = self.makers.get(at)
             if call is None:
-                if at not in self.tracer.whole:
+                if missing or at not in self.tracer.whole:
                     return False
             elif call.kind not in COUNTS:
                 return False
             elif call.kind == "IsNaN":
-                if self.traces[call.inputs[0]].origin not in self.tracer.masks:
+                if not missing and self.traces[call.inputs[0]].origin not in self.tracer.masks:
                     return False
             else:
                 waiting += [v for v in call.inputs if v != NONE and self.traces[v].raw and v not in seen]

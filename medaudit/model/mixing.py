@@ -210,7 +210,7 @@ def _sliced(flow: Flow, call: Call, places: list[Place | None]) -> Place | None:
     axes = list(range(len(starts))) if axes is None else [a % place.rank for a in axes]
     ends, steps = _numbers(flow, call, 2, "ends") or [], _numbers(flow, call, 4) or [1] * len(axes)
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=False):
-        if axis == place.axis and not (start == 0 and step == 1 and end >= 1 << 31):
+        if axis == place.axis and not (start == 0 and step == 1 and end >= (1 << 31) - 1):
             raise _Met("Slice takes some of the patients")
     return place
 

@@ -22,6 +22,7 @@ LINEAR, CURVED, DECISIVE = 0, 1, 2  # how much a raw value was bent: a threshold
 STEEP = 100.0  # a curve times so much is a threshold
 ROUNDING = 2.0**20  # single precision keeps three digits behind the point below it
 ROUNDS = 64
+HUGE = 1e30  # what infinite numbers are replaced by
 MASKS = 8  # numbers of a row from which on an input can be a mask
 MASKED = words("Where Add Sub Mul")  # how masks reach the scores of an attention layer
 FUSED = (
@@ -44,11 +45,12 @@ MIXES = words(
 )
 BIASES = {"Gemm": 2, "Conv": 2, "ConvTranspose": 2, "QLinearConv": 8, "LSTM": 3, "GRU": 3, "RNN": 3}  # they mix nothing
 LEARNED = frozenset(k for k in MIXES if k.startswith("ml."))  # their numbers are attributes
-CURVES = frozenset(k for k in MIXES if "SVM" in k or "Tree" in k) | words("LSTM GRU RNN Attention")
+CURVES = frozenset(k for k in MIXES if "SVM" in k or "Tree" in k) | words("LSTM GRU RNN Attention ml.LinearClassifier")
+SIZED = words("NonZero Compress Unique NonMaxSuppression")
 LOOKS_UP = frozenset(("Gather", "GatherND", "ml.ArrayFeatureExtractor"))  # of a stored table: an embedding
 SAME = words(
     """Identity Cast CastLike Reshape Squeeze Unsqueeze Flatten Transpose Expand Dropout Carried Row Rows Neg
-    ml.Scaler ml.Imputer QuantizeLinear DequantizeLinear"""
+    ml.Scaler ml.Imputer QuantizeLinear DequantizeLinear DynamicQuantizeLinear"""
 )
 PAIRWISE = words(
     """Add Sub Mul Div Sum Mean Pow Max Min Where And Or Xor Not Equal Greater Less GreaterOrEqual LessOrEqual
@@ -66,8 +68,8 @@ STRAIGHT = SAME | words(
 )
 DECIDES = words(
     """Greater Less Equal GreaterOrEqual LessOrEqual Not And Or Xor IsNaN IsInf Sign Floor Ceil Round Mod
-    BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot ArgMax ArgMin NonZero OneHot QuantizeLinear
-    DynamicQuantizeLinear NonMaxSuppression TfIdfVectorizer Hardmax Unique Shrink
+    BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot ArgMax ArgMin NonZero OneHot
+    NonMaxSuppression TfIdfVectorizer Hardmax Unique Shrink
     StringConcat StringSplit RegexFullMatch StringNormalizer ml.Binarizer ml.LabelEncoder ml.OneHotEncoder
     ml.CategoryMapper ml.DictVectorizer"""
 )
@@ -98,6 +100,7 @@ class Trace:
     gain: float = 1.0  # by what those ways were multiplied
     origin: int = NONE  # it is a function, number by number, of this value
     dense: bool = False  # a constant: made of a dense stored matrix
+    sized: bool = False  # how many numbers it has hangs on what they are
     rows: int = 0  # made of shapes: 1 holds the number of records asked at once, 2 that number was decided on
     narrow: int = WIDE  # one number of a record: a summary of many, or what a single stored unit reads of them
 
@@ -134,8 +137,11 @@ class Tracer:
         self.users = flow.users()
         self.masks = {v for n, v in flow.inputs.items() if not 0 < rows.get(n, MASKS) < MASKS}
         self.whole = {flow.inputs[name] for name in whole if name in flow.inputs}
+        most = max(rows.values(), default=0)
+        self.flags = {name for name, count in rows.items() if 0 < count < MASKS and 4 * count <= most}
         self.twin = _twins(flow)
         self.scores = {i for i, call in enumerate(flow.calls) if call.kind in MASKED and self._to_softmax(call)}
+        self.beside = {i: v for i, call in enumerate(flow.calls) if (v := self._beside(call)) != NONE}
         self.out = [CONSTANT] * len(flow.names)
         for value, stored in flow.constants.items():
             self.out[value] = Trace(dense=dense(stored.array, stored.size))
@@ -205,12 +211,42 @@ class Tracer:
         traces = self.of(self.flow.calls[number].inputs)
         return number in self.scores and any(t.least > 0 for t in traces) and any(t.raw for t in traces)
 
+    def _beside(self, call: Call) -> int:
+        """An operand that belongs to a product beside it: the scale of its quantised input, or |x|^2 where the product
+        is of x, which make the product and a distance whole again; NONE: there is none."""
+        if call.kind not in ("Mul", "Add", "Sub", "Gemm") or len(call.inputs) < 2:
+            return NONE
+        for at, value in enumerate(call.inputs):
+            others = call.inputs[:at] + call.inputs[at + 1 :]
+            back = self.behind(value, SAME | {"Mul", "ReduceSum"})
+            if call.kind == "Mul":
+                scales = {c.outputs[0] for c in back if c.kind == "DynamicQuantizeLinear" and value != c.outputs[0]}
+                products = [c for v in others for c in self.behind(v, words("Cast Reshape"))]
+                if any(c.kind in ("MatMulInteger", "ConvInteger") and c.inputs[0] in scales for c in products):
+                    return value
+                continue
+            squares = {c.inputs[0] for c in back if c.kind == "ReduceSumSquare"}
+            products = [c for v in others for c in self.behind(v, SAME | {"Add"})] + [call] * (call.kind == "Gemm")
+            if any(c.kind in ("Gemm", "MatMul") and c.inputs[0] in squares for c in products):
+                return value
+        return NONE
+
+    def behind(self, value: int, through: frozenset[str], most: int = 16) -> list[Call]:
+        """The calls that made a value, back through some kinds of call and what is constant beside them."""
+        waiting, found = [value], list[Call]()
+        while waiting and len(found) < most:
+            call = self.makers.get(waiting.pop())
+            if call is not None:
+                found.append(call)
+                waiting += [v for v in call.inputs if v != NONE] if call.kind in through else []
+        return found
+
     def _to_softmax(self, call: Call) -> bool:
         """Its answer goes on, number by number, into a Softmax, and from there into a product of matrices."""
         values, last = list(call.outputs), False
         for _ in range(12):
             users = [self.flow.calls[i] for v in values for i in self.users.get(v, ())]
-            if last and any(user.kind in ("MatMul", "Einsum") for user in users):
+            if last and any(user.kind in ("MatMul", "Einsum", "MatMulInteger") for user in users):
                 return True
             last = last or any(user.kind == "Softmax" for user in users)
             values = [v for u in users if u.kind in SAME | MASKED | {"Softmax", "Div", "IsNaN"} for v in u.outputs]
@@ -220,7 +256,11 @@ class Tracer:
         """The trace of one output of a call, from those of its inputs."""
         vary = self.of(call.inputs)
         if call.kind in ("Shape", "Size"):
+            told = [t for t in vary if t.sized and t.plain]
+            if told:  # a number that was counted by what stands where
+                return Trace(told[0].inputs, 0, 0, bent=True, bend=DECISIVE, origin=self.twin.get(value, value))
             return Trace(rows=int(bool(vary)))
+        sized = call.kind in SIZED or any(t.sized for t in vary)
         if not vary:
             return Trace(dense=any(v != NONE and self.out[v].dense for v in call.inputs), rows=self._rows(call))
         inputs, most = frozenset[str]().union(*(t.inputs for t in vary)), max(t.most for t in vary)
@@ -230,9 +270,12 @@ class Tracer:
             bent = call.kind in CURVES or any(t.bent for t in vary)
             most = min(most + 1, len(self.flow.calls))
             narrow = UNIT if self._across(call)[1] == 1 else WIDE
-            return Trace(inputs, min(t.least for t in vary) + 1, most, knees, True, bent, origin=own, narrow=narrow)
+            least = min(t.least for t in vary) + 1
+            return Trace(inputs, least, most, knees, True, bent, origin=own, sized=sized, narrow=narrow)
         if self.attends(number):
             vary = [t for t in vary if t.least > 0]
+        elif number in self.beside:  # the scale of a quantised product, or the square of what its distance is from
+            vary = self.of(v for v in call.inputs if v != self.beside[number]) or vary
         replaced = self.replaces(call)
         origins = {t.origin for t in (self.of(call.inputs[1:]) if replaced else vary)}
         together = len(origins) == 1 and (call.kind in SAME | PAIRWISE or self._listed(call))
@@ -247,9 +290,9 @@ class Tracer:
         bent = bend > LINEAR or any(t.bent for t in vary)
         narrow = self._narrow(call, vary)
         if not plain or knees:
-            return Trace(inputs, least, most, knees, fresh, bent, origin=origin, narrow=narrow)
+            return Trace(inputs, least, most, knees, fresh, bent, origin=origin, sized=sized, narrow=narrow)
         bend = max(bend, *(t.bend for t in plain))
-        return Trace(inputs, least, most, 0, fresh, bent, bend, gain, origin, narrow=narrow)
+        return Trace(inputs, least, most, 0, fresh, bent, bend, gain, origin, sized=sized, narrow=narrow)
 
     def _rows(self, call: Call) -> int:
         """What a call makes of the number of records, where nothing but shapes goes into it."""
@@ -282,6 +325,8 @@ class Tracer:
         if kind in ("Cast", "CastLike"):
             to, first = call.attributes.get("to", 1), self.out[call.inputs[0]]
             return DECISIVE if to in INTEGERS and first.origin not in self.whole else LINEAR
+        if kind in ("QuantizeLinear", "DynamicQuantizeLinear"):
+            return CURVED  # it saturates
         if kind in DECIDES or kind == "TopK":
             return DECISIVE
         controls = [call.inputs[i] for i in CONTROLS.get(kind, ()) if i < len(call.inputs) and call.inputs[i] != NONE]
@@ -310,8 +355,10 @@ class Tracer:
                 continue
             if call.kind == "Div" and place == 1:
                 large = 1 / large if large else math.inf
-            large = large if math.isfinite(large) else STEEP
-            factor *= max(1.0, large) if call.kind == "Where" else large
+            if call.kind == "Where":
+                factor *= max(1.0, large) if large < HUGE else 1.0
+            else:
+                factor *= large if math.isfinite(large) else STEEP
         return factor
 
     def _largest(self, value: int) -> float:
