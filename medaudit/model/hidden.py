@@ -16,11 +16,13 @@ from medaudit.core.text import printable
 from medaudit.model.flow import NONE, Flow, flow, words
 from medaudit.model.logic import LAYERED, MERGES, Graph
 from medaudit.model.mixing import meetings
-from medaudit.model.taint import DECISIVE, INTEGERS, LINEAR, UNIT, WIDE, Tracer
+from medaudit.model.taint import DECISIVE, INTEGERS, LINEAR, SAME, UNIT, WIDE, Tracer
 
 SHALLOW, LATE, DEEP = 0.4, 0.85, 3  # shares of the trunk's learned layers; fewer than DEEP have no late
 CHOOSES = words("Slice Gather GatherND GatherElements Where If Pad Split TopK Compress Scatter ScatterND")
 UNSAID = 64  # numbers along a side that the file leaves open
+WEIGHTED = words("Conv ConvTranspose Gemm MatMul")
+NORMS = words("LayerNormalization BatchNormalization InstanceNormalization GroupNormalization")
 ORDER = ("high", "medium", "low", "explained")
 WORDS = 8  # ONNX's number of the type of texts
 
@@ -65,7 +67,7 @@ def hits(flow: Flow, rows: Mapping[str, int], whole: frozenset[str] = frozenset(
     """All that the rules find, worst first. rows, whole: see `Tracer`."""
     graph = Graph(Tracer(flow, rows, whole))
     found = [*raw_predicates(graph), *bypasses(graph), *late_merges(graph), *side_answers(graph)]
-    found += [*first_states(graph), *row_counts(graph), *single_units(graph)]
+    found += [*first_states(graph), *row_counts(graph), *single_units(graph), *changed_weights(graph)]
     return sorted(found, key=lambda hit: (ORDER.index(hit.severity), hit.rule, hit.call))
 
 
@@ -174,3 +176,18 @@ def single_units(graph: Graph) -> Iterator[Hit]:
             if alone and any(graph.traces[w].narrow == WIDE for w in vary):
                 text = f"one number that a single unit reads from raw input moves others at {graph.place(i)}"
                 yield Hit("G1", "medium", text, graph.way(v, raw=False), i)
+
+
+def changed_weights(graph: Graph) -> Iterator[Hit]:
+    """G1: stored weights of a layer, or a norm's scale, are changed by raw input that is bent."""
+    for i, call in enumerate(graph.flow.calls):
+        weights = call.inputs[1:2] if call.kind in WEIGHTED else call.inputs[1:3] if call.kind in NORMS else ()
+        for v in weights:
+            trace = graph.traces[v] if v != NONE else None
+            if trace is None or not (trace.raw and trace.bent and any(o in graph.ahead for o in call.outputs)):
+                continue
+            behind = graph.tracer.behind(v, SAME | {"Mul", "Add"})
+            stored = [w for c in behind for w in c.inputs if w in graph.flow.constants]
+            if call.kind in NORMS or any(graph.traces[w].dense for w in stored):
+                text = f"the stored weights of {graph.place(i)} are changed by raw input"
+                yield Hit("G1", "high", text, graph.way(v), i, graph.stored(v))

@@ -16,7 +16,7 @@ from medaudit.model.flow import NONE, Call, Flow, words
 from medaudit.model.taint import PAIRWISE
 
 ROUNDS = 8
-KEPT = words("Identity Cast CastLike Dropout QuantizeLinear DequantizeLinear Carried If Loop ml.Scaler ml.Imputer")
+KEPT = words("Identity Neg Cast CastLike Dropout QuantizeLinear DequantizeLinear Carried If Loop ml.Scaler ml.Imputer")
 FIRST = words(  # of what has its rows first, each row by itself
     """Conv ConvTranspose ConvInteger QLinearConv MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool
     InstanceNormalization GroupNormalization LRN Resize Upsample DepthToSpace SpaceToDepth MaxUnpool"""

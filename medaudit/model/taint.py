@@ -81,7 +81,7 @@ CONTROLS = {
     "Compress": (1,), "Split": (1,), "ReverseSequence": (1,), "Clip": (1, 2),
     "Range": (0, 1, 2), "ConstantOfShape": (0,), "OneHot": (0, 1), "Resize": (1, 2, 3), "SequenceAt": (1,),
     "LSTM": (4,), "GRU": (4,), "RNN": (4,), "Turn": (0,), "Unsqueeze": (1,), "Squeeze": (1,), "Trilu": (1,),
-    "CumSum": (1,), "ml.ArrayFeatureExtractor": (1,), "TensorScatter": (2,),
+    "CumSum": (1,), "Dropout": (1, 2), "ml.ArrayFeatureExtractor": (1,), "TensorScatter": (2,),
 }  # fmt: skip
 INTEGERS = frozenset((2, 3, 4, 5, 6, 7, 9, 12, 13))  # of Cast's `to`: whole numbers and truth values
 
