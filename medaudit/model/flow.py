@@ -54,6 +54,9 @@ FOLDED = words(
 )
 
 
+FORMS = words("Reshape Flatten Squeeze Unsqueeze Identity")
+
+
 class Call(NamedTuple):
     """One call of an operator."""
 
@@ -107,6 +110,7 @@ class _Flattener:
 
     def __init__(self, proto: ModelProto) -> None:
         self.flow = Flow()
+        self.makers: dict[int, Call] = {}
         self.opsets = list(proto.opset_import)
         # A function of a standard operator's name is never called: ONNX Runtime runs the operator.
         self.functions = {(f.domain, f.name): f for f in proto.functions if f.domain not in STANDARD}
@@ -129,6 +133,7 @@ class _Flattener:
             raise ModelError(f"the graph expands to more than {MOST_CALLS} operator calls", "do not trust this file")
         made = [self.value(name) for name in outputs]
         self.flow.calls.append(Call(kind, inputs, tuple(made), attributes, printable(place)))
+        self.makers.update(dict.fromkeys(made, self.flow.calls[-1]))
         return made
 
     def graph(self, graph: GraphProto, outer: dict[str, int], place: str, depth: int) -> list[int]:
@@ -171,9 +176,26 @@ class _Flattener:
             ]:  # an operator that we do not know may do anything with its graphs
                 items = {item.name: self.call("Item", inputs, [item.name], place)[0] for item in body.input}
                 inputs += tuple(self.graph(body, scope | items, f"{place}/", depth + 1))
+            same = self.restored(node, inputs)
+            if same != NONE:
+                scope[node.output[0]] = same
+                return
             ends = self.call(_kind(node), inputs, list(node.output), place, {k: _plain(a) for k, a in given.items()})
             self.fold(node, ends)
         scope.update({name: value for name, value in zip(node.output, ends, strict=False) if name})
+
+    def restored(self, node: NodeProto, inputs: tuple[int, ...]) -> int:
+        """The value that a Reshape gives back its own form; NONE: it gives another."""
+        shape = self.makers.get(inputs[1]) if node.op_type == "Reshape" and len(inputs) > 1 else None
+        if shape is None or shape.kind != "Shape" or node.domain not in STANDARD:
+            return NONE
+        at = inputs[0]
+        while at != shape.inputs[0]:
+            call = self.makers.get(at)
+            if call is None or call.kind not in FORMS:
+                return NONE
+            at = call.inputs[0]
+        return at
 
     def function(
         self, function: FunctionProto, inputs: tuple[int, ...], given: Mapping[str, AttributeProto], place: str,

@@ -49,26 +49,28 @@ def hidden(proto: ModelProto) -> list[Hit]:
         for side in of.shape.dim[1:]:
             rows[name] *= side.dim_value or UNSAID
     whole = frozenset(name for name, of in types.items() if of.elem_type in INTEGERS | {WORDS})
+    graph = Graph(Tracer(flat, rows, whole))
     met = [
-        Hit("G11", "high", f"patients of one batch meet: {one.text}", (place(flat, one.call),), one.call)
+        Hit("G11", "high", f"patients of one batch meet: {one.text}", graph.through(one.call), one.call)
         for one in meetings(flat, ranks)
     ]
-    found = [*hits(flat, rows, whole), *met]
+    return ordered([*logic(graph), *met])
+
+
+def ordered(found: list[Hit]) -> list[Hit]:
+    """The worst first."""
     return sorted(found, key=lambda hit: (ORDER.index(hit.severity), hit.rule, hit.call))
 
 
-def place(flat: Flow, number: int) -> str:
-    """Where a call stands, for people."""
-    call = flat.calls[number]
-    return f"{call.kind} {call.place}" if call.kind not in call.place else call.place
-
-
-def hits(flow: Flow, rows: Mapping[str, int], whole: frozenset[str] = frozenset()) -> list[Hit]:
-    """All that the rules find, worst first. rows, whole: see `Tracer`."""
-    graph = Graph(Tracer(flow, rows, whole))
+def logic(graph: Graph) -> list[Hit]:
+    """What the rules find in a graph's logic."""
     found = [*raw_predicates(graph), *bypasses(graph), *late_merges(graph), *side_answers(graph)]
-    found += [*first_states(graph), *row_counts(graph), *single_units(graph), *changed_weights(graph)]
-    return sorted(found, key=lambda hit: (ORDER.index(hit.severity), hit.rule, hit.call))
+    return [*found, *first_states(graph), *row_counts(graph), *single_units(graph), *changed_weights(graph)]
+
+
+def hits(flat: Flow, rows: Mapping[str, int], whole: frozenset[str] = frozenset()) -> list[Hit]:
+    """All that the rules find in a graph's logic, worst first. rows, whole: see `Tracer`."""
+    return ordered(logic(Graph(Tracer(flat, rows, whole))))
 
 
 def raw_predicates(graph: Graph) -> Iterator[Hit]:

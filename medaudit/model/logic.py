@@ -207,6 +207,11 @@ class Graph:
             places.append(self.place(makers[begin]))
         return tuple(places + self.onwards(value))
 
+    def through(self, number: int) -> tuple[str, ...]:
+        """Places from an input through a call and on to an answer."""
+        outputs = self.flow.calls[number].outputs
+        return self.way(outputs[0], raw=False) if outputs else (self.place(number),)
+
     def onwards(self, value: int) -> list[str]:
         """Places from a value to the nearest answer."""
         came: dict[int, tuple[int, int]] = {value: (NONE, NONE)}
