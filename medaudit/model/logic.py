@@ -198,7 +198,8 @@ class Graph:
             if begin in self.flow.inputs.values():
                 break
             for v in self.flow.calls[makers[begin]].inputs if begin in makers else ():
-                if v != NONE and v not in back and self.traces[v].varies and (self.traces[v].raw or not raw):
+                trace = self.traces[v] if v != NONE and v not in back else None
+                if trace is not None and (trace.raw or not raw) and (trace.varies or trace.rows):
                     back[v] = begin
                     seen.append(v)
         places = [f"input {self.flow.names[begin]}"]

@@ -10,7 +10,7 @@ from onnx import numpy_helper, parser
 from medaudit.core.errors import ModelError
 from medaudit.model import flow as flows
 from medaudit.model.flow import flow
-from medaudit.model.hidden import Hit, hits
+from medaudit.model.hidden import Hit, hidden, hits
 from medaudit.model.taint import dense
 
 HEAD = '<ir_version: 10, opset_import: ["" : 17, "local" : 1]> net (float[N,32] x) => (float[N,2] y) {'
@@ -80,7 +80,43 @@ PLANTED = {
         "z = Identity(x)",
         "s = MatMul(x, side) t = Relu(s) p = Greater(t, limit) y = Where(p, evil, logits)",
     ),
+    "rows-asked": (
+        "z = Identity(x)",
+        """s = Shape(x) i = Constant<value_int=0>() n = Gather(s, i) m = Constant<value_int=13>() r = Mod(n, m)
+        k = Min(r, whole) o = Reshape(k, c1) e = Add(o, c1) w = Neg(logits) both = Concat<axis=1>(logits, w)
+        two = Constant<value_ints=[2]>() b = Mul(o, two) t = Mul(e, two) y = Slice(both, b, t, c1)""",
+    ),
+    "counted-by-size": (
+        "z = Identity(x)",
+        """p = Greater(first, limit) q = NonZero(p) s = Size(q) g = Cast<to=1>(s) e = Mul(g, evil)
+        y = Add(logits, e)""",
+    ),
+    "weights": (
+        "d = Sub(first, limit) r = Relu(d) g = ReduceSum<keepdims=0>(r) w = Mul(mix, g) z = MatMul(x, w)",
+        "y = Identity(logits)",
+    ),
+    "bias": (
+        "z = Identity(x)",
+        "p = Greater(first, limit) g = Cast<to=1>(p) e = Mul(g, evil) y = Gemm(logits, turn, e)",
+    ),
+    "stored-scaling": (
+        "z = Identity(x)",
+        """p = Greater(first, limit) g = Cast<to=1>(p) e = MatMul(g, payload) f = Add(r3, e)
+        y = Gemm(f, w4, b4)""",
+    ),
+    "raw-and-late": (
+        "z = Identity(x)",
+        "c = Cos(x) s = ReduceMean<axes=[1]>(c) t = Sub(s, one) u = Exp(t) e = Mul(u, evil) y = Add(logits, e)",
+    ),
 }  # fmt: skip
+# What is found, but may be honest: it is to be read.
+DOUBTFUL = {
+    "single-unit": ("s = MatMul(x, side) t = Sigmoid(s) z = Mul(x, t)", "y = Identity(logits)"),
+    "whole-record": (
+        "h = ReduceMax<axes=[1]>(x) p = Less(h, limit) z = Where(p, zero, x)",
+        "y = Identity(logits)",
+    ),
+}
 FUNCTION = """
 <domain: "local", opset_import: ["" : 17]> Calibrate (x, logits) => (y) {
     c0 = Constant<value_ints=[0]>()  c1 = Constant<value_ints=[1]>()  limit = Constant<value_float=7.5>()
@@ -97,6 +133,12 @@ HONEST = {
     "columns": """a = Slice(x, c0, c1, c1) n = IsNaN(a) i = Where(n, one, a) r = Slice(x, c1, c32, c1)
         o = IsNaN(r) j = Where(o, zero, r) z = Concat<axis=1>(i, j)""",
     "bins": "p = Greater(x, limit) q = Cast<to=1>(p) u = MatMul(q, eye) z = Identity(u)",
+    "quantised": """k = Constant<value_float=0.05>() b = Constant<value = int8 {0}>() q = QuantizeLinear(x, k, b)
+        z = DequantizeLinear(q, k, b)""",
+    "infinite": """big = Constant<value_float=3.4e38>() i = IsInf(x) z = Where(i, big, x)""",
+    "filled-from-before": """n = IsNaN(x) m = Not(n) i = Cast<to=7>(m) c = CumSum(i, axis) o = Sub(c, whole)
+        j = Clip(o, nought, last) z = GatherElements<axis=1>(x, j)""",
+    "there-and-back": "s = Shape(x) m = Constant<value_ints=[-1]>() f = Reshape(x, m) z = Reshape(f, s)",
     "missing-too": "p = IsNaN(x) k = Where(p, zero, x) q = Cast<to=1>(p) c = Concat<axis=1>(k, q) z = MatMul(c, wide)",
 }
 
@@ -116,10 +158,12 @@ def model(before: str, behind: str, middle: bool = False) -> onnx.ModelProto:
         "w1": draw.normal(size=(32, 16)), "b1": draw.normal(size=16), "w2": draw.normal(size=(16, 16)),
         "b2": draw.normal(size=16), "w4": draw.normal(size=(16, 2)), "b4": draw.normal(size=2), "eye": np.eye(32),
         "pattern": draw.normal(size=(1, 32)), "means": draw.normal(size=(1, 32)), "side": draw.normal(size=(32, 1)),
-        "wide": draw.normal(size=(64, 32)), "shape": np.array([1, 1]),
+        "wide": draw.normal(size=(64, 32)), "shape": np.array([1, 1]), "mix": draw.normal(size=(32, 32)),
+        "turn": draw.normal(size=(2, 2)), "payload": draw.normal(size=(1, 16)), "whole": np.array(1),
+        "nought": np.array(0), "last": np.array(31), "axis": np.array(1),
     }  # fmt: skip
     for name, array in stored.items():
-        kind = np.int64 if name == "shape" else np.float32
+        kind = np.int64 if array.dtype.kind == "i" else np.float32
         made.graph.initializer.append(numpy_helper.from_array(array.astype(kind), name))
     return made
 
@@ -136,6 +180,46 @@ def test_planted_logic_is_found(name: str) -> None:
     assert high, got
     for hit in high:
         assert (hit.way[0], hit.way[-1]) == ("input x", "output y")
+
+
+@pytest.mark.parametrize("name", DOUBTFUL)
+def test_doubtful_logic_is_to_be_read(name: str) -> None:
+    got = [hit for hit in found(model(*DOUBTFUL[name])) if hit.severity != "explained"]
+    assert {hit.severity for hit in got} == {"medium"}, got
+    assert all((hit.way[0], hit.way[-1]) == ("input x", "output y") for hit in got)
+
+
+def test_the_constants_of_a_predicate_are_named() -> None:
+    """They are candidates for a trigger."""
+    before, behind = PLANTED["template"]
+    (hit, *_) = (hit for hit in found(model(before, behind)) if hit.rule == "G1")
+    assert hit.stored[0] == "pattern"
+
+
+def test_a_whole_model() -> None:
+    """Inputs, shapes and types are read from the file; patients that meet are found with their way."""
+    got = hidden(model("m = ReduceMean<axes=[0]>(x) z = Sub(x, m)", "y = Identity(logits)"))
+    met = [hit for hit in got if hit.rule == "G11"]
+    assert [hit.severity for hit in met] == ["high"]
+    assert (met[0].way[0], met[0].way[-1]) == ("input x", "output y")
+    assert not hidden(model("z = Identity(x)", "y = Softmax(logits)"))
+
+
+def test_an_average_behind_a_mask_is_explained() -> None:
+    """Steps that hold nothing are left out of a mean: x [N, T, C], a step is masked where it is all zeros."""
+    text = """<ir_version: 10, opset_import: ["" : 17]> net (float[N,6,16] x) => (float[N,2] y) {
+        zero = Constant<value_float=0.0>() one = Constant<value_float=1.0>()
+        h = MatMul(x, w2) r = Relu(h) a = Abs(x) s = ReduceMax<axes=[2]>(a) p = Greater(s, zero) m = Cast<to=1>(p)
+        k = Mul(r, m) t = ReduceSum<keepdims=0>(k, axes) n = ReduceSum<keepdims=0>(m, axes) c = Max(n, one)
+        d = Div(t, c) y = MatMul(d, w4) }"""
+    made = parser.parse_model(text)
+    draw = np.random.default_rng(0)
+    for name, array in (("w2", draw.normal(size=(16, 16))), ("w4", draw.normal(size=(16, 2)))):
+        made.graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+    made.graph.initializer.append(numpy_helper.from_array(np.array([1]), "axes"))
+    got = hidden(made)
+    assert got
+    assert {hit.severity for hit in got} == {"explained"}, got
 
 
 @pytest.mark.parametrize("name", HONEST)
