@@ -16,9 +16,10 @@ from medaudit.core.text import printable
 from medaudit.model.flow import NONE, Flow, flow, words
 from medaudit.model.logic import LAYERED, MERGES, Graph
 from medaudit.model.mixing import meetings
-from medaudit.model.taint import DECISIVE, INTEGERS, LINEAR, SAME, UNIT, WIDE, Tracer
+from medaudit.model.taint import CONTROLS, DECISIVE, INTEGERS, LINEAR, SAME, UNIT, WIDE, Tracer
 
 SHALLOW, LATE, DEEP = 0.4, 0.85, 3  # shares of the trunk's learned layers; fewer than DEEP have no late
+JOINS = MERGES | frozenset(CONTROLS) - LAYERED - {"Carried", "Turn", "Loop"}  # where values meet
 CHOOSES = words("Slice Gather GatherND GatherElements Where If Pad Split TopK Compress Scatter ScatterND")
 UNSAID = 64  # numbers along a side that the file leaves open
 WEIGHTED = words("Conv ConvTranspose Gemm MatMul")
@@ -109,7 +110,7 @@ def bypasses(graph: Graph) -> Iterator[Hit]:
 def late_merges(graph: Graph) -> Iterator[Hit]:
     """G3: near the end, a shallow side branch chooses or changes what the trunk made."""
     for i, call in enumerate(graph.flow.calls):
-        if call.kind not in MERGES | {"Where", "If", "Concat"} or not any(v in graph.ahead for v in call.outputs):
+        if call.kind not in JOINS | {"Concat"} or not any(v in graph.ahead for v in call.outputs):
             continue
         if graph.tracer.attends(i) or graph.averaged(i):
             continue
@@ -122,7 +123,7 @@ def late_merges(graph: Graph) -> Iterator[Hit]:
         for v in vary:
             t = graph.traces[v]
             if t.most <= SHALLOW * graph.trunk and t.bent:
-                chooses = call.kind in ("Where", "If") and v == call.inputs[0]
+                chooses = v in [call.inputs[c] for c in CONTROLS.get(call.kind, ()) if c < len(call.inputs)]
                 severity = "high" if chooses or not ahead else "medium"
                 text = f"a branch of {t.most} learned layers joins the trunk of {graph.trunk} late, at {graph.place(i)}"
                 yield Hit("G3", severity, text, graph.way(v, raw=False), i)
@@ -131,7 +132,7 @@ def late_merges(graph: Graph) -> Iterator[Hit]:
 def side_answers(graph: Graph) -> Iterator[Hit]:
     """G3 in a network of few layers: behind the last, what one layer read and bent meets what another read."""
     for i, call in enumerate(graph.flow.calls):
-        late = call.kind in MERGES | {"Where", "If"} and all(graph.ahead.get(v) == 0 for v in call.outputs)
+        late = call.kind in JOINS and all(graph.ahead.get(v) == 0 for v in call.outputs)
         if not 0 < graph.trunk < DEEP or not late:
             continue
         vary = {v: graph.traces[v] for v in call.inputs if v != NONE and graph.traces[v].varies}
@@ -169,7 +170,7 @@ def row_counts(graph: Graph) -> Iterator[Hit]:
 def single_units(graph: Graph) -> Iterator[Hit]:
     """G1: one number, read from the whole input by one stored unit and bent, scales or moves many others."""
     for i, call in enumerate(graph.flow.calls):
-        if call.kind not in MERGES | {"Where"} or not any(v in graph.ahead for v in call.outputs):
+        if call.kind not in JOINS or not any(v in graph.ahead for v in call.outputs):
             continue
         vary = [v for v in call.inputs if v != NONE and graph.traces[v].varies]
         for v in vary:

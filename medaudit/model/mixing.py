@@ -82,7 +82,7 @@ def _moved(flow: Flow, call: Call, places: list[Place | None]) -> Place | None |
     if kind == "Concat":
         return _concat(flow, call, places)
     if first is None:
-        return _second(call, places)
+        return _second(flow, call, places)
     if kind in KEPT:
         return first
     if kind == "BatchNormalization" or kind in FIRST:
@@ -244,13 +244,14 @@ def _product(flow: Flow, call: Call, places: list[Place | None]) -> Place | None
     return None
 
 
-def _second(call: Call, places: list[Place | None]) -> Place | None:
+def _second(flow: Flow, call: Call, places: list[Place | None]) -> Place | None:
     """Of calls whose first operand is stored, or not known."""
     right = places[1] if len(places) > 1 else None
     if call.kind == "MatMul" and right is not None and right.axis == right.rank - 2:
         raise _Met("a product of matrices sums over the patients")
     if call.kind == "Gather" and right is not None and call.attributes.get("axis", 0) == 0:
-        return Place(right.rank + 1, right.axis)
+        table = flow.constants.get(call.inputs[0])
+        return None if table is None else Place(right.rank + len(table.shape) - 1, right.axis)
     return None
 
 

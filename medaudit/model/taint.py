@@ -81,7 +81,7 @@ CONTROLS = {
     "Compress": (1,), "Split": (1,), "ReverseSequence": (1,), "Clip": (1, 2),
     "Range": (0, 1, 2), "ConstantOfShape": (0,), "OneHot": (0, 1), "Resize": (1, 2, 3), "SequenceAt": (1,),
     "LSTM": (4,), "GRU": (4,), "RNN": (4,), "Turn": (0,), "Unsqueeze": (1,), "Squeeze": (1,), "Trilu": (1,),
-    "CumSum": (1,), "Dropout": (1, 2), "ml.ArrayFeatureExtractor": (1,), "TensorScatter": (2,),
+    "CumSum": (1,), "Dropout": (1, 2), "GridSample": (1,), "ml.ArrayFeatureExtractor": (1,), "TensorScatter": (2,),
 }  # fmt: skip
 INTEGERS = frozenset((2, 3, 4, 5, 6, 7, 9, 12, 13))  # of Cast's `to`: whole numbers and truth values
 
@@ -278,7 +278,8 @@ class Tracer:
             vary = self.of(v for v in call.inputs if v != self.beside[number]) or vary
         replaced = self.replaces(call)
         origins = {t.origin for t in (self.of(call.inputs[1:]) if replaced else vary)}
-        together = len(origins) == 1 and (call.kind in SAME | PAIRWISE or self._listed(call))
+        scale = call.kind == "DynamicQuantizeLinear" and value != call.outputs[0]  # its scale sums up all numbers
+        together = len(origins) == 1 and not scale and (call.kind in SAME | PAIRWISE or self._listed(call))
         origin, least = next(iter(origins)) if together else own, min(t.least for t in vary)
         bend = CURVED if replaced else self._bent(call)
         knees = min(t.knees for t in vary)

@@ -23,6 +23,11 @@ ALONE = {
     "recurrent": """r = Reshape(x, three) t = Transpose<perm=[1, 0, 2]>(r) a, h = GRU<hidden_size=2>(t, gw, gr)
         y = Squeeze(h, c0)""",
     "columns": "a = Slice(x, c0, c1, c1) b = Slice(x, c1, end, c1) c = Concat<axis=1>(b, a) y = Gemm(c, w)",
+    "looked up": """one = Constant<value_ints=[1]>() a = Slice(x, c0, c1, c1) f = Squeeze(a, one) i = Cast<to=7>(f)
+        t = Constant<value_floats=[0.5, 0.7]>() v = Gather(t, i) n = Unsqueeze(v, one) g = Gemm(x, w) y = Mul(g, n)""",
+    "there and back": "s = Shape(x) m = Constant<value_ints=[-1]>() f = Reshape(x, m) r = Reshape(f, s) y = Gemm(r, w)",
+    "all columns": """i = Constant<value_ints=[2147483647, 1]>() o = Constant<value_ints=[0, 0]>()
+        k = Constant<value_ints=[0, 1]>() a = Slice(x, o, i, k) g = Gemm(x, w) y = Add(g, a)""",
     "classes": "g = Gemm(x, w) y = Softmax<axis=1>(g)",
 }
 MEETING = {
