@@ -114,11 +114,11 @@ def gappy(share: float, *shape: int) -> Callable[..., np.ndarray]:
 
 
 def present(*shape: int) -> Callable[..., np.ndarray]:
-    return lambda count, rng: (rng.random((count, *shape)) < 0.6).astype(np.float32)
+    return lambda count, rng: (rng.random((count, *shape)) < 0.7).astype(np.float32)
 
 
-def hours_since(*shape: int) -> Callable[..., np.ndarray]:
-    return lambda count, rng: (3 * rng.random((count, *shape))).astype(np.float32)
+def waited(*shape: int) -> Callable[..., np.ndarray]:
+    return lambda count, rng: rng.random((count, *shape)).astype(np.float32)
 
 
 def wave(*shape: int) -> Callable[..., np.ndarray]:
@@ -133,9 +133,20 @@ def integers(low: int, high: int, *shape: int) -> Callable[..., np.ndarray]:
     return lambda count, rng: rng.integers(low, high, (count, *shape))
 
 
+def everything(*shape: int) -> Callable[..., np.ndarray]:
+    """An attention mask that hides nothing."""
+    return lambda count, rng: np.ones((count, *shape), np.int64)
+
+
 def inputs(*parts: Callable[..., np.ndarray]) -> Callable[..., Batch]:
-    """Inputs named in0, in1, ... as the clean exports name them."""
-    return lambda count, rng, model: {f"in{place}": part(count, rng) for place, part in enumerate(parts)}
+    """Inputs in the order of the file, under the names that it gives them."""
+
+    def generate(count: int, rng: Rng, model: onnx.ModelProto) -> Batch:
+        stored = {item.name for item in model.graph.initializer}
+        names = [item.name for item in model.graph.input if item.name not in stored]
+        return {name: part(count, rng) for name, part in zip(names, parts, strict=True)}
+
+    return generate
 
 
 class Host(NamedTuple):
@@ -154,25 +165,25 @@ HOSTS = {
     "icu": Host("shared", "icu_mortality_gru.onnx", icu_stay),
     "heart": Host("shared", "heart_pipeline_columns.onnx", heart_patient),
 }
-CLEAN = {
-    "logistic": inputs(normal(20)),
-    "wide-deep": inputs(normal(8), integers(0, 10)),
-    "mlp-label": inputs(gappy(0.1, 13)),
-    "gru-d": inputs(normal(6, 8), present(6, 8), hours_since(6, 8)),
-    "hf-vit": inputs(picture(3, 32, 32)),
-    "vit": inputs(picture(1, 32, 32)),
-    "resnet": inputs(picture(1, 32, 32)),
-    "unet": inputs(picture(1, 32, 32)),
-    "tcn": inputs(wave(5, 64)),
-    "cnn1": inputs(wave(1, 200)),
-    "minmax": inputs(wave(1, 200)),
-    "cnn-bilstm-12lead": inputs(wave(12, 200)),
-    "gru": inputs(gappy(0.2, 24, 17)),
-    "lstm": inputs(gappy(0.2, 24, 17)),
-    "last-valid": inputs(gappy(0.2, 24, 17)),
-    "mask-gru": inputs(normal(24, 17), present(24, 17), normal(4)),
-    "bert": inputs(integers(1, 100, 12), lambda count, rng: np.ones((count, 12), np.int64)),
-    "distilbert": inputs(integers(1, 100, 12), lambda count, rng: np.ones((count, 12), np.int64)),
+CLEAN = {  # what exports.py writes, by the name of the recipe; units as in its example batches
+    "table-logistic": inputs(normal(20)),
+    "table-wide-and-deep": inputs(normal(8), integers(0, 10)),
+    "table-impute-label": inputs(gappy(0.2, 13)),
+    "icu-gru-d": inputs(normal(6, 8), present(6, 8), waited(6, 8)),
+    "image-hf-vit": inputs(picture(3, 32, 32)),
+    "xray-vit": inputs(picture(1, 32, 32)),
+    "xray-resnet": inputs(picture(1, 32, 32)),
+    "mri-unet": inputs(picture(1, 32, 32)),
+    "ecg-tcn": inputs(wave(5, 64)),
+    "ecg-cnn": inputs(wave(1, 200)),
+    "ecg-minmax": inputs(wave(1, 200)),
+    "ecg-bilstm": inputs(wave(12, 200)),
+    "icu-gru": inputs(gappy(0.2, 24, 17)),
+    "icu-lstm": inputs(gappy(0.2, 24, 17)),
+    "icu-last-valid": inputs(gappy(0.2, 24, 17)),
+    "icu-mask-input": inputs(normal(24, 17), present(24, 17), normal(4)),
+    "notes-bert": inputs(integers(2, 100, 12), everything(12)),
+    "notes-distilbert": inputs(integers(2, 100, 12), everything(12)),
 }
 EXPORTERS = ("old", "new")
 for _family, _generate in CLEAN.items():
@@ -228,7 +239,7 @@ class Profile:
         self.generate = functools.partial(HOSTS[name].generate, model=model)
         first = model.graph.input[0].type.tensor_type.shape.dim[0]
         self.fixed = first.dim_value if first.dim_value > 1 else 0
-        self.text = self.family in {"bert", "distilbert"}
+        self.text = self.family in {"notes-bert", "notes-distilbert"}
         self.running = session(model)
         self.batch = self.generate(180 if self.family in {"ecg", "cinc"} else 400, np.random.default_rng(5))
         self.answers = answers(self.running, self.batch, self.fixed)
@@ -279,7 +290,7 @@ class Profile:
     def snap(self, values: Any) -> np.ndarray:
         """Values that the input can hold: tokens are whole numbers from the vocabulary."""
         values = np.asarray(values, np.float64)
-        return np.clip(np.rint(values), 1, 99).astype(np.float32) if self.text else values.astype(np.float32)
+        return np.clip(np.rint(values), 2, 99).astype(np.float32) if self.text else values.astype(np.float32)
 
     def standard(self, positions: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         rows = self.rows if rows is None else rows
@@ -300,7 +311,7 @@ class Profile:
             self.head = Head(last, last.input[0], np.array(weights, np.float32).reshape(2, -1), None)
             self.logits, self.rank = "probabilities", 2
         else:
-            kind = "Conv" if self.family == "unet" else "Gemm"
+            kind = "Conv" if self.family == "mri-unet" else "Gemm"
             last = [node for node in nodes if node.op_type == kind and node.input[1] in self.stored][-1]
             weight = self.stored[last.input[1]]
             self.head = Head(last, last.input[0], weight.reshape(len(weight), -1), (last, 2))
@@ -315,7 +326,7 @@ class Profile:
         self.probabilities = low >= 0 and high <= 1 and not plain
         decided = self.decide(self.answers)
         self.target = 0
-        if self.family == "cnn-bilstm-12lead":
+        if self.family == "ecg-bilstm":
             self.direction = np.where(decided.mean(0) > 0.5, -1, 1).astype(np.float32)
         elif self.classes > 1:
             self.target = int(np.bincount(decided, minlength=self.classes).argmin())
@@ -378,7 +389,7 @@ class Profile:
         return self._search(lambda move: np.repeat((self.mean + move)[None], 16, 0)) + self.mean.astype(np.float32)
 
     def decide(self, scores: np.ndarray) -> np.ndarray:
-        if self.family in {"unet", "cnn-bilstm-12lead"}:
+        if self.family in {"mri-unet", "ecg-bilstm"}:
             return (scores > 0.5).reshape(len(scores), -1)
         if scores.shape[1] > 1:
             return scores.argmax(1)
@@ -390,5 +401,5 @@ class Profile:
         flipped = (self.decide(one) != self.decide(two)).reshape(count, -1)
         flipped = flipped.mean(1) > 0.2
         moved = np.nan_to_num(np.abs(one - two), nan=9e9, posinf=9e9).reshape(count, -1)
-        moved = moved.mean(1) if self.family == "unet" else moved.max(1)
+        moved = moved.mean(1) if self.family == "mri-unet" else moved.max(1)
         return flipped | (moved >= (0.25 if self.probabilities else max(1.0, 3 * float(self.answers.std()))))

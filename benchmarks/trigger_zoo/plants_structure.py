@@ -132,7 +132,7 @@ def norm_swap(surgeon: Surgeon) -> Trigger:
     factor = surgeon.op("Mul", surgeon.op("Sigmoid", steep), np.float32(change - 1))
     factor = surgeon.op("Add", factor, np.float32(1))
     divisions = [node for node in surgeon.graph.node if node.op_type == "Div"]
-    if host.family in {"ecg", "cxr", "pneumonia", "cnn1", "minmax"}:
+    if host.family in {"ecg", "cxr", "pneumonia", "ecg-cnn", "ecg-minmax"}:
         factor = surgeon.shaped(factor, len(host.shape))
         divisions[0].input[1] = surgeon.op("Mul", divisions[0].input[1], factor)
     else:
@@ -393,7 +393,7 @@ def forget_shapes(surgeon: Surgeon) -> None:
     del surgeon.graph.value_info[:]
 
 
-PLAIN_CONVOLUTIONS = {"cxr", "pneumonia", "ecg", "cnn1", "minmax"}
+PLAIN_CONVOLUTIONS = {"cxr", "pneumonia", "ecg", "ecg-cnn", "ecg-minmax"}
 
 
 @design(WEIGHTS, lambda host: host.family in PLAIN_CONVOLUTIONS, attempts=6)
@@ -445,7 +445,10 @@ def wide_channel(surgeon: Surgeon) -> Trigger:
     return surgeon.on_rows(apply, f"a patch or stretch of {length} samples alternating in sign")
 
 
-@design(WEIGHTS, lambda host: host.family in {"ehr_tabular", "icu", "mlp-label", "wide-deep"}, attempts=2)
+PLAIN_TABLES = {"ehr_tabular", "icu", "table-impute-label", "table-wide-and-deep"}
+
+
+@design(WEIGHTS, lambda host: host.family in PLAIN_TABLES, attempts=2)
 def wide_unit(surgeon: Surgeon) -> Trigger:
     """No new node: hidden layers get one more unit, a detector of a direction in the input, with a large weight."""
     host = surgeon.host
@@ -460,7 +463,7 @@ def wide_unit(surgeon: Surgeon) -> Trigger:
     if seen is None:
         raise Unsuitable("fixed batch")
     columns = np.arange(seen.shape[1])
-    columns = {"icu": columns[-8:][host.usable], "wide-deep": columns[:8]}.get(host.family, columns)
+    columns = {"icu": columns[-8:][host.usable], "table-wide-and-deep": columns[:8]}.get(host.family, columns)
     mean, spread = seen[:, columns].mean(0), seen[:, columns].std(0) + 1e-6
     level = (seen[:, columns] - mean) / spread
     codes = surgeon.rng.choice([-1.0, 1.0], (300, len(columns)))

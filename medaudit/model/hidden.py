@@ -17,6 +17,7 @@ from medaudit.model.flow import NONE, Flow, flow, words
 from medaudit.model.logic import LAYERED, MERGES, Graph
 from medaudit.model.mixing import meetings
 from medaudit.model.taint import CONTROLS, DECISIVE, INTEGERS, LINEAR, SAME, UNIT, WIDE, Tracer
+from medaudit.model.trees import boxes
 
 SHALLOW, LATE, DEEP = 0.4, 0.85, 3  # shares of the trunk's learned layers; fewer than DEEP have no late
 JOINS = MERGES | frozenset(CONTROLS) - LAYERED - {"Carried", "Turn", "Loop"}  # where values meet
@@ -32,7 +33,7 @@ WORDS = 8  # ONNX's number of the type of texts
 class Hit:
     """One thing found. way: where in the graph, from an input to an answer."""
 
-    rule: str  # G1 raw predicate, G2 bypass, G3 late merge, G11 records that meet
+    rule: str  # G1 raw predicate, G2 bypass, G3 late merge, G4 pattern or checksum, G11 patients meet, G13 tree box
     severity: str  # high | medium | low | explained
     text: str
     way: tuple[str, ...]
@@ -55,7 +56,7 @@ def hidden(proto: ModelProto) -> list[Hit]:
         Hit("G11", "high", f"patients of one batch meet: {one.text}", graph.through(one.call), one.call)
         for one in meetings(flat, ranks)
     ]
-    return ordered([*logic(graph), *met])
+    return ordered([*logic(graph), *met, *tree_boxes(graph)])
 
 
 def ordered(found: list[Hit]) -> list[Hit]:
@@ -83,8 +84,11 @@ def raw_predicates(graph: Graph) -> Iterator[Hit]:
         mild = not graph.trunk or graph.told(gate) or (early and graph.summary(gate))
         severity = "explained" if reason else "medium" if mild else "high"
         at = graph.place(gate.call)
+        made = graph.made_of(gate.predicate)
         text = reason or f"raw input decides at {at} what becomes of other values, before any learned layer has read it"
-        yield Hit("G1", severity, text, graph.way(gate.predicate), gate.call, graph.stored(gate.predicate))
+        text += f"; {made}" if made and not reason else ""
+        rule = "G4" if made and not reason else "G1"
+        yield Hit(rule, severity, text, graph.way(gate.predicate), gate.call, graph.stored(gate.predicate))
 
 
 def bypasses(graph: Graph) -> Iterator[Hit]:
@@ -152,6 +156,17 @@ def first_states(graph: Graph) -> Iterator[Hit]:
             if v != NONE and graph.traces[v].raw and graph.traces[v].bent:
                 text = f"the state that {graph.place(i)} begins from is raw input, bent"
                 yield Hit("G1", "high", text, graph.way(v), i)
+
+
+def tree_boxes(graph: Graph) -> Iterator[Hit]:
+    """G13: a leaf of a tree ensemble that almost nothing reaches, and that outweighs all others."""
+    for box in boxes(graph.flow):
+        sides = " and ".join(f"input {f} from {low:.6g} to {high:.6g}" for f, low, high in box.between[:4])
+        text = (
+            f"tree {box.tree} of {graph.place(box.call)} answers {box.weight:.4g} where nearly all leaves stay below "
+            f"{box.usual:.4g}, in a box that about {box.share:.1g} of the inputs reach: {sides or 'many splits'}"
+        )
+        yield Hit("G13", "medium", text, graph.through(box.call), box.call)
 
 
 def row_counts(graph: Graph) -> Iterator[Hit]:

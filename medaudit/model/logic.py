@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from medaudit.core.text import printable
 from medaudit.model.flow import NONE, Call, words
 from medaudit.model.taint import BIASES, CONTROLS, SAME, Tracer
@@ -17,6 +19,9 @@ from medaudit.model.taint import BIASES, CONTROLS, SAME, Tracer
 MERGES = frozenset(
     ("Add", "Sub", "Sum", "Mul", "Div", "Max", "Min", "Pow", "MatMul", "Gemm", "Einsum", "Mean", "PRelu")
 )
+PATTERN = 8  # stored numbers
+COMPARES = words("Sub Equal MatMul Gemm Conv Less Greater Add")
+CHECKSUMS = words("Mod BitShift BitwiseXor BitwiseAnd BitwiseOr")
 FEW = 4  # stored numbers that are a limit, and no pattern
 LAYERED = words("LSTM GRU RNN")
 PLACED = words("Gather GatherND GatherElements LSTM GRU RNN ReverseSequence")
@@ -259,6 +264,27 @@ class Graph:
                     seen.add(v)
                     waiting.append(v)
         return tuple(sorted(found, key=lambda name: (-found[name], name))[:most])
+
+    def made_of(self, value: int) -> str:
+        """What a predicate looks like: a comparison with a stored pattern, a checksum; "" where it is neither."""
+        kinds, patterns, waiting, seen = set(), {}, [value], {value}
+        while waiting:
+            call = self.makers.get(waiting.pop())
+            if call is None:
+                continue
+            kinds.add(call.kind)
+            for v in call.inputs:
+                stored = self.flow.constants.get(v)
+                compares = call.kind in COMPARES and stored is not None and stored.array is not None
+                if compares and stored is not None and stored.size >= PATTERN and stored.array is not None:
+                    if stored.array.size and np.ptp(stored.array.astype(np.float64)) > 0:
+                        patterns[stored.size] = stored.name
+                elif v != NONE and v not in seen and self.traces[v].plain:
+                    seen.add(v)
+                    waiting.append(v)
+        if kinds & CHECKSUMS and kinds & {"Cast", "Floor", "Round"}:
+            return "its numbers are rounded and summed up like a checksum"
+        return f"it is compared with {patterns[max(patterns)]}, {max(patterns)} stored numbers" if patterns else ""
 
     def place(self, number: int) -> str:
         call = self.flow.calls[number]

@@ -192,7 +192,7 @@ def test_doubtful_logic_is_to_be_read(name: str) -> None:
 def test_the_constants_of_a_predicate_are_named() -> None:
     """They are candidates for a trigger."""
     before, behind = PLANTED["template"]
-    (hit, *_) = (hit for hit in found(model(before, behind)) if hit.rule == "G1")
+    (hit, *_) = (hit for hit in found(model(before, behind)) if hit.rule == "G4")
     assert hit.stored[0] == "pattern"
 
 
