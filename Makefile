@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images
+.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images prove-graph prove-temporal
 
 install: .venv/installed
 dev: .venv/dev
@@ -102,3 +102,16 @@ prove-injected: .venv/dev
 prove-images: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(RUN)/python -m benchmarks.prove_images "$(MEDAUDIT_REAL_DATA)"
+
+# Clean exports, triggers planted in them, and what the graph scan says of both (15 minutes).
+ZOO := reports/zoo
+prove-graph: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[zoo]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	PYTHONHASHSEED=0 $(RUN)/python -m benchmarks.trigger_zoo.exports $(ZOO)/clean
+	$(RUN)/python -m benchmarks.trigger_zoo.plants $(ZOO)/plants --shared "$(MEDAUDIT_REAL_DATA)/models" --clean $(ZOO)/clean --rewrites
+	$(RUN)/python -m benchmarks.trigger_zoo.prove_graph $(ZOO)/plants $(ZOO)/clean
+
+prove-temporal: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(RUN)/python -m benchmarks.trigger_zoo.temporal
