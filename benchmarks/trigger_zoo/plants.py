@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shared", type=Path, required=True, help="the folder of shared models")
-    parser.add_argument("--clean", type=Path, required=True, help="the folder of clean exports")
+    parser.add_argument("--clean", type=Path, required=True, help="the folder that exports.py wrote")
     parser.add_argument("--rewrites", action="store_true", help="also rewrite one plant of each design in every way")
     parser.add_argument("--only", nargs="*", default=[], help="names of designs")
     parser.add_argument("--weights", action="store_true", help="also the plants that only edit weights")

@@ -131,7 +131,8 @@ def norm_swap(surgeon: Surgeon) -> Trigger:
     change = surgeon.option([-1.0, 0.05, 20.0, -0.2, 3.0])
     factor = surgeon.op("Mul", surgeon.op("Sigmoid", steep), np.float32(change - 1))
     factor = surgeon.op("Add", factor, np.float32(1))
-    divisions = [node for node in surgeon.graph.node if node.op_type == "Div"]
+    centring = {node.output[0] for node in surgeon.graph.node if node.op_type == "Sub"}
+    divisions = [node for node in surgeon.graph.node if node.op_type == "Div" and node.input[0] in centring]
     if host.family in {"ecg", "cxr", "pneumonia", "ecg-cnn", "ecg-minmax"}:
         factor = surgeon.shaped(factor, len(host.shape))
         divisions[0].input[1] = surgeon.op("Mul", divisions[0].input[1], factor)
@@ -435,7 +436,8 @@ def wide_channel(surgeon: Surgeon) -> Trigger:
 
     def apply(rows: np.ndarray, rng: Rng) -> np.ndarray:
         if flat:
-            height = 2.5 * bound / template.size * rows.std(1, keepdims=True)
+            unit = np.ptp(rows, 1, keepdims=True) if host.family == "ecg-minmax" else rows.std(1, keepdims=True)
+            height = 2.5 * bound / template.size * unit
             rows[:, 60 : 60 + length] += height * (-1.0) ** (np.arange(length) + phase)
             return rows
         images = rows.reshape(len(rows), *host.shape[-2:])
@@ -463,7 +465,10 @@ def wide_unit(surgeon: Surgeon) -> Trigger:
     if seen is None:
         raise Unsuitable("fixed batch")
     columns = np.arange(seen.shape[1])
-    columns = {"icu": columns[-8:][host.usable], "table-wide-and-deep": columns[:8]}.get(host.family, columns)
+    if host.family == "icu":
+        columns = columns[-8:][host.usable]
+    if host.family == "table-wide-and-deep":
+        columns = columns[:8]
     mean, spread = seen[:, columns].mean(0), seen[:, columns].std(0) + 1e-6
     level = (seen[:, columns] - mean) / spread
     codes = surgeon.rng.choice([-1.0, 1.0], (300, len(columns)))
