@@ -88,6 +88,7 @@ class Flow:
     constants: dict[int, Stored] = field(default_factory=dict)
     inputs: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, int] = field(default_factory=dict)
+    top: dict[int, str] = field(default_factory=dict)  # values that the main graph itself makes, as the file calls them
 
     def users(self) -> dict[int, list[int]]:
         """value -> the calls that take it."""
@@ -153,6 +154,7 @@ class _Flattener:
         ends = [scope.get(item.name, NONE) for item in graph.output]
         if not place:
             self.flow.outputs = {item.name: value for item, value in zip(graph.output, ends, strict=True)}
+            self.flow.top = {scope[n]: n for node in graph.node for n in node.output if n in scope}
         return ends
 
     def node(

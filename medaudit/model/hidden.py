@@ -38,6 +38,7 @@ class Hit:
     text: str
     way: tuple[str, ...]
     call: int
+    predicate: str = ""  # what decides, as the main graph calls it; "" where it is made elsewhere
     stored: tuple[str, ...] = ()  # constants that what decides was made with: a trigger may be among them
 
 
@@ -88,7 +89,8 @@ def raw_predicates(graph: Graph) -> Iterator[Hit]:
         text = reason or f"raw input decides at {at} what becomes of other values, before any learned layer has read it"
         text += f"; {made}" if made and not reason else ""
         rule = "G4" if made and not reason else "G1"
-        yield Hit(rule, severity, text, graph.way(gate.predicate), gate.call, graph.stored(gate.predicate))
+        name = graph.flow.top.get(gate.predicate, "")
+        yield Hit(rule, severity, text, graph.way(gate.predicate), gate.call, name, graph.stored(gate.predicate))
 
 
 def bypasses(graph: Graph) -> Iterator[Hit]:
@@ -208,4 +210,4 @@ def changed_weights(graph: Graph) -> Iterator[Hit]:
             stored = [w for c in behind for w in c.inputs if w in graph.flow.constants]
             if call.kind in NORMS or any(graph.traces[w].dense for w in stored):
                 text = f"the stored weights of {graph.place(i)} are changed by raw input"
-                yield Hit("G1", "high", text, graph.way(v), i, graph.stored(v))
+                yield Hit("G1", "high", text, graph.way(v), i, graph.flow.top.get(v, ""), graph.stored(v))
