@@ -89,7 +89,7 @@ def raw_predicates(graph: Graph) -> Iterator[Hit]:
         text = reason or f"raw input decides at {at} what becomes of other values, before any learned layer has read it"
         text += f"; {made}" if made and not reason else ""
         rule = "G4" if made and not reason else "G1"
-        name = graph.flow.top.get(gate.predicate, "")
+        name = graph.name(gate.predicate)
         yield Hit(rule, severity, text, graph.way(gate.predicate), gate.call, name, graph.stored(gate.predicate))
 
 
@@ -132,7 +132,7 @@ def late_merges(graph: Graph) -> Iterator[Hit]:
                 chooses = v in [call.inputs[c] for c in CONTROLS.get(call.kind, ()) if c < len(call.inputs)]
                 severity = "high" if chooses or not ahead else "medium"
                 text = f"a branch of {t.most} learned layers joins the trunk of {graph.trunk} late, at {graph.place(i)}"
-                yield Hit("G3", severity, text, graph.way(v, raw=False), i)
+                yield Hit("G3", severity, text, graph.way(v, raw=False), i, graph.name(v))
 
 
 def side_answers(graph: Graph) -> Iterator[Hit]:
@@ -147,7 +147,7 @@ def side_answers(graph: Graph) -> Iterator[Hit]:
             others = [w for w in more if graph.readers(w) != graph.readers(v)]
             if t.bent and t.most and others:
                 text = f"what a layer of its own read from the input is bent, and joins the answer at {graph.place(i)}"
-                yield Hit("G3", "medium", text, graph.way(v, raw=False), i)
+                yield Hit("G3", "medium", text, graph.way(v, raw=False), i, graph.name(v))
 
 
 def first_states(graph: Graph) -> Iterator[Hit]:
@@ -157,7 +157,7 @@ def first_states(graph: Graph) -> Iterator[Hit]:
         for v in states:
             if v != NONE and graph.traces[v].raw and graph.traces[v].bent:
                 text = f"the state that {graph.place(i)} begins from is raw input, bent"
-                yield Hit("G1", "high", text, graph.way(v), i)
+                yield Hit("G1", "high", text, graph.way(v), i, graph.name(v))
 
 
 def tree_boxes(graph: Graph) -> Iterator[Hit]:
@@ -180,7 +180,7 @@ def row_counts(graph: Graph) -> Iterator[Hit]:
             for v in call.inputs:
                 if v != NONE and graph.traces[v].rows == DECISIVE:
                     text = f"the number of records asked at once decides at {graph.place(i)} what becomes of them"
-                    yield Hit("G11", "high", text, graph.way(v, raw=False), i)
+                    yield Hit("G11", "high", text, graph.way(v, raw=False), i, graph.name(v))
                     break
 
 
@@ -195,7 +195,7 @@ def single_units(graph: Graph) -> Iterator[Hit]:
             alone = t.narrow == UNIT and t.bent and t.knees <= 1 and t.most == 1
             if alone and any(graph.traces[w].narrow == WIDE for w in vary):
                 text = f"one number that a single unit reads from raw input moves others at {graph.place(i)}"
-                yield Hit("G1", "medium", text, graph.way(v, raw=False), i)
+                yield Hit("G1", "medium", text, graph.way(v, raw=False), i, graph.name(v))
 
 
 def changed_weights(graph: Graph) -> Iterator[Hit]:
@@ -210,4 +210,4 @@ def changed_weights(graph: Graph) -> Iterator[Hit]:
             stored = [w for c in behind for w in c.inputs if w in graph.flow.constants]
             if call.kind in NORMS or any(graph.traces[w].dense for w in stored):
                 text = f"the stored weights of {graph.place(i)} are changed by raw input"
-                yield Hit("G1", "high", text, graph.way(v), i, graph.flow.top.get(v, ""), graph.stored(v))
+                yield Hit("G1", "high", text, graph.way(v), i, graph.name(v), graph.stored(v))

@@ -265,6 +265,10 @@ class Graph:
                     waiting.append(v)
         return tuple(sorted(found, key=lambda name: (-found[name], name))[:most])
 
+    def name(self, value: int) -> str:
+        """What the main graph calls a value that it makes itself; "" for others."""
+        return self.flow.top.get(value, "")
+
     def made_of(self, value: int) -> str:
         """What a predicate looks like: a comparison with a stored pattern, a checksum; "" where it is neither."""
         kinds, patterns, waiting, seen = set(), {}, [value], {value}
