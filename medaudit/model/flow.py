@@ -165,6 +165,8 @@ class _Flattener:
         given = {name: a for name, a in given.items() if not a.ref_attr_name}  # unbound: the operator's default
         inputs = tuple(scope.get(name, NONE) if name else NONE for name in node.input)
         function = self.functions.get((node.domain, node.op_type))
+        if function is None:
+            self.complete(node, place)
         if function is not None:
             ends = self.function(function, inputs, given, place, depth + 1)
         elif node.op_type == "Constant" and node.domain in STANDARD:
@@ -185,6 +187,18 @@ class _Flattener:
             ends = self.call(_kind(node), inputs, list(node.output), place, {k: _plain(a) for k, a in given.items()})
             self.fold(node, ends)
         scope.update({name: value for name, value in zip(node.output, ends, strict=False) if name})
+
+    def complete(self, node: NodeProto, place: str) -> None:
+        """Raises ModelError where a standard operator has fewer inputs or outputs than it needs."""
+        domain = "" if node.domain in STANDARD else node.domain
+        version = next((o.version for o in self.opsets if (o.domain or "") == domain), 0)
+        if version < 1 or not onnx.defs.has(node.op_type, version, domain):
+            return
+        schema = onnx.defs.get_schema(node.op_type, version, domain)
+        if len(node.input) < schema.min_input or len(node.output) < schema.min_output:
+            raise ModelError(
+                f"node {printable(place)} lacks inputs or outputs that {node.op_type} needs", "export again"
+            )
 
     def restored(self, node: NodeProto, inputs: tuple[int, ...]) -> int:
         """The value that a Reshape gives back its own form; NONE: it gives another."""

@@ -73,7 +73,8 @@ class Graph:
             if not any(v in self.ahead for v in call.outputs):
                 continue
             if self.tracer.learned(call) and call.kind not in LAYERED:
-                value = call.inputs[BIASES[call.kind]] if len(call.inputs) > BIASES.get(call.kind, 9) else NONE
+                place = BIASES.get(call.kind, len(call.inputs))
+                value = call.inputs[place] if place < len(call.inputs) else NONE
                 if value != NONE and self.traces[value].decides:
                     yield Gate(i, value, call.inputs[:1])
                 continue

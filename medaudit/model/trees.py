@@ -16,6 +16,7 @@ import numpy as np
 from medaudit.model.flow import Flow, words
 
 ENSEMBLES = words("ml.TreeEnsembleClassifier ml.TreeEnsembleRegressor")
+NODES = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
 NARROW = 0.02  # of the thresholds' spread of a feature
 RARE = 1e-4  # of the inputs, were the thresholds evenly spread
 OUTWEIGHS = 3.0  # times the largest of all other leaves but the top hundredth
@@ -37,9 +38,19 @@ def boxes(flow: Flow) -> list[Box]:
     """All leaves that stand out, of every tree ensemble in a graph."""
     found = []
     for number, call in enumerate(flow.calls):
-        if call.kind in ENSEMBLES and "nodes_values" in call.attributes:
+        if call.kind in ENSEMBLES and _whole(call.attributes):
             found += list(_of(number, call.attributes))
     return sorted(found, key=lambda box: (box.share, box.call, box.tree))
+
+
+def _whole(of: Any) -> bool:
+    """Whether every list is there, and as long as its others; else no runtime takes the file."""
+    kind = "class" if "class_weights" in of else "target"
+    nodes = [of.get(f"nodes_{name}") for name in NODES]
+    leaves = [of.get(f"{kind}_{name}") for name in ("treeids", "nodeids", "weights")]
+    return all(
+        all(values is not None and len(values) == len(group[0] or ()) for values in group) for group in (nodes, leaves)
+    )
 
 
 def _of(number: int, of: Any) -> Iterator[Box]:

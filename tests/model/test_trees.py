@@ -80,3 +80,12 @@ def test_the_finding_names_the_box() -> None:
     (hit,) = (hit for hit in hidden(cut(exported("boosting"), 40.0)) if hit.rule == "G13")
     assert (hit.severity, hit.way[0], hit.way[-1]) == ("medium", "input X", "output label")
     assert "input 3 from -0.52 to -0.51" in hit.text
+
+
+@pytest.mark.parametrize("gone", ["nodes_nodeids", "nodes_modes", "class_weights", "class_treeids"])
+def test_what_is_not_whole_is_left_alone(gone: str) -> None:
+    proto = cut(exported("boosting"), 40.0)
+    node = next(n for n in proto.graph.node if n.op_type.startswith("TreeEnsemble"))
+    (at,) = (i for i, a in enumerate(node.attribute) if a.name == gone)
+    del node.attribute[at]
+    assert boxes(flow(proto)) == []
