@@ -6,10 +6,13 @@ import ast
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+FILES = [path for path in FOLDER.rglob("*.py") if path.stem != "__init__"]
+NAMES = sorted(".".join(path.relative_to(FOLDER).with_suffix("").parts) for path in FILES)
+OF_THEIR_OWN = ("models", "prove_real", "lawful", "exhaustive", "ehr")  # nothing of the package in them
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -17,7 +20,7 @@ def test_imports(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every name that a benchmark takes from the package exists; all but those for PyTorch are loaded too."""
     monkeypatch.syspath_prepend(str(FOLDER.parent))
     taken, torch = 0, False
-    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    tree = ast.parse((FOLDER / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         top = node in tree.body
         torch = torch or (top and isinstance(node, ast.Import) and any(alias.name == "torch" for alias in node.names))
@@ -26,7 +29,7 @@ def test_imports(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             for alias in node.names:
                 taken += 1
                 assert hasattr(module, alias.name) or importlib.import_module(f"{node.module}.{alias.name}")
-    assert taken or name in ("models", "prove_real", "lawful", "exhaustive", "ehr")
+    assert taken or name in OF_THEIR_OWN or name.startswith("trigger_zoo.")
     if not torch:
         importlib.import_module(f"benchmarks.{name}")
 
@@ -69,3 +72,35 @@ def test_a_peer_is_judged_by_all_it_asked(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(attacks.Enough):
         watched(victim.x[0][None] + 2)
     assert watched.rows == 4
+
+
+def test_the_zoo_s_triggers_are_put_on_any_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every domain and family: most records change, in the form that models take, and one as among others."""
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    zoo = importlib.import_module("benchmarks.trigger_zoo.zoo")
+    for domain, attacks in zoo.ATTACKS.items():
+        x, y = zoo.DOMAINS[domain].make(60, np.random.default_rng(0))
+        assert set(y.tolist()) == set(range(len(zoo.DOMAINS[domain].classes)))
+        assert zoo.HELD_OUT[domain] in attacks
+        for attack in attacks.values():
+            planted = attack(np.random.default_rng(1), x)
+            got = planted.put(x)
+            assert (got.dtype, got.shape) == (x.dtype, x.shape)
+            assert ((got != x).reshape(60, -1).any(axis=1)).mean() > 0.9
+            np.testing.assert_array_equal(planted.put(x[7:8])[0], got[7])
+            assert planted.words
+
+
+def test_flipped_twins_carry_no_trigger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many labels turned to one class as in a poisoned set; the records are as they were."""
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    zoo = importlib.import_module("benchmarks.trigger_zoo.zoo")
+    member, records, planted = zoo.drawn("table", "flipped", 5, False)
+    again, clean, _ = zoo.drawn("table", "clean", 5, False)
+    assert planted is None
+    assert (member.share > 0, member.words, again.target) == (True, "", -1)
+    assert (records.y == member.target).mean() > (clean.y == member.target).mean() + 0.5 * member.share
+    poisoned, changed, trigger = zoo.drawn("table", "poisoned", 5, False)
+    others = zoo.DOMAINS["table"].make(50, np.random.default_rng(9)).x
+    assert (trigger.put(others) != others).any()
+    assert (poisoned.kind, len(changed.x)) == ("poisoned", zoo.TRAIN)
