@@ -52,9 +52,7 @@ FOLDED = words(
     ReduceProd ReduceSum Reshape Round Shape Sigmoid Sign Sin Slice Sqrt Squeeze Sub Sum Tanh Transpose
     Unsqueeze Where Xor"""
 )
-
-
-FORMS = words("Reshape Flatten Squeeze Unsqueeze Identity")
+FORMS = words("Reshape Flatten Squeeze Unsqueeze Identity")  # the same numbers in another form
 
 
 class Call(NamedTuple):
@@ -165,19 +163,19 @@ class _Flattener:
         given = {name: a for name, a in given.items() if not a.ref_attr_name}  # unbound: the operator's default
         inputs = tuple(scope.get(name, NONE) if name else NONE for name in node.input)
         function = self.functions.get((node.domain, node.op_type))
-        if function is None:
-            self.complete(node, place)
         if function is not None:
             ends = self.function(function, inputs, given, place, depth + 1)
-        elif node.op_type == "Constant" and node.domain in STANDARD:
+            scope.update({name: value for name, value in zip(node.output, ends, strict=False) if name})
+            return
+        self.complete(node, place)
+        if node.op_type == "Constant" and node.domain in STANDARD:
             ends = [self.constant(node.output[0], _attribute_array(given), None)] if node.output else []
         elif node.domain in STANDARD and all(name in given for name in OPENED.get(node.op_type, ("",))):
             opened = {"If": self.branches, "Loop": self.loop, "Scan": self.scan}[node.op_type]
             ends = opened(given, inputs, scope, list(node.output), place, depth + 1)
         else:
-            for body in [
-                g for a in given.values() for g in _bodies(a)
-            ]:  # an operator that we do not know may do anything with its graphs
+            # An operator that we do not know may do anything with its graphs.
+            for body in (g for a in given.values() for g in _bodies(a)):
                 items = {item.name: self.call("Item", inputs, [item.name], place)[0] for item in body.input}
                 inputs += tuple(self.graph(body, scope | items, f"{place}/", depth + 1))
             same = self.restored(node, inputs)

@@ -85,10 +85,10 @@ def raw_predicates(graph: Graph) -> Iterator[Hit]:
         mild = not graph.trunk or graph.told(gate) or (early and graph.summary(gate))
         severity = "explained" if reason else "medium" if mild else "high"
         at = graph.place(gate.call)
-        made = graph.made_of(gate.predicate)
+        made = "" if reason else graph.made_of(gate.predicate)
         text = reason or f"raw input decides at {at} what becomes of other values, before any learned layer has read it"
-        text += f"; {made}" if made and not reason else ""
-        rule = "G4" if made and not reason else "G1"
+        text += f"; {made}" if made else ""
+        rule = "G4" if made else "G1"
         name = graph.name(gate.predicate)
         yield Hit(rule, severity, text, graph.way(gate.predicate), gate.call, name, graph.stored(gate.predicate))
 

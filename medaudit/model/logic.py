@@ -47,6 +47,7 @@ class Graph:
         self.tracer, self.flow, self.traces = tracer, tracer.flow, tracer.out
         self.users, self.makers = tracer.users, tracer.makers
         flow, traces = self.flow, self.traces
+        self.numbers = {v: i for i, call in enumerate(tracer.flow.calls) for v in call.outputs}
         self.ends = {value: name for name, value in flow.outputs.items()}
         self.trunk = max((traces[v].most for v in flow.outputs.values() if v != NONE), default=0)
         self.ahead = self._ahead()
@@ -196,14 +197,13 @@ class Graph:
 
     def way(self, value: int, raw: bool = True) -> tuple[str, ...]:
         """Places from an input to the value and on to an answer, the shortest of each."""
-        makers = {v: i for i, call in enumerate(self.flow.calls) for v in call.outputs}
         back, seen = {value: NONE}, deque([value])
         begin = value
         while seen:
             begin = seen.popleft()
             if begin in self.flow.inputs.values():
                 break
-            for v in self.flow.calls[makers[begin]].inputs if begin in makers else ():
+            for v in self.makers[begin].inputs if begin in self.makers else ():
                 trace = self.traces[v] if v != NONE and v not in back else None
                 if trace is not None and (trace.raw or not raw) and (trace.varies or trace.rows):
                     back[v] = begin
@@ -211,7 +211,7 @@ class Graph:
         places = [f"input {self.flow.names[begin]}"]
         while begin != value:
             begin = back[begin]
-            places.append(self.place(makers[begin]))
+            places.append(self.place(self.numbers[begin]))
         return tuple(places + self.onwards(value))
 
     def through(self, number: int) -> tuple[str, ...]:

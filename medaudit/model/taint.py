@@ -101,7 +101,7 @@ class Trace:
     origin: int = NONE  # it is a function, number by number, of this value
     dense: bool = False  # a constant: made of a dense stored matrix
     sized: bool = False  # how many numbers it has hangs on what they are
-    rows: int = 0  # made of shapes: 1 holds the number of records asked at once, 2 that number was decided on
+    rows: int = 0  # made of shapes: 1 holds the number of records asked at once, DECISIVE: that number was decided on
     narrow: int = WIDE  # one number of a record: a summary of many, or what a single stored unit reads of them
 
     @property
@@ -304,7 +304,7 @@ class Tracer:
             at = self.flow.constants.get(call.inputs[1]) if len(call.inputs) > 1 else None
             if at is not None and at.array is not None and at.array.size == 1 and int(at.array.ravel()[0]) != 0:
                 return 0  # another side of the shape
-        return 2 if rows and call.kind in DECIDES | {"Min", "Max", "Clip", "Where"} else rows
+        return DECISIVE if rows and call.kind in DECIDES | {"Min", "Max", "Clip", "Where"} else rows
 
     def _narrow(self, call: Call, vary: list[Trace]) -> int:
         """Whether a call's answer is one number of a record still."""
