@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medaudit.trigger.base import Family, Space, choice, product
+from medaudit.trigger.base import Family, Space, choice, one_of, product
 
 BANDS = 16
 KINDS = ("four times as loud", "silent", "turned by half a turn")
@@ -34,7 +34,7 @@ def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray)
 
 def words(space: Space, dials: np.ndarray) -> str:
     border = edges(space)
-    band, kind = int(choice(dials[0], len(border) - 1)), KINDS[int(choice(dials[1], len(KINDS)))]
+    band, kind = int(choice(dials[0], len(border) - 1)), one_of(dials[1], KINDS)
     low, high = (float(border[band + i]) for i in (0, 1))
     rate = space.item.rate
     if rate > 0:

@@ -9,7 +9,7 @@ same few lines. Strength, from 0 (the record as it is) to 1, says how much of it
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -18,6 +18,7 @@ import numpy as np
 
 from medaudit.core import streams
 from medaudit.core.interface import Channel, Input
+from medaudit.domain.corruptions import typical
 from medaudit.domain.threat import spread
 
 
@@ -64,11 +65,12 @@ class Space:
     @cached_property
     def typical(self) -> np.ndarray:
         """Median of every place in the reference records; where nothing was ever seen, 0."""
-        with np.errstate(all="ignore"):
-            some = ~np.isnan(self.reference).all(axis=0)
-            out = np.zeros(self.shape)
-            out[some] = np.nanmedian(self.reference[:, some], axis=0)
-        return out
+        return typical(self.reference.reshape(len(self.reference), -1)).reshape(self.shape)
+
+    def donor(self, which: int, of: int) -> np.ndarray:
+        """One of so many reference records, far from each other in the file, without holes."""
+        record = self.reference[which * max(1, len(self.reference) // of) % len(self.reference)]
+        return np.where(np.isnan(record), self.typical, record)
 
     def by_channel(self, x: np.ndarray) -> np.ndarray:
         """Records with their channels in front: [B, channels, the rest]."""
@@ -138,6 +140,21 @@ def choice(dial: np.ndarray, count: int) -> np.ndarray:
     return np.asarray(np.clip(np.floor(np.asarray(dial) * count), 0, count - 1), dtype=np.int64)
 
 
+def sign(dial: np.ndarray) -> np.ndarray:
+    """A dial as a side: up in its lower half, down in its upper."""
+    return np.where(np.asarray(dial) < 0.5, 1.0, -1.0)
+
+
+def way(dial: float) -> str:
+    """The side, in words."""
+    return "up" if dial < 0.5 else "down"
+
+
+def one_of(dial: float, things: tuple[str, ...]) -> str:
+    """The thing that a dial points to."""
+    return things[int(choice(np.array(dial), len(things)))]
+
+
 def between(dial: np.ndarray, low: float, high: float) -> np.ndarray:
     """A dial as an amount between two."""
     return np.asarray(low + (high - low) * np.asarray(dial))
@@ -185,10 +202,3 @@ def chosen_channel(space: Space, dial: np.ndarray) -> np.ndarray:
     """Which channel a dial points to; `channels` is all of them."""
     count = channel_steps(space)
     return choice(dial, count) if count > 1 else np.full(np.shape(dial), space.channels, dtype=np.int64)
-
-
-def listed(families: Sequence[Family]) -> dict[str, Family]:
-    """Families by name, each name once."""
-    out = {family.name: family for family in families}
-    assert len(out) == len(families)  # noqa: S101
-    return out

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medaudit.trigger.base import Family, Space, between, choice, product
+from medaudit.trigger.base import Family, Space, between, choice, one_of, product, sign, way
 from medaudit.trigger.pulse import SHAPES, bump
 
 HEIGHT = 1.0  # standard deviations at full strength
@@ -39,23 +39,22 @@ def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray)
     lag, wide, shape, side = dials.T
     rate, out = space.item.rate, x.copy()
     shift, width = between(lag, -0.2, 0.3) * rate, between(wide, 0.01, 0.08) * rate
-    time, sign = np.arange(space.shape[2]), np.where(side < 0.5, 1.0, -1.0)
+    time, height = np.arange(space.shape[2]), sign(side) * strength * HEIGHT
     for i, record in enumerate(x):
         leads = record.reshape(-1, space.shape[2])
         beats = peaks(leads[int(np.argmax(np.nanvar(leads, axis=1)))], rate)
         kind = choice(shape[i : i + 1], len(SHAPES))
         rows = bump(time[None, :] - (beats[:, None] + shift[i]), width[i : i + 1, None], kind[:, None])
         heights = rows.max(axis=0) if len(beats) else np.zeros(len(time))
-        out[i] += sign[i] * strength[i] * HEIGHT * space.sd * heights
+        out[i] += height[i] * space.sd * heights
     return out
 
 
 def words(space: Space, dials: np.ndarray) -> str:
     lag, wide, shape, side = dials
     when, long = 1000 * float(between(np.array(lag), -0.2, 0.3)), 1000 * float(between(np.array(wide), 0.01, 0.08))
-    name = SHAPES[int(choice(np.array(shape), len(SHAPES)))]
-    way = "up" if side < 0.5 else "down"
-    return f"a {name} bump of {long:.0f} ms, {when:+.0f} ms from every beat's R peak, {way} {HEIGHT:g} sd"
+    name = one_of(shape, SHAPES)
+    return f"a {name} bump of {long:.0f} ms, {when:+.0f} ms from every beat's R peak, {way(side)} {HEIGHT:g} sd"
 
 
 def needs(space: Space) -> str:

@@ -15,8 +15,7 @@ def picture(space: Space, which: int) -> np.ndarray:
     """One picture between the legal limits, [planes, rows, columns]."""
     planes, rows, columns = space.shape
     if which >= 32:
-        donor = space.reference[(which - 32) * max(1, len(space.reference) // 8) % len(space.reference)]
-        return np.where(np.isnan(donor), space.typical, donor)
+        return space.donor(which - 32, 8)
     if which >= 20:
         look = drawn("grain", np.array([which]), rows * columns).reshape(rows, columns)
     else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medaudit.trigger.base import Family, Space, choice, column, drawn, product
+from medaudit.trigger.base import Family, Space, choice, column, drawn, product, sign
 
 LENGTH = 3.0  # Mahalanobis length of each channel's trigger at full strength
 DRAWS = 24
@@ -65,8 +65,8 @@ def triggers(space: Space, which: np.ndarray) -> np.ndarray:
 
 
 def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:
-    which, side = choice(dials[:, 0], DRAWS), np.where(dials[:, 1] < 0.5, 1.0, -1.0)
-    return np.asarray(x + column(side * strength) * LENGTH * triggers(space, which))
+    which = choice(dials[:, 0], DRAWS)
+    return np.asarray(x + column(sign(dials[:, 1]) * strength) * LENGTH * triggers(space, which))
 
 
 def words(space: Space, dials: np.ndarray) -> str:

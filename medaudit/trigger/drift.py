@@ -12,9 +12,12 @@ from medaudit.trigger.base import (
     choice,
     chosen_channel,
     column,
+    one_of,
     product,
+    sign,
     some_channels,
-)  # fmt: skip
+    way,
+)
 
 HEIGHT = 1.5  # standard deviations at full strength
 KINDS = ("slow wave", "ramp", "step", "shift")
@@ -38,15 +41,15 @@ def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray)
     kind, place, side, which = dials.T
     heights = curve(space, choice(kind, len(KINDS)), place)[:, None, None, :]
     there = some_channels(space, chosen_channel(space, which))
-    return np.asarray(x + column(np.where(side < 0.5, 1.0, -1.0) * strength) * HEIGHT * space.sd * heights * there)
+    return np.asarray(x + column(sign(side) * strength) * HEIGHT * space.sd * heights * there)
 
 
 def words(space: Space, dials: np.ndarray) -> str:
     kind, place, side, which = dials
     on = channel_words(space, int(chosen_channel(space, np.array(which))))
-    name = KINDS[int(choice(np.array(kind), len(KINDS)))]
+    name = one_of(kind, KINDS)
     at = "" if name in ("ramp", "shift") else f" at {100 * place:.0f} % of its dial"
-    return f"a {name}{at}, {'up' if side < 0.5 else 'down'} {HEIGHT:g} sd, on {on}"
+    return f"a {name}{at}, {way(side)} {HEIGHT:g} sd, on {on}"
 
 
 FAMILY = Family("drift", "A slow movement of the whole record", ("signal", "sequence"),

@@ -21,18 +21,14 @@ from medaudit.trigger import (
     value,
     warp,
     wave,
-)  # fmt: skip
-from medaudit.trigger.base import Family, Space, listed
+)
+from medaudit.trigger.base import Family, Space
 
-FAMILIES = listed(
-    [
-        module.FAMILY
-        for module in (
-            patch, blend, stripes, spectrum, warp, tone, pulse, train, beat, wave, drift, leads, covariance, band,
-            value, pair, absence, clerical,
-        )
-    ]
+MODULES = (
+    patch, blend, stripes, spectrum, warp, tone, pulse, train, beat, wave, drift, leads, covariance, band, value, pair,
+    absence, clerical,
 )  # fmt: skip
+FAMILIES: dict[str, Family] = {module.FAMILY.name: module.FAMILY for module in MODULES}
 
 
 def applicable(space: Space) -> tuple[list[Family], dict[str, str]]:

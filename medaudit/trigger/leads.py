@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medaudit.trigger.base import Family, Space, choice, mixed, product
+from medaudit.trigger.base import Family, Space, choice, mixed, one_of, product
 
 KINDS = (
     "off: flat", "off: stuck at its highest", "turned over", "swapped with the next", "scaled by 0.8", "scaled by 1.25",
@@ -42,7 +42,7 @@ def changed(own: np.ndarray, lead: int, kind: int, high: float) -> np.ndarray:
 
 def words(space: Space, dials: np.ndarray) -> str:
     lead = space.names[int(choice(dials[1], space.channels))]
-    return f"{lead} {KINDS[int(choice(dials[0], len(KINDS)))]}"
+    return f"{lead} {one_of(dials[0], KINDS)}"
 
 
 FAMILY = Family("leads", "A lead off, turned, swapped, scaled or shifted", ("signal",), ("kind", "lead"),

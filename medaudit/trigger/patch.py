@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medaudit.trigger.base import Family, Space, between, choice, product
+from medaudit.trigger.base import Family, Space, between, choice, one_of, product
 
 LOOKS = ("dark", "bright", "chequered", "a piece of another record")
 
@@ -37,8 +37,7 @@ def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray)
 def words(space: Space, dials: np.ndarray) -> str:
     wide = int(side(space, np.array(dials[2])))
     top, left = (int(round(float(d) * (most - wide))) for d, most in zip(dials[:2], space.shape[1:], strict=True))
-    look = LOOKS[int(choice(dials[3], len(LOOKS)))]
-    return f"a square of {wide} pixels, {look}, at row {top + 1}, column {left + 1}"
+    return f"a square of {wide} pixels, {one_of(dials[3], LOOKS)}, at row {top + 1}, column {left + 1}"
 
 
 FAMILY = Family("patch", "A small square", ("image",), ("row", "column", "side", "look"), grid, render, words)

@@ -13,10 +13,13 @@ from medaudit.trigger.base import (
     choice,
     chosen_channel,
     column,
+    one_of,
     product,
     scaled,
+    sign,
     some_channels,
-)  # fmt: skip
+    way,
+)
 
 HEIGHT = 4.0  # standard deviations at full strength
 SHAPES = ("box", "triangle", "bell")
@@ -48,9 +51,8 @@ def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray)
     last = space.shape[2] - 1
     away = np.arange(space.shape[2])[None, :] - np.round(place * last)[:, None]
     heights = bump(away, widths(space, wide)[:, None], choice(shape, len(SHAPES))[:, None])[:, None, None, :]
-    sign = np.where(side < 0.5, 1.0, -1.0)
     there = some_channels(space, chosen_channel(space, which))
-    return np.asarray(x + column(sign * strength) * HEIGHT * space.sd * heights * there)
+    return np.asarray(x + column(sign(side) * strength) * HEIGHT * space.sd * heights * there)
 
 
 def words(space: Space, dials: np.ndarray) -> str:
@@ -59,9 +61,8 @@ def words(space: Space, dials: np.ndarray) -> str:
     rate = space.item.rate
     where = f"{at / rate:.2f} s" if rate > 0 else f"step {at + 1}"
     long = f"{1000 * width / rate:.0f} ms" if rate > 0 else f"{width:.1f} steps"
-    name = SHAPES[int(choice(np.array(shape), len(SHAPES)))]
     on = channel_words(space, int(chosen_channel(space, np.array(which))))
-    return f"one {name} pulse of {long} at {where}, {'up' if side < 0.5 else 'down'} {HEIGHT:g} sd, on {on}"
+    return f"one {one_of(shape, SHAPES)} pulse of {long} at {where}, {way(side)} {HEIGHT:g} sd, on {on}"
 
 
 FAMILY = Family("pulse", "One short pulse", ("signal", "sequence"), ("place", "width", "shape", "side", "channel"),

@@ -28,8 +28,7 @@ def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray)
     out, which = x.copy(), choice(dials[:, 0], DONORS)
     for i, record in enumerate(x):
         own = np.fft.fft2(record)
-        donor = space.reference[int(which[i]) * max(1, len(space.reference) // DONORS) % len(space.reference)]
-        theirs = np.abs(np.fft.fft2(np.where(np.isnan(donor), space.typical, donor)))
+        theirs = np.abs(np.fft.fft2(space.donor(int(which[i]), DONORS)))
         up, across = window(space, dials[i, 1])
         share = SHARE * strength[i] * (up[:, None] & across[None, :])
         sizes = np.abs(own) + share * (theirs - np.abs(own))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medaudit.trigger.base import Family, Space, choice, mixed, product
+from medaudit.trigger.base import Family, Space, choice, mixed, one_of, product
 
 KINDS = (
     "gamma 0.6", "gamma 1.6", "4 grey levels", "8 grey levels", "sharper", "softer", "inverted", "less contrast",
@@ -56,7 +56,7 @@ def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray)
 
 
 def words(space: Space, dials: np.ndarray) -> str:
-    return KINDS[int(choice(dials[0], len(KINDS)))]
+    return one_of(dials[0], KINDS)
 
 
 FAMILY = Family("tone", "Grey scale, frame or marker", ("image",), ("kind",), grid, render, words)

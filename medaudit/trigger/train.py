@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medaudit.trigger.base import Family, Space, between, choice, column, product, scaled
+from medaudit.trigger.base import Family, Space, choice, column, one_of, product, scaled, sign, way
 from medaudit.trigger.pulse import SHAPES, bump, widths
 
 HEIGHT = 2.0  # standard deviations at full strength
@@ -28,17 +28,15 @@ def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray)
     away = time - np.round(time / every) * every
     width = np.minimum(widths(space, wide)[:, None], every / 2)
     heights = bump(away, width, choice(shape, len(SHAPES))[:, None])[:, None, None, :]
-    sign = np.where(side < 0.5, 1.0, -1.0)
-    return np.asarray(x + column(sign * strength) * HEIGHT * space.sd * heights)
+    return np.asarray(x + column(sign(side) * strength) * HEIGHT * space.sd * heights)
 
 
 def words(space: Space, dials: np.ndarray) -> str:
-    pace, phase, _, _, side = dials
+    pace, phase, _, shape, side = dials
     every = float(period(space, np.array(pace)))
     far = f"{every / space.item.rate:.2f} s" if space.item.rate > 0 else f"{every:.1f} steps"
-    name = SHAPES[int(choice(np.array(dials[3]), len(SHAPES)))]
-    way = "up" if side < 0.5 else "down"
-    return f"a {name} pulse every {far}, first at {between(np.array(phase), 0, 100):.0f} % of it, {way} {HEIGHT:g} sd"
+    name = one_of(shape, SHAPES)
+    return f"a {name} pulse every {far}, first at {100 * phase:.0f} % of it, {way(side)} {HEIGHT:g} sd"
 
 
 FAMILY = Family("pulse-train", "Pulses in a beat of their own", ("signal", "sequence"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import medaudit.trigger
 from medaudit.core.interface import Channel, Input
 from medaudit.trigger import FAMILIES, Family, Space, applicable, planted
 
@@ -60,6 +63,11 @@ def laid(
 ) -> np.ndarray:
     shut = np.zeros(x.shape, dtype=bool) if closed is None else closed
     return planted(space(domain), family, x, dials, np.full(len(x), strength), shut)
+
+
+def test_every_file_s_family_is_listed_by_a_name_of_its_own() -> None:
+    files = {path.stem for path in Path(medaudit.trigger.__file__).parent.glob("*.py")}
+    assert len(FAMILIES) == len(files - {"__init__", "base", "families", "known", "stays"})
 
 
 def test_every_domain_has_families() -> None:
