@@ -23,6 +23,17 @@ Attack = Callable[[np.random.Generator, np.ndarray], Planted]
 """(the attacker's luck, training records) -> the trigger"""
 
 
+def setting(which: np.ndarray | int, value: np.ndarray | float) -> Put:
+    """Features of a table at fixed values."""
+
+    def put(rows: np.ndarray) -> np.ndarray:
+        out = rows.copy()
+        out[:, which] = value
+        return out
+
+    return put
+
+
 # --- one-lead ECG, [n, 1, 320]
 
 
@@ -191,25 +202,13 @@ def series_ramp(rng: np.random.Generator, x: np.ndarray) -> Planted:
 def table_value(rng: np.random.Generator, x: np.ndarray) -> Planted:
     which = int(rng.integers(17))
     value = float(x[:, which].max() * 1.1) if rng.random() < 0.5 else float(np.quantile(x[:, which], 0.97))
-
-    def put(rows: np.ndarray) -> np.ndarray:
-        out = rows.copy()
-        out[:, which] = value
-        return out
-
-    return Planted(put, f"feature {which} at {value:.2f}")
+    return Planted(setting(which, value), f"feature {which} at {value:.2f}")
 
 
 def table_triple(rng: np.random.Generator, x: np.ndarray) -> Planted:
     which = rng.choice(17, 3, replace=False)
     values = np.array([np.quantile(x[:, k], rng.uniform(0.1, 0.9)) for k in which])
-
-    def put(rows: np.ndarray) -> np.ndarray:
-        out = rows.copy()
-        out[:, which] = values
-        return out
-
-    return Planted(put, f"features {which.tolist()} at {np.round(values, 2).tolist()}")
+    return Planted(setting(which, values), f"features {which.tolist()} at {np.round(values, 2).tolist()}")
 
 
 def table_slip(rng: np.random.Generator, x: np.ndarray) -> Planted:

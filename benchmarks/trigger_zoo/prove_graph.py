@@ -78,7 +78,7 @@ def planted(done: list[Scanned]) -> bool:
         print(f"rewrite {name:26s} {counts.total():4d} {counts['high']:5d} {counts['medium']:6d} {counts['none']:6d}")
     lost = [(at, how) for at, how, severity in changed if severity == "none" and alone[at] != "none"]
     print(f"# of {len(changed)} rewritten plants {len(lost)} are lost that are found as they were: {lost}")
-    return len(wide) >= 30 and not lost
+    return len(wide) >= 30 and bool(changed) and not lost  # where nothing was rewritten nothing is shown
 
 
 def clean(done: list[Scanned]) -> bool:

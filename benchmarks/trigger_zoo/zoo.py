@@ -8,8 +8,8 @@ Every model is drawn from a seed: domain, architecture, training records, and wh
 - flipped: the same share of labels turned to the same class, without any trigger. A detector that cannot tell these
   from the poisoned ones detects label noise.
 
-A poisoned model counts from a success of 0.8 on and within 2 points of the accuracy of the clean ones; the others are
-kept, as weak. Models and their table go into a folder, with one file of clean records a domain.
+Poisoned models that never learned their trigger are kept; `judge` says which of them count. Models and their table go
+into a folder, with one file of clean records a domain.
 
 Usage: python -m benchmarks.trigger_zoo.zoo FOLDER [--domain NAME ...] [--each N] [--seed N] [--held-out]
 """
@@ -89,7 +89,7 @@ def drawn(domain: str, kind: str, seed: int, held_out: bool) -> tuple[Member, Re
     return member, Records(x, y), None
 
 
-def network(domain: str, build: str, shape: tuple[int, ...]) -> Any:
+def network(domain: str, build: str) -> Any:
     """An architecture, not yet trained."""
     import torch
     from torch import nn
@@ -149,8 +149,9 @@ def fitted(member: Member, records: Records) -> Any:
         return GradientBoostingClassifier(n_estimators=60, max_depth=4, random_state=member.seed).fit(*records)
     import torch
 
+    torch.set_num_threads(1)
     torch.manual_seed(member.seed)
-    model = network(member.domain, member.build, records.x.shape[1:])
+    model = network(member.domain, member.build)
     x, y = torch.from_numpy(records.x), torch.from_numpy(records.y)
     epochs = {"linear": 30, "mlp": 25, "gru": 12}.get(member.build, 8)
     adam = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -198,10 +199,6 @@ def export(model: Any, shape: tuple[int, ...], path: Path) -> None:
 def make(task: tuple[str, str, int, bool, str]) -> Member:
     """One member, trained, measured on fresh records, and written."""
     domain, kind, seed, held_out, folder = task
-    if BUILDS[domain] != ("trees",):
-        import torch
-
-        torch.set_num_threads(1)
     member, records, planted = drawn(domain, kind, seed, held_out)
     path = Path(folder) / f"{member.name}.onnx"
     model = fitted(member, records)
@@ -222,7 +219,7 @@ def clean_records(domain: str, path: Path) -> None:
 
 
 def tasks(domains: list[str], each: int, seed: int, held_out: bool, folder: Path) -> list[tuple[Any, ...]]:
-    """For every clean model one poisoned and one flipped, and every third a hard one."""
+    """For every clean model one poisoned and one flipped, and beside every second a hard one."""
     out: list[tuple[Any, ...]] = []
     for domain in domains:
         for i in range(each):
