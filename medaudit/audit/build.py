@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,8 @@ LIMITS = [
     "The model was asked through ONNX Runtime on the machine named below; a device may compute differently.",
     "This report gives evidence. Whether a device meets a law or standard is for its maker and assessors to decide.",
 ]
+
+WIDEST = 12  # answers; a wider matrix is not read: the list of turns is shown
 
 # Flags under which no attack's pass holds.
 OF_THE_RUN = ("noisy-model", "noisy-scores", "mixed-rows", "gate", "invalid-answers")
@@ -96,7 +99,7 @@ def build_report(
             done.queries.sizes = sum(_rows(records[size.spec.id]) for size in beside.sizes)
             done.security = _security(plan, check, beside, records, confidence)
         checks.append(done)
-    _matrix(checks, plan.checks, records, confidence)
+    _matrix(plan, checks, records, confidence)
     counted = [c.verdict for c in checks if not c.waiver and not (c.verdict == "not-run" and c.outcome == "deselected")]
     verdict, code = verdicts.overall(counted)
     report = results.Report(
@@ -155,27 +158,41 @@ def _security(
 
 
 def _matrix(
-    checks: list[results.Check], resolved: list[Resolved], records: dict[str, verdicts.Records], confidence: float
+    plan: Plan, checks: list[results.Check], records: dict[str, verdicts.Records], confidence: float
 ) -> None:  # fmt: skip
-    """Set the success matrix of every check that was resolved into one a target, on the first of them."""
+    """Set the success matrix of every attack; of one that was resolved into one a target, on the first of them."""
     first: dict[tuple[str, str], results.Check] = {}
-    for check, of in zip(checks, resolved, strict=True):
-        if of.section.goal.what != "target" or written_id(check.id) == check.id.partition("@")[0]:
+    output = plan.found.interface.output
+    for check, of in zip(checks, plan.checks, strict=True):
+        rows = list(records[check.id].values())
+        if of.rule.kind != "attack" or not all(row.get("clean") for row in rows):
             continue
-        own = first.setdefault((written_id(check.id), of.spec.behind), check)
-        before: dict[str, list[dict[str, Any]]] = {}
-        for record in records[check.id].values():
-            before.setdefault(str(record.get("clean", "")), []).append(record)
-        for name, rows in sorted(before.items()):
-            won = [r for r in rows if r["success"]]
-            share = bounds.share(len(won), len(rows), confidence)
-            far = [r["distance"] for r in won if r.get("distance") is not None]
-            own.matrix.append(
-                results.Cell(
-                    before=printable(name), target=printable(of.spec.goal.name), attacked=len(rows), broken=len(won),
-                    low=share.low, high=share.high, distance=float(np.median(far)) if far else None,
-                )
-            )  # fmt: skip
+        if of.section.goal.what == "target":
+            own = first.setdefault((written_id(check.id), of.spec.behind), check)
+            target = of.spec.goal.name
+            own.matrix += _cells([{**row, "after": target} for row in rows], [target], confidence)
+        elif output.task in ("binary", "multiclass", "label") and len(output.classes) <= WIDEST:
+            others = {str(row["after"]) for row in rows if row["success"]} - set(output.classes)  # no class at all
+            check.matrix += _cells(rows, [*output.classes, *sorted(others)], confidence)
+
+
+def _cells(rows: list[dict[str, Any]], targets: list[str], confidence: float) -> list[results.Cell]:
+    """Records of each clean answer led to each of `targets`."""
+    out = []
+    for before, target in itertools.product(sorted({str(row["clean"]) for row in rows}), targets):
+        if before == target:
+            continue
+        attacked = [row for row in rows if str(row["clean"]) == before]
+        won = [row for row in attacked if row["success"] and str(row["after"]) == target]
+        share = bounds.share(len(won), len(attacked), confidence)
+        far = [row["distance"] for row in won if row.get("distance") is not None]
+        out.append(
+            results.Cell(
+                before=printable(before), target=printable(target), attacked=len(attacked), broken=len(won),
+                low=share.low, high=share.high, distance=float(np.median(far)) if far else None,
+            )
+        )  # fmt: skip
+    return out
 
 
 def _about_votes(votes: int) -> list[str]:

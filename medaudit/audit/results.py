@@ -224,7 +224,7 @@ class Check(Part):
     queries: Queries = Queries()
     cases: list[Case] = []
     turns: list[Turn] = []
-    matrix: list[Cell] = Field([], description="of the first of several targets: every clean answer to every target")
+    matrix: list[Cell] = Field([], description="every clean answer to every other one; of several targets at the first")
     curve: Curve | None = None
     degradation: list[Degradation] = []
     gaps: list[Gap] = Field([], description="of corruptions: every attack of the run beside them")

@@ -143,7 +143,7 @@ def security_rows(found: Security) -> list[tuple[str, ...]]:
 
 
 def matrix(check: Check) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The success matrix as a table: a row for each clean answer, a column for each target."""
+    """The success matrix as a table: a row for each clean answer, a column for each other one."""
     targets = list(dict.fromkeys(cell.target for cell in check.matrix))
     at = {(cell.before, cell.target): cell for cell in check.matrix}
     unit = check.threat.unit if check.threat else ""
@@ -233,7 +233,7 @@ def histogram(check: Check, values: list[float]) -> bytes:
         axes.yaxis.set_major_formatter(lambda v, _: "" if v < 0 else f"{v:.0f}")
         if threat and threat.eps <= 1.5 * values[-1]:
             axes.axvline(threat.eps, label="stated limit", **DASHED)
-            axes.legend(loc="upper right", **LEGEND)
+            axes.legend(loc="lower right", bbox_to_anchor=(1, 0.97), **LEGEND)
         axes.set_xlim(left=0)
         axes.set_xlabel(f"size of change{', ' + unit if unit else ''}")
         axes.set_ylabel("cases")

@@ -113,7 +113,7 @@ def _traces(axes: Any, lead: Lead, left: float, top: float, low: float, per_samp
         x, kept = envelope(values)
         axes.plot(left + per_sample * x, y - lead.gain * kept, color=color, linewidth=width)
     for y in (top, low):
-        axes.text(left - 1.5, y, lead.name, ha="right", va="center", fontsize=7)
+        axes.text(left - 1.5, y, lead.name, ha="right", va="center", fontsize=min(7.0, 42 / max(1, len(lead.name))))
 
 
 def envelope(values: np.ndarray, most: int = POINTS) -> tuple[np.ndarray, np.ndarray]:

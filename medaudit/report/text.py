@@ -13,6 +13,7 @@ import unicodedata
 from medaudit.audit.results import Required, Value
 
 LIMIT = 300
+COUNTED = ("features", "cells", "places")
 DASH = "–"  # not measured; never drawn as zero
 OPS = {"at_least": "≥", "at_most": "≤"}
 SHARES = ("accuracy", "sensitivity", "specificity", "success", "share", "rate")  # ends of names
@@ -62,6 +63,8 @@ def quantity(value: float | None, unit: str = "") -> str:
 
 def with_unit(shown: str, unit: str) -> str:
     shown_unit = unit_of(unit)
+    if shown == "1" and shown_unit in COUNTED:
+        shown_unit = shown_unit[:-1]
     return f"{shown}%" if shown_unit == "%" else f"{shown} {shown_unit}".rstrip()
 
 

@@ -47,3 +47,34 @@ def test_every_shape_scans(name: str, tmp_path: Path) -> None:
     for check in attacks:
         assert check.cases
         assert all(case.rows <= 40 for case in check.cases)
+        if check.matrix:
+            assert sum(cell.broken for cell in check.matrix) == sum(turn.broken for turn in check.turns)
+            assert all(cell.low <= cell.broken / cell.attacked <= cell.high for cell in check.matrix)
+        assert check.matrix or name not in ("single-logit", "svc-binary-reversed", "label-only-string", "zipmap-int")
+
+
+EVERY_TARGET = """medaudit: 1
+policy: {id: matrix, domain: table}
+threats:
+  far: {access: scores, norm: l2, eps: 3 sd}
+checks:
+  - {id: aimed, rule: sign-noise, threat: far, goal: {what: every-target}, budget: {queries: 200},
+     require: {metric: robust_accuracy, at_least: 50%}}
+"""
+
+
+def test_the_matrix_of_every_target(tmp_path: Path) -> None:
+    """One matrix for all targets, on the first of their checks: a column for each."""
+    built = SPECIMENS["probabilities-softmax"].build(tmp_path)
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(EVERY_TARGET)
+    report, _ = scan(Options(built.model, str(policy), built.data, out=tmp_path / "run", workers=1, limit=12))
+    first, *others = report.checks
+    assert len(others) == 2
+    assert not any(check.matrix for check in others)
+    won = {check.threat.goal: [case for case in check.cases if case.success] for check in report.checks}
+    assert sum(map(len, won.values()))
+    for cell in first.matrix:
+        assert cell.before != cell.target
+        assert cell.broken == sum(case.before == cell.before for case in won[f"target {cell.target}"])
+        assert cell.low <= cell.broken / cell.attacked <= cell.high
