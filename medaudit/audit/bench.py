@@ -18,6 +18,7 @@ from medaudit import data as readers
 from medaudit.audit.asked import Asked
 from medaudit.audit.attacks import fitting, weakened
 from medaudit.audit.certificates import Smoothing
+from medaudit.audit.handoff import findings
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
 from medaudit.audit.probes import Corruptions
@@ -94,8 +95,11 @@ class Bench:
     def clean(self, index: np.ndarray, behind: str) -> dict[str, Any]:
         return self.asked[behind].clean(index)
 
-    def protocol(self, kind: str, index: np.ndarray, key: int) -> protocol_checks.Comparison:
+    def protocol(self, kind: str, index: np.ndarray, key: int) -> dict[str, Any]:
+        """What a check that is made once finds on some records, as plain data."""
         points = self.points[index]
+        if kind == "graph":
+            return findings(self.spec, points)
         output = self.spec.interface.output
 
         def decided(answers: np.ndarray) -> np.ndarray:
@@ -107,7 +111,12 @@ class Bench:
             got = protocol_checks.row_purity(points, self.bare.ask, decided, key)
         else:
             got = protocol_checks.batch_isolation(points, self.bare.ask, self.bare.alone, decided)
-        return got._replace(rows=self.bare.votes * got.rows)
+        return {
+            "rows": int(self.bare.votes * got.rows),
+            "changed": [bool(v) for v in got.changed],
+            "decision": [bool(v) for v in got.decision],
+            "gap": [float(v) if np.isfinite(v) else None for v in got.gap],
+        }
 
     def replay(self, sample: int, delta: np.ndarray, behind: str = "") -> dict[str, Any]:
         """Clean and perturbed record, each asked alone; their answers, and arrays as encoded."""

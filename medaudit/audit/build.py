@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import medaudit
-from medaudit.audit import certificates, degradation, results, verdicts
+from medaudit.audit import certificates, degradation, graph_logic, results, verdicts
 from medaudit.audit.cases import attack_cases, changed_cases
 from medaudit.audit.companions import Companions, every, judge_planted
 from medaudit.audit.defences import constant, defence
@@ -64,9 +64,13 @@ def build_report(
         judged = _judge(plan, check, measured, records, confidence)
         curves: list[results.Degradation] = []
         certified: results.Certificate | None = None
+        found: list[results.Logic] = []
         if check.rule.kind == "corruption" and records[check.spec.id]:
             face = plan.found.interface
             judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
+        elif check.rule.kind == "graph" and check.spec.id in plan.protocol:
+            nodes = sum(count for _, count in plan.found.facts.operators)
+            judged, found = graph_logic.judged(check, plan.protocol[check.spec.id], nodes, confidence)
         elif check.rule.kind == "certificate" and records[check.spec.id]:
             judged, certified = certificates.judged(check, plan.data, records[check.spec.id], confidence)
         judged.flags.extend(beaten.get(check.spec.id, []))
@@ -80,7 +84,7 @@ def build_report(
         if check.rule.kind in ("attack", *PROBED):
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
-        done.degradation, done.certificate = curves, certified
+        done.degradation, done.certificate, done.logic = curves, certified, found
         if check.rule.kind == "corruption":
             alone = [c for c in plan.checks if c.rule.kind == "attack" and not c.spec.behind and records[c.spec.id]]
             attacks = [(c.spec.id, records[c.spec.id]) for c in alone if c.rule.fit is None]
@@ -262,7 +266,7 @@ def _judge(
     if check.blocked:
         return verdicts.Judged("not-run", check.blocked, {}, [], None, [])
     kind = check.rule.kind
-    if kind in PROBED:
+    if kind in (*PROBED, "graph"):
         return verdicts.Judged("not-run", "no record was asked", {}, [], None, [])
     if kind == "attack":
         judged = verdicts.attack(check, plan.data, records[check.spec.id], confidence)
@@ -345,7 +349,7 @@ def _check(
     rows = _rows(records)
     if check.spec.id in plan.protocol:
         rows = plan.protocol[check.spec.id]["rows"]
-        listed = changed_cases(plan, check)
+        listed = changed_cases(plan, check) if "changed" in plan.protocol[check.spec.id] else []
     if check.rule.kind == "baseline":
         rows = plan.rows_clean
     waiver = next((w for w in plan.policy.waivers if w.check == written_id(check.spec.id)), None)
@@ -361,7 +365,7 @@ def _check(
         title=_title(check),
         severity=check.section.severity,
         verdict=judged.verdict,
-        outcome="deselected" if check.deselected else "",
+        outcome="deselected" if check.deselected else judged.outcome,
         reason=reason,
         threat=_threat(plan, check),
         metrics=judged.metrics,

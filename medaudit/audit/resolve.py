@@ -23,16 +23,13 @@ from medaudit.domain.quantity import Quantity, convert, known
 from medaudit.domain.relations import rules_of
 from medaudit.domain.threat import Threat
 from medaudit.oracle.decision import decide
-from medaudit.oracle.goal import EVERY, WHATS, Goal, dice, goals_of, oracle, wanted_classes
+from medaudit.oracle.goal import DICE_DROP, EVERY, MOVE_SD, WHATS, Goal, dice, goals_of, oracle, wanted_classes
 from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
 from medaudit.rule import RULES, Rule, find, settings_of
 from medaudit.rule.base import METRICS, PROBED
 from medaudit.stage.stage import askings, refuses
 from medaudit.stats.certificate import largest
-
-DEFAULT_DICE_DROP = 0.2
-DEFAULT_MOVE_SD = 0.5
 
 
 @dataclass(frozen=True)
@@ -466,7 +463,7 @@ def _goal(section: CheckSection, output: Output, data: Dataset, answers: np.ndar
     if goal.what == "any" and default != "any":
         goal = replace(goal, what=default)
     if goal.what == "dice-drop" and goal.amount == 0:
-        goal = replace(goal, amount=DEFAULT_DICE_DROP)
+        goal = replace(goal, amount=DICE_DROP)
     if goal.what == "moved":
         goal = replace(goal, amount=_tolerance(wanted.amount, output, data, answers))
     return goal
@@ -478,7 +475,7 @@ def _tolerance(amount: Quantity, output: Output, data: Dataset, answers: np.ndar
     values = np.asarray(values, dtype=np.float64)
     sd = float(np.std(values[np.isfinite(values)])) or 1.0
     if amount.value == 0:
-        return DEFAULT_MOVE_SD * sd
+        return MOVE_SD * sd
     if amount.unit == "sd":
         return amount.value * sd
     unit = output.units[0] if output.units else ""

@@ -143,6 +143,29 @@ class Queries(Part):
     planted: int = Field(0, description="rows of the attack on planted weaknesses, not part of rows")
 
 
+class Forced(Part):
+    """A predicate of the graph held at one value."""
+
+    value: str
+    turned: int = Field(description="clean records whose decision turns")
+
+
+class Logic(Part):
+    """Something in the graph that decides without a trained layer, and what the model does about it."""
+
+    rule: str = Field(description="G1 raw predicate, G2 bypass, G3 late merge, G4 pattern, G11 patients meet, G13 tree")
+    severity: str = Field(description="high, medium, low, or explained by an idiom of honest graphs")
+    text: str
+    way: list[str] = Field([], description="from an input to an answer")
+    records: int = Field(0, description="clean records that were asked while it was laid open; 0: it was not")
+    clean: str = Field("", description="what it is on clean records")
+    forced: list[Forced] = []
+    key: str = Field("", description="an input, made of numbers stored in the file, that opens it")
+    key_turned: int = Field(0, description="such inputs that are decided otherwise than while it is held shut")
+    effect: str = Field("", description="what forcing it showed; empty: nothing turned")
+    note: str = Field("", description="why it could not be laid open")
+
+
 class Degradation(Part):
     """Mean score under one kind of trouble: clean first, then severities 1 to 5."""
 
@@ -227,6 +250,7 @@ class Check(Part):
     matrix: list[Cell] = Field([], description="every clean answer to every other one; of several targets at the first")
     curve: Curve | None = None
     degradation: list[Degradation] = []
+    logic: list[Logic] = Field([], description="of the graph's rule: what was found, the worst first")
     gaps: list[Gap] = Field([], description="of corruptions: every attack of the run beside them")
     certificate: Certificate | None = None
     security: Security | None = None

@@ -42,6 +42,7 @@ from medaudit.model.facts import block_size
 from medaudit.policy import loader
 from medaudit.policy.schema import Policy
 from medaudit.policy.strict import Document
+from medaudit.rule.base import ONCE
 
 Listener = Callable[[str, dict[str, Any]], None]
 SILENCE = 300.0  # seconds without a sign of life after which a worker counts as hung
@@ -203,7 +204,7 @@ def prepare(
         record["fault"],
     )
     for check in checks:
-        if check.rule.kind in ("repeatability", "row-purity", "batch-isolation") and not check.deselected:
+        if check.rule.kind in ONCE and not check.deselected:
             plan.protocol[check.spec.id] = _protocol(plan, check, worker, journal, listen)
     return plan
 
@@ -244,13 +245,7 @@ def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | No
         index = np.unique(np.linspace(0, plan.data.rows - 1, limit).astype(int))
     key = streams.key(plan.seed, check.rule.name, check.spec.id)
     got = worker.ask("protocol", (check.rule.kind, index, key), timeout=3600)
-    record = {
-        "rows": int(got.rows),
-        "samples": [int(i) for i in index],
-        "changed": [bool(v) for v in got.changed],
-        "decision": [bool(v) for v in got.decision],
-        "gap": [float(v) if np.isfinite(v) else None for v in got.gap],
-    }
+    record = {**got, "samples": [int(i) for i in index]}
     if journal:
         journal.set_stage(check.spec.id, record, {})
     return record

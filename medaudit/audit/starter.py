@@ -43,6 +43,7 @@ MAPS = {
     "SA": ["eu-ai-act:15.1", "fda-ai-dsf:performance-validation"],
     "CO": ["eu-ai-act:15.4", "fda-ai-dsf:performance-validation"],
     "CE": ["nist-aml:NISTAML.025", "eu-ai-act:15.5"],
+    "TR": ["atlas:AML.T0018.001", "nist-aml:NISTAML.023", "eu-ai-act:15.5"],
     "EV": [
         "nist-aml:NISTAML.025",
         "atlas:AML.T0043.001",
@@ -203,6 +204,14 @@ def starter_checks(
             "require": {"metric": "invalid_answers", **zero},
         },
     ]
+    checks.append(
+        {
+            "id": "hidden-logic",
+            "rule": "trigger-graph",
+            "require": {"metric": "high_findings", **zero},
+            "severity": "critical",
+        }
+    )
     if interface.output.task != "reconstruction" and applicable(interface)[0]:
         demand = {"metric": "corruption_accuracy", "at_least": "60%"}
         checks.append({"id": "everyday-trouble", "rule": "corruptions", "require": demand, "severity": "medium"})

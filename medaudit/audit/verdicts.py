@@ -53,6 +53,7 @@ class Judged:
     required: list[Required]
     curve: Curve | None
     flags: list[str]
+    outcome: str = ""  # finer than the verdict, of rules that have such
 
 
 def value_of(estimate: Estimate, confidence: float | None, unit: str = "") -> Value:

@@ -12,6 +12,7 @@ for _name in [n for n in os.environ if n.startswith("ORT_") and n != "ORT_DISABL
     del os.environ[_name]
 
 import signal
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,11 @@ from medaudit.audit.bench import Bench
 from medaudit.audit.discover import discover
 from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec
 from medaudit.core.errors import EngineError, MedauditError
-from medaudit.engine import protocol_checks
 from medaudit.engine.memory import keep_heap
 from medaudit.model import file as files
 from medaudit.model import session as sessions
-from medaudit.model.facts import Facts
+from medaudit.model.facts import Facts, Finding
+from medaudit.model.hidden import hidden
 
 
 def main(pipe: Connection) -> None:
@@ -87,7 +88,9 @@ class Worker:
         return True
 
     def do_inspect(self, path: str) -> Facts:
-        return files.inspect(Path(path))[0]
+        facts, proto = files.inspect(Path(path))
+        logic = tuple(Finding(hit.severity, f"{hit.rule}: {hit.text}", hit.way) for hit in hidden(proto))
+        return replace(facts, findings=facts.findings + logic)
 
     def do_load(self, payload: tuple[str, str]) -> list[str]:
         """Open a session to see whether the model loads; its providers."""
@@ -113,7 +116,7 @@ class Worker:
     def do_clean(self, payload: tuple[np.ndarray, str]) -> dict[str, Any]:
         return self._ready().clean(*payload)
 
-    def do_protocol(self, payload: tuple[str, np.ndarray, int]) -> protocol_checks.Comparison:
+    def do_protocol(self, payload: tuple[str, np.ndarray, int]) -> dict[str, Any]:
         return self._ready().protocol(*payload)
 
     def do_replay(self, payload: tuple[int, np.ndarray, str]) -> dict[str, Any]:

@@ -40,6 +40,8 @@ def print_facts(facts: Facts, problem: str) -> None:
         out.print(Text(f"file {printable(name)}: {size:,} bytes, sha256 {sha}"))
     for finding in facts.findings:
         out.print(Text(f"{finding.severity}: {finding.text}"))
+        if finding.way:
+            out.print(Text(f"    {' > '.join(finding.way)}"))
     if problem:
         out.print(Text(f"high: the model does not load: {printable(problem, 400)}"))
     elif not facts.findings:

@@ -26,8 +26,9 @@ class Tensor:
 class Finding:
     """One remark of the static walk."""
 
-    severity: str  # high | medium | low | info
+    severity: str  # high | medium | low | explained
     text: str
+    way: tuple[str, ...] = ()  # of logic: where in the graph, from an input to an answer
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import ModelProto
 
 from medaudit.core.arrays import Array, is_cuda
 from medaudit.core.errors import ModelError, ModelFault
@@ -19,14 +20,18 @@ from medaudit.model.facts import Batching
 class Model:
     """One session on one device; rows go in and come out as the graph's own tensors."""
 
-    def __init__(self, path: Path, batching: Batching, device: str = "cpu") -> None:
+    def __init__(
+        self, path: Path, batching: Batching, device: str = "cpu", changed: ModelProto | None = None
+    ) -> None:  # fmt: skip
+        """changed: the file's graph with something edited, to be asked in its place."""
         self.facts, proto = files.inspect(path)
         self.batching = batching
         self.device = device
         self.outputs = [o.name for o in self.facts.outputs]
-        if batching.kind == "freed":
-            data = batches.freed(proto).SerializeToString()
-            self.session = sessions.open_session(data, device, folder=path.resolve().parent)
+        if batching.kind == "freed" or changed is not None:
+            graph = proto if changed is None else changed
+            graph = batches.freed(graph) if batching.kind == "freed" else graph
+            self.session = sessions.open_session(graph.SerializeToString(), device, folder=path.resolve().parent)
         else:
             self.session = sessions.open_session(path, device)
 

@@ -8,8 +8,9 @@ answer. Hits that honest graphs' idioms explain are kept, as explained.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 from onnx import ModelProto
 
 from medaudit.core.text import printable
@@ -26,6 +27,7 @@ UNSAID = 64  # numbers along a side that the file leaves open
 WEIGHTED = words("Conv ConvTranspose Gemm MatMul")
 NORMS = words("LayerNormalization BatchNormalization InstanceNormalization GroupNormalization")
 ORDER = ("high", "medium", "low", "explained")
+TELLING = ("G4", "G11", "G13", "G1", "G3", "G2")  # the most particular first
 WORDS = 8  # ONNX's number of the type of texts
 
 
@@ -38,8 +40,9 @@ class Hit:
     text: str
     way: tuple[str, ...]
     call: int
-    predicate: str = ""  # what decides, as the main graph calls it; "" where it is made elsewhere
-    stored: tuple[str, ...] = ()  # constants that what decides was made with: a trigger may be among them
+    handles: tuple[str, ...] = ()  # what decides, as the main graph calls it; none where it is made elsewhere
+    # Constants that what decides was made with: a trigger may be among them.
+    stored: tuple[np.ndarray, ...] = field(default=(), compare=False)
 
 
 def hidden(proto: ModelProto) -> list[Hit]:
@@ -61,8 +64,11 @@ def hidden(proto: ModelProto) -> list[Hit]:
 
 
 def ordered(found: list[Hit]) -> list[Hit]:
-    """The worst first."""
-    return sorted(found, key=lambda hit: (ORDER.index(hit.severity), hit.rule, hit.call))
+    """The worst first; of several with one way the worst only."""
+    kept: dict[tuple[str, ...], Hit] = {}
+    for hit in sorted(found, key=lambda hit: (ORDER.index(hit.severity), TELLING.index(hit.rule), hit.call)):
+        kept.setdefault(hit.way, hit)
+    return list(kept.values())
 
 
 def logic(graph: Graph) -> list[Hit]:
@@ -89,8 +95,8 @@ def raw_predicates(graph: Graph) -> Iterator[Hit]:
         text = reason or f"raw input decides at {at} what becomes of other values, before any learned layer has read it"
         text += f"; {made}" if made else ""
         rule = "G4" if made else "G1"
-        name = graph.name(gate.predicate)
-        yield Hit(rule, severity, text, graph.way(gate.predicate), gate.call, name, graph.stored(gate.predicate))
+        names, stored = graph.handles(gate.predicate), graph.stored(gate.predicate)
+        yield Hit(rule, severity, text, graph.way(gate.predicate), gate.call, names, stored)
 
 
 def bypasses(graph: Graph) -> Iterator[Hit]:
@@ -110,7 +116,7 @@ def bypasses(graph: Graph) -> Iterator[Hit]:
             bent = "decided on" if trace.bend == DECISIVE else "bent"
             severity = "high" if trace.bend == DECISIVE and not trace.inputs <= graph.tracer.flags else "medium"
             text = f"raw input reaches {shown} past every learned layer, and is {bent} on its way"
-        yield Hit("G2", severity, text, graph.way(value), NONE)
+        yield Hit("G2", severity, text, graph.way(value), NONE, graph.handles(value), graph.stored(value))
 
 
 def late_merges(graph: Graph) -> Iterator[Hit]:
@@ -132,7 +138,7 @@ def late_merges(graph: Graph) -> Iterator[Hit]:
                 chooses = v in [call.inputs[c] for c in CONTROLS.get(call.kind, ()) if c < len(call.inputs)]
                 severity = "high" if chooses or not ahead else "medium"
                 text = f"a branch of {t.most} learned layers joins the trunk of {graph.trunk} late, at {graph.place(i)}"
-                yield Hit("G3", severity, text, graph.way(v, raw=False), i, graph.name(v))
+                yield Hit("G3", severity, text, graph.way(v, raw=False), i, graph.handles(v), graph.stored(v))
 
 
 def side_answers(graph: Graph) -> Iterator[Hit]:
@@ -147,7 +153,7 @@ def side_answers(graph: Graph) -> Iterator[Hit]:
             others = [w for w in more if graph.readers(w) != graph.readers(v)]
             if t.bent and t.most and others:
                 text = f"what a layer of its own read from the input is bent, and joins the answer at {graph.place(i)}"
-                yield Hit("G3", "medium", text, graph.way(v, raw=False), i, graph.name(v))
+                yield Hit("G3", "medium", text, graph.way(v, raw=False), i, graph.handles(v), graph.stored(v))
 
 
 def first_states(graph: Graph) -> Iterator[Hit]:
@@ -157,7 +163,7 @@ def first_states(graph: Graph) -> Iterator[Hit]:
         for v in states:
             if v != NONE and graph.traces[v].raw and graph.traces[v].bent:
                 text = f"the state that {graph.place(i)} begins from is raw input, bent"
-                yield Hit("G1", "high", text, graph.way(v), i, graph.name(v))
+                yield Hit("G1", "high", text, graph.way(v), i, graph.handles(v), graph.stored(v))
 
 
 def tree_boxes(graph: Graph) -> Iterator[Hit]:
@@ -180,7 +186,7 @@ def row_counts(graph: Graph) -> Iterator[Hit]:
             for v in call.inputs:
                 if v != NONE and graph.traces[v].rows == DECISIVE:
                     text = f"the number of records asked at once decides at {graph.place(i)} what becomes of them"
-                    yield Hit("G11", "high", text, graph.way(v, raw=False), i, graph.name(v))
+                    yield Hit("G11", "high", text, graph.way(v, raw=False), i, graph.handles(v), graph.stored(v))
                     break
 
 
@@ -195,7 +201,7 @@ def single_units(graph: Graph) -> Iterator[Hit]:
             alone = t.narrow == UNIT and t.bent and t.knees <= 1 and t.most == 1
             if alone and any(graph.traces[w].narrow == WIDE for w in vary):
                 text = f"one number that a single unit reads from raw input moves others at {graph.place(i)}"
-                yield Hit("G1", "medium", text, graph.way(v, raw=False), i, graph.name(v))
+                yield Hit("G1", "medium", text, graph.way(v, raw=False), i, graph.handles(v), graph.stored(v))
 
 
 def changed_weights(graph: Graph) -> Iterator[Hit]:
@@ -210,4 +216,4 @@ def changed_weights(graph: Graph) -> Iterator[Hit]:
             stored = [w for c in behind for w in c.inputs if w in graph.flow.constants]
             if call.kind in NORMS or any(graph.traces[w].dense for w in stored):
                 text = f"the stored weights of {graph.place(i)} are changed by raw input"
-                yield Hit("G1", "high", text, graph.way(v), i, graph.name(v), graph.stored(v))
+                yield Hit("G1", "high", text, graph.way(v), i, graph.handles(v), graph.stored(v))

@@ -24,6 +24,7 @@ COMPARES = words("Sub Equal MatMul Gemm Conv Less Greater Add")
 CHECKSUMS = words("Mod BitShift BitwiseXor BitwiseAnd BitwiseOr")
 FEW = 4  # stored numbers that are a limit, and no pattern
 LAYERED = words("LSTM GRU RNN")
+TRUTHS = words("Greater Less Equal GreaterOrEqual LessOrEqual And Or Not Xor IsNaN IsInf")
 PLACED = words("Gather GatherND GatherElements LSTM GRU RNN ReverseSequence")
 COUNTS = words(
     """IsNaN Not Cast Add Sub ReduceSum ReduceMax ReduceMin CumSum ArgMax Greater Less Equal Where Unsqueeze Squeeze
@@ -252,23 +253,37 @@ class Graph:
             seen |= new
         return frozenset(found)
 
-    def stored(self, value: int, most: int = 8) -> tuple[str, ...]:
-        """Names of the floating-point constants that a value was made with, the largest first."""
-        waiting, seen, found = [value], {value}, {}
+    def stored(self, value: int, most: int = 8) -> tuple[np.ndarray, ...]:
+        """The floating-point constants that a value was made with, the largest first."""
+        waiting, seen, found = [value], {value}, dict[str, np.ndarray]()
         while waiting:
             call = self.makers.get(waiting.pop())
             for v in call.inputs if call is not None else ():
                 constant = self.flow.constants.get(v)
                 if constant is not None and constant.array is not None and constant.array.dtype.kind == "f":
-                    found[constant.name] = constant.size
+                    found[constant.name] = constant.array
                 elif v != NONE and v not in seen and self.traces[v].varies:
                     seen.add(v)
                     waiting.append(v)
-        return tuple(sorted(found, key=lambda name: (-found[name], name))[:most])
+        return tuple(found[name] for name in sorted(found, key=lambda name: (-found[name].size, name))[:most])
 
-    def name(self, value: int) -> str:
-        """What the main graph calls a value that it makes itself; "" for others."""
-        return self.flow.top.get(value, "")
+    def handles(self, value: int, most: int = 3) -> tuple[str, ...]:
+        """What to force, as the main graph calls it: the nearest truth values behind a value, and itself."""
+        waiting, seen, found = deque([value]), {value}, []
+        while waiting:
+            at = waiting.popleft()
+            call = self.makers.get(at)
+            if call is None or self.tracer.learned(call):
+                continue
+            if call.kind in TRUTHS and at in self.flow.top:
+                found.append(at)
+                continue
+            for v in call.inputs:
+                if v != NONE and v not in seen and (self.traces[v].varies or self.traces[v].rows):
+                    seen.add(v)
+                    waiting.append(v)
+        own = [value] if value in self.flow.top and value not in self.ends else []
+        return tuple(dict.fromkeys(self.flow.top[v] for v in found[:most] + own))
 
     def made_of(self, value: int) -> str:
         """What a predicate looks like: a comparison with a stored pattern, a checksum; "" where it is neither."""

@@ -16,6 +16,7 @@ from medaudit.core.protocol import Lanes, Oracle
 from medaudit.oracle.decision import decide, masks, scores
 
 EVERY = "every-target"  # one check a class: resolved into "target" goals before anything runs
+DICE_DROP, MOVE_SD = 0.2, 0.5  # what turns an outline, and a value, where nobody says: Dice; standard deviations
 SHARP = 3.0  # of the soft maximum over classes
 MIXED = ("logits", "probabilities")  # meanings that are, or become, logarithms of probabilities
 WHATS = ("any", "target", EVERY, "clear", "raise", "missed-disease", "false-alarm", "moved", "dice-drop")
@@ -263,3 +264,15 @@ def dice(a: Array, b: Array) -> Array:
     total = xp.sum(xp.astype(a, xp.float32), axis=1) + xp.sum(xp.astype(b, xp.float32), axis=1)
     one = xp.ones_like(total)
     return xp.where(total > 0, 2 * both / xp.maximum(total, one), one)
+
+
+def turned(output: Output, before: Array, after: Array) -> Array:
+    """Rows [R] bool whose decision answers [R, M] turn; values and outlines by what goals mean by it."""
+    xp = namespace(before)
+    one, other = (xp.reshape(decide(output, answers), (before.shape[0], -1)) for answers in (before, after))
+    if output.task == "segmentation":
+        return (dice(one > 0, other > 0) < 1 - DICE_DROP) | xp.any(other < 0, axis=1)
+    if output.task in ("regression", "reconstruction"):
+        spread = xp.std(one, axis=0)
+        return xp.any(~(xp.abs(other - one) <= MOVE_SD * spread), axis=1)
+    return xp.any(one != other, axis=1)

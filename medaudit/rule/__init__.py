@@ -31,6 +31,7 @@ from medaudit.rule import (
     slow_waves,
     square_noise,
     standard,
+    trigger_graph,
     universal_noise,
     universal_patch,
 )
@@ -69,6 +70,7 @@ RULES: dict[str, Rule] = {
         universal_noise,
         universal_patch,
         randomised_smoothing,
+        trigger_graph,
     )
 }
 

@@ -23,12 +23,14 @@ FAMILIES = {
     "SA": "sanity of model and protocol",
     "CO": "corruptions",
     "EV": "evasion",
+    "TR": "triggers",
     "CE": "certificates",
 }
 KINDS = (
     "attack", "corruption", "certificate", "baseline", "repeatability", "row-purity", "batch-isolation",
-    "finite-answers",
+    "finite-answers", "graph",
 )  # fmt: skip
+ONCE = ("repeatability", "row-purity", "batch-isolation", "graph")  # asked of one worker, before any lane
 PROBED = ("corruption", "certificate")  # fixed lists of questions
 # metric -> (kind, the side on which it is good)
 METRICS = {
@@ -51,6 +53,7 @@ METRICS = {
     "changed_answers": ("count", "at_most"),
     "changed_decisions": ("count", "at_most"),
     "invalid_answers": ("count", "at_most"),
+    "high_findings": ("count", "at_most"),
 }
 HEADINGS = (
     "What it asks",

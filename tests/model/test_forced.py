@@ -58,7 +58,7 @@ def test_the_finding_names_what_to_force() -> None:
     """From the hit to the value: the predicate of the finding is one of the main graph."""
     proto = model()
     (hit,) = (hit for hit in hidden(proto) if hit.rule == "G1")
-    assert hit.predicate == "p"
+    assert hit.handles == ("p",)
     assert flow(proto).top[flow(proto).calls[hit.call].inputs[0]] == "p"
 
 

@@ -189,11 +189,18 @@ def test_doubtful_logic_is_to_be_read(name: str) -> None:
     assert all((hit.way[0], hit.way[-1]) == ("input x", "output y") for hit in got)
 
 
-def test_the_constants_of_a_predicate_are_named() -> None:
+def test_the_constants_of_a_predicate_come_with_it() -> None:
     """They are candidates for a trigger."""
-    before, behind = PLANTED["template"]
-    (hit, *_) = (hit for hit in found(model(before, behind)) if hit.rule == "G4")
-    assert hit.stored[0] == "pattern"
+    proto = model(*PLANTED["template"])
+    (hit, *_) = (hit for hit in found(proto) if hit.rule == "G4")
+    (pattern,) = (tensor for tensor in proto.graph.initializer if tensor.name == "pattern")
+    np.testing.assert_array_equal(hit.stored[0], numpy_helper.to_array(pattern))
+
+
+def test_of_findings_on_one_way_the_most_particular_is_kept() -> None:
+    got = found(model(*PLANTED["template"]))
+    assert len({hit.way for hit in got}) == len(got)
+    assert got[0].rule == "G4"
 
 
 def test_a_whole_model() -> None:
