@@ -19,7 +19,7 @@ def judged(
     """
     found = [logic(hit) for hit in stage["hits"]]
     high = [one for one in found if one.severity == "high"]
-    standing = [one for one in high if not idle(one)]
+    standing = [one for one in high if not one.idle]
     open_ = [one for one in found if one.severity == "medium" or one in high]
     count = bounds.count(len(standing), nodes)
     verdict, _, required = verdicts.judge({"high_findings": count}, check.section.require, confidence, None, "")
@@ -39,7 +39,9 @@ def judged(
 
 def logic(hit: dict[str, Any]) -> Logic:
     """A finding as the report shows it."""
-    one = Logic(rule=hit["rule"], severity=hit["severity"], text=hit["text"], way=hit["way"], note=hit["note"])
+    one = Logic(
+        rule=hit["rule"], severity=hit["severity"], text=hit["text"], way=hit["way"], note=hit["note"], idle=hit["idle"]
+    )
     opened = hit["opened"]
     if opened is not None:
         one.records, one.clean = opened["records"], opened["clean"]
@@ -63,8 +65,3 @@ def effect(one: Logic, constant: bool) -> str:
 
 def _findings(count: int) -> str:
     return f"{count} finding" + ("s" if count > 1 else "")
-
-
-def idle(one: Logic) -> bool:
-    """Whether it was laid open and forced, and no answer turned."""
-    return bool(one.forced) and not one.effect

@@ -39,9 +39,15 @@ class Opened:
     records: int
     clean: str  # what it is on clean records
     constant: bool  # and the same on all of them
+    truth: bool  # true or false, and nothing else
     forced: tuple[tuple[str, int], ...]  # forced to this, so many records' decisions turn
     key: str = ""  # an input, made of numbers stored in the file, that opens it
-    key_turned: int = 0  # records that this input turns
+    key_turned: int = 0  # such inputs that are decided otherwise than while it is held shut
+
+    @property
+    def turned(self) -> int:
+        """Most answers that anything turned."""
+        return max([self.key_turned, *(count for _, count in self.forced)])
 
 
 def findings(spec: WorkSpec, points: np.ndarray) -> dict[str, Any]:
@@ -68,6 +74,7 @@ def findings(spec: WorkSpec, points: np.ndarray) -> dict[str, Any]:
             {
                 "rule": hit.rule, "severity": hit.severity, "text": hit.text, "way": list(hit.way),
                 "opened": asdict(one) if isinstance(one, Opened) else None, "note": one if isinstance(one, str) else "",
+                "idle": _idle(tried),
             }
         )  # fmt: skip
     return {"hits": hits, "rows": bench.rows}
@@ -104,7 +111,7 @@ class _Bench:
         same = len(kinds) == 1
         shut = branches.get(bool(kinds[0])) if truth and same else None
         key, took = self._key(window, shut, name, stored) if shut is not None else ("", 0)
-        return Opened(self.count, _words(clean), same, tuple(results), key, took)
+        return Opened(self.count, _words(clean), same, truth, tuple(results), key, took)
 
     def _key(self, window: Model, shut: Model, name: str, stored: tuple[np.ndarray, ...]) -> tuple[str, int]:
         """The first candidate input at which a predicate is not what it always is, and how many answers it turns.
@@ -169,7 +176,18 @@ def _telling(one: Opened | str) -> tuple[int, int, bool]:
     """Which of several says most: an input that opens it, then a branch that turns answers."""
     if isinstance(one, str):
         return 0, -1, False
-    return one.key_turned, max((count for _, count in one.forced), default=0), one.constant
+    return one.key_turned, one.turned, one.constant
+
+
+def _idle(tried: list[Opened | str]) -> bool:
+    """Both branches of every truth value were run, and nothing turned an answer.
+
+    A number that was forced without effect says nothing by itself: nobody knows all that it could be.
+    """
+    opened = [one for one in tried if isinstance(one, Opened)]
+    truths = [one for one in opened if one.truth]
+    every = len(opened) == len(tried) and bool(truths) and all(len(one.forced) == 2 for one in truths)
+    return every and not any(one.turned for one in opened)
 
 
 def _few(kinds: np.ndarray) -> tuple[float, ...]:

@@ -163,6 +163,7 @@ class Logic(Part):
     key: str = Field("", description="an input, made of numbers stored in the file, that opens it")
     key_turned: int = Field(0, description="such inputs that are decided otherwise than while it is held shut")
     effect: str = Field("", description="what forcing it showed; empty: nothing turned")
+    idle: bool = Field(False, description="every truth value in it was held at both, and no answer turned")
     note: str = Field("", description="why it could not be laid open")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from medaudit.core.errors import ModelError
+from medaudit.core.errors import ModelError, ModelFault
 from medaudit.core.interface import Output
 
 NO_CLASS = -1.0
@@ -33,6 +33,8 @@ def decode(output: Output, raw: list[Any], feeds: dict[str, np.ndarray]) -> np.n
     values = np.asarray(raw[0])
     if values.dtype.kind not in "fiub":
         values = values.astype(np.float32)
+    if not values.size:
+        raise ModelFault(f"output {output.tensors[0]!r} is empty")
     if output.task == "segmentation" and output.class_axis:
         values = np.moveaxis(values, output.class_axis, 1)
     flat = values.reshape(values.shape[0], -1) if values.ndim > 1 else values.reshape(-1, 1)

@@ -8,7 +8,7 @@ answer. Hits that honest graphs' idioms explain are kept, as explained.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from onnx import ModelProto
@@ -64,10 +64,11 @@ def hidden(proto: ModelProto) -> list[Hit]:
 
 
 def ordered(found: list[Hit]) -> list[Hit]:
-    """The worst first; of several with one way the worst only."""
+    """The worst first; of several on one way the worst only, with what any of them says to force, the last first."""
     kept: dict[tuple[str, ...], Hit] = {}
-    for hit in sorted(found, key=lambda hit: (ORDER.index(hit.severity), TELLING.index(hit.rule), hit.call)):
-        kept.setdefault(hit.way, hit)
+    for hit in sorted(found, key=lambda hit: (ORDER.index(hit.severity), TELLING.index(hit.rule), -hit.call)):
+        first = kept.setdefault(hit.way, hit)
+        kept[hit.way] = replace(first, handles=tuple(dict.fromkeys(first.handles + hit.handles)))
     return list(kept.values())
 
 
