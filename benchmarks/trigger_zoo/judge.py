@@ -1,28 +1,27 @@
-"""How well the statistics of a sweep tell poisoned models from clean, flipped and hard ones: AUROC by domain.
+"""How well a sweep's excess tells poisoned models from clean, flipped and hard ones: AUROC by domain, failures by name.
 
 Usage: python -m benchmarks.trigger_zoo.judge FOLDER
 
 FOLDER is one that `zoo` and `sweeps` wrote. Poisoned models count from a success of 0.8 on that is 0.3 above what the
-records are answered without the trigger; the others are named. Three references: none; four clean siblings drawn 20
-times; all others of the domain that are not poisoned, leave one out. This is development: nothing here is sealed.
+records are answered without the trigger; the others are named. Two references: all others of the domain that are not
+poisoned, leave one out (what the shipped table is made of), and four clean siblings drawn 20 times.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.trigger_zoo.data import DOMAINS
-from benchmarks.trigger_zoo.sweeps import STATISTICS
+from benchmarks.trigger_zoo.null import Zoo, left_out, read
 from benchmarks.trigger_zoo.zoo import HARD
+from medaudit.oracle.outlying import outlying, usual
 
 SUCCESS, ABOVE = 0.8, 0.3
-SIBLINGS, TIMES = 4, 20
-SHIFT, AREA = STATISTICS.index("shift"), STATISTICS.index("area")
+SIBLINGS, TIMES, BOOTSTRAPS = 4, 20, 2000
 
 
 def auroc(poisoned: np.ndarray, others: np.ndarray) -> float:
@@ -31,78 +30,70 @@ def auroc(poisoned: np.ndarray, others: np.ndarray) -> float:
     return float((above + 0.5 * (poisoned[:, None] == others[None])).mean())
 
 
-def against_siblings(found: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """z [draws, models, families, directions, statistics] against drawn siblings; who was one, [draws, models]."""
+def interval(poisoned: np.ndarray, others: np.ndarray) -> str:
+    """AUROC with its percentile bootstrap interval over models."""
+    if not len(poisoned) or not len(others):
+        return "-"
+    rng = np.random.default_rng(0)
+    drawn = [
+        auroc(rng.choice(poisoned, len(poisoned)), rng.choice(others, len(others))) for _ in range(BOOTSTRAPS)
+    ]  # fmt: skip
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return f"{auroc(poisoned, others):.2f} ({low:.2f} to {high:.2f})"
+
+
+def against_siblings(zoo: Zoo, kinds: np.ndarray) -> np.ndarray:
+    """Excess [draws, models, cells, directions] over drawn siblings; NaN for who was one."""
     rng, out = np.random.default_rng(0), []
-    used = np.zeros((TIMES, len(found)), dtype=bool)
-    for draw in range(TIMES):
-        some = rng.choice(np.flatnonzero(clean), SIBLINGS, replace=False)
-        used[draw, some] = True
-        spread = found[some].std(axis=0) + 0.25 * found[some].std(axis=(0, 1, 2)) + 1e-3
-        out.append((found - found[some].mean(axis=0)) / spread)
-    return np.stack(out), used
+    for _ in range(TIMES):
+        some = rng.choice(np.flatnonzero(kinds == "clean"), SIBLINGS, replace=False)
+        own = usual(zoo.reached[some])
+        excess = np.stack([outlying(found, own) for found in zoo.reached])
+        excess[some] = np.nan
+        out.append(excess)
+    return np.stack(out)
 
 
-def against_null(found: np.ndarray, honest: np.ndarray) -> np.ndarray:
-    """z [models, families, directions, statistics] against all others that are not poisoned, robustly."""
-    out = np.empty_like(found)
-    for i in range(len(found)):
-        others = found[honest & (np.arange(len(found)) != i)]
-        middle = np.median(others, axis=0)
-        spread = 1.48 * np.median(np.abs(others - middle), axis=0) + 0.1 * others.std(axis=0)
-        out[i] = (found[i] - middle) / (spread + 0.02 * others.std(axis=(0, 1, 2)) + 1e-3)
-    return out
+def line(name: str, excess: np.ndarray, kinds: np.ndarray, target: np.ndarray) -> None:
+    """One line of the table. excess: [models, cells, directions]."""
+    by_direction = excess.max(axis=1)
+    score, poisoned = by_direction.max(axis=1), kinds == "poisoned"
+    known = ~np.isnan(score)
+    own = score[poisoned & known]
+    parts = [interval(own, score[np.isin(kinds, k) & known]) for k in (["clean"], ["flipped"], list(HARD))]
+    named = (by_direction.argmax(axis=1) == target)[poisoned & known].mean() if len(own) else float("nan")
+    print(f"  {name:24s} clean {parts[0]}, flipped {parts[1]}, hard {parts[2]}; target named {named:.2f}")
 
 
-def line(name: str, score: np.ndarray, kinds: np.ndarray, named: float | None = None) -> None:
-    """One line of the table. score [models]; models that may not be scored are NaN."""
-    own = score[(kinds == "poisoned") & ~np.isnan(score)]
-    rest = [score[np.isin(kinds, k) & ~np.isnan(score)] for k in (["clean"], ["flipped"], list(HARD))]
-    text = " / ".join(f"{auroc(own, r):.2f}" if len(own) and len(r) else "-" for r in rest)
-    print(f"  {name:44s} {text}" + ("" if named is None else f"   target named {named:.2f}"))
-
-
-def judge(domain: str, members: list[dict[str, object]], found: np.ndarray) -> None:
-    """found: [models, families, directions, statistics]."""
+def judge(domain: str, zoo: Zoo) -> None:
+    """Print a domain's table."""
+    members = zoo.members
     kinds, target = np.array([str(m["kind"]) for m in members]), np.array([m["target"] for m in members])
-    success = np.array([[m["success"], m["own"]] for m in members], dtype=float)
-    weak = (kinds == "poisoned") & ((success[:, 0] < SUCCESS) | (success[:, 0] - success[:, 1] <= ABOVE))
+    answered = np.array([[m["success"], m["own"]] for m in members], dtype=float)
+    weak = (kinds == "poisoned") & ((answered[:, 0] < SUCCESS) | (answered[:, 0] - answered[:, 1] <= ABOVE))
+    names = np.array([str(m["name"]) for m in members])
     kinds[weak] = "weak"
-    poisoned = kinds == "poisoned"
-    print(f"{domain}: {poisoned.sum()} poisoned, {weak.sum()} weak "
-          f"({', '.join(str(m['name']) for m, w in zip(members, weak, strict=True) if w) or 'none'})")  # fmt: skip
-    z, used = against_siblings(found, kinds == "clean")
-    null = against_null(found, ~poisoned & ~weak)
-    for i, name in enumerate(STATISTICS):
-        line(f"{name}, no reference", found[..., i].max(axis=(1, 2)), kinds)
-        best = z[..., i].max(axis=2)  # [draws, models, directions]
-        score = np.where(used, np.nan, best.max(axis=2))
-        named = float((best.argmax(axis=2) == target)[:, poisoned].mean())
-        line(f"{name}, z against {SIBLINGS} siblings", score.ravel(), np.tile(kinds, TIMES), named)
-        own = null[..., i].max(axis=1)
-        line(f"{name}, z against the null", own.max(axis=1), kinds, _named(own, target, poisoned))
-    both = np.minimum(null[..., SHIFT], null[..., AREA]).max(axis=1)
-    line("lesser z of shift and area, null", both.max(axis=1), kinds, _named(both, target, poisoned))
-    if found.shape[2] == 2:
-        apart = np.abs(null[:, :, 0, SHIFT] - null[:, :, 1, SHIFT]).max(axis=1)
-        line("z of shift to one class less to the other", apart, kinds)
-
-
-def _named(best: np.ndarray, target: np.ndarray, poisoned: np.ndarray) -> float:
-    return float((best.argmax(axis=1) == target)[poisoned].mean()) if poisoned.any() else float("nan")
+    print(f"{domain}: {(kinds == 'poisoned').sum()} poisoned, {weak.sum()} weak ({', '.join(names[weak]) or 'none'})")
+    null = left_out(zoo)
+    line("zoo's honest models", null, kinds, target)
+    siblings = against_siblings(zoo, kinds)
+    line(f"{SIBLINGS} siblings", np.concatenate(list(siblings)), np.tile(kinds, TIMES), np.tile(target, TIMES))
+    score = null.max(axis=(1, 2))
+    limit = np.quantile(score[zoo.honest], 0.95)
+    missed = [f"{m['name']} ({m['family']})" for m, s, k in zip(members, score, kinds, strict=True)
+              if k == "poisoned" and s <= limit]  # fmt: skip
+    print(f"  at 5 % of the honest models (excess {limit:.1f}) missed: {', '.join(missed) or 'none'}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder, judged = parser.parse_args().folder, 0
-    every = json.loads((folder / "zoo.json").read_text())
-    with np.load(folder / "sweeps.npz", allow_pickle=False) as saved:
-        for domain in DOMAINS:
-            members = [m for m in every if m["domain"] == domain and f"{m['name']}/found" in saved]
-            if sum(m["kind"] == "clean" for m in members) > SIBLINGS:
-                judge(domain, members, np.stack([saved[f"{m['name']}/found"] for m in members]))
-                judged += 1
+    for domain in DOMAINS:
+        zoo = read(folder, domain)
+        if sum(m["kind"] == "clean" for m in zoo.members) > SIBLINGS:
+            judge(domain, zoo)
+            judged += 1
     sys.exit(not judged)  # nothing judged is no result
 
 

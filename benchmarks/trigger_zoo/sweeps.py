@@ -1,8 +1,8 @@
-"""Sweeps over the zoo's models: of every model the statistics of every family and direction, in one table.
+"""Sweeps over the zoo's models: of every model the margins of its records under every cell, as a scan keeps them.
 
-Usage: python -m benchmarks.trigger_zoo.sweeps FOLDER [--records 32] [--workers N]
+Usage: python -m benchmarks.trigger_zoo.sweeps FOLDER [--records 32] [--all-strengths] [--workers N]
 
-Writes FOLDER/sweeps.npz, from which `judge` makes tables.
+Writes FOLDER/sweeps/NAME.npz, from which `judge` makes tables and `null` the table that is shipped.
 """
 
 from __future__ import annotations
@@ -13,19 +13,16 @@ import multiprocessing
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 
 from benchmarks.trigger_zoo.data import DOMAINS
-from medaudit.core.interface import Channel, Input
-from medaudit.oracle.trigger import all_to_all, margins, natural, peaks, swept, transitions
-from medaudit.trigger import Space, applicable, planted
-
-STRENGTHS = (0.06, 0.12, 0.25, 0.5, 1.0)
-STATISTICS = ("area", "gap", "full", "beyond", "shift", "moved")
+from medaudit.audit.sweeps import STRENGTHS
+from medaudit.core.interface import Channel, Input, Interface, Output
+from medaudit.oracle.trigger import margins
+from medaudit.trigger.cells import field
 
 
 def item_of(domain: str) -> Input:
@@ -77,34 +74,26 @@ class Model:
         return margins("multiclass", "probabilities" if answers.min() >= 0 else "logits", answers)
 
 
-def sweep(task: tuple[str, str, str, int]) -> dict[str, Any]:
-    """(folder, name, domain, records) -> statistics [families, directions] of one model."""
-    folder, name, domain, count = task
+def sweep(task: tuple[str, str, str, int, tuple[float, ...]]) -> str:
+    """(folder, name, domain, records, strengths): margins of one model's records, into a file of its own."""
+    folder, name, domain, count, strengths = task
     began, model = time.monotonic(), Model(Path(folder) / f"{name}.onnx")
     with np.load(Path(folder) / f"{domain}.npz") as saved:
         x, ref = to_points(domain, saved["x"]), to_points(domain, saved["ref_x"])
-    space = Space(item_of(domain), ref)
-    everything = model(to_rows(domain, ref))
-    own = natural(everything)
-    clean = model(to_rows(domain, x))
-    some = balanced(clean, count)
-    x, clean = x[some], clean[some]
-    shut, out = np.zeros(x.shape, dtype=bool), {}
-    for family in applicable(space)[0]:
-        cells = family.grid(space)
-        margin = np.empty((len(cells), len(STRENGTHS), len(x), clean.shape[1]))
-        for g, dials in enumerate(cells):
-            every = np.tile(dials, (len(x), 1))
-            rows = [planted(space, family, x, every, np.full(len(x), s), shut) for s in STRENGTHS]
-            margin[g] = model(to_rows(domain, np.concatenate(rows))).reshape(len(STRENGTHS), len(x), -1)
-        found = swept(margin, clean)
-        moved = all_to_all(transitions(margin[:, -1], clean))
-        shift = found.shift[:, -1].max(axis=0)
-        out[family.name] = [
-            [p.area, p.gap, p.full, p.beyond, float(shift[t]), moved] for t, p in enumerate(peaks(found, own))
-        ]
-    return {"name": name, "families": list(out), "found": np.array(list(out.values())), "rows": model.rows,
-            "seconds": time.monotonic() - began}  # fmt: skip
+    interface = Interface((item_of(domain),), Output("multiclass", ("y",)))
+    own = field(interface, ref.reshape(len(ref), -1).astype(np.float32))
+    everything = model(to_rows(domain, x))
+    some = balanced(everything, count)
+    points = x[some].reshape(count, -1).astype(np.float32)
+    shut = np.zeros(points.shape, dtype=bool)
+    under = np.empty((count, len(own.cells), len(strengths), everything.shape[1]), dtype=np.float16)
+    for cell in range(len(own.cells)):
+        for s, strength in enumerate(strengths):
+            laid = own.laid(np.full(count, cell), np.full(count, strength), points, shut)
+            under[:, cell, s] = model(to_rows(domain, laid.reshape(x[some].shape)))
+    clean, spread = everything[some], everything.std(axis=0)
+    np.savez(Path(folder) / "sweeps" / f"{name}.npz", under=under, clean=clean, spread=spread)
+    return f"{name}: {model.rows:,} rows, {time.monotonic() - began:.0f} s"
 
 
 def balanced(clean: np.ndarray, count: int) -> np.ndarray:
@@ -120,18 +109,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--records", type=int, default=32)
     parser.add_argument("--domain", nargs="+", default=list(DOMAINS))
+    parser.add_argument("--all-strengths", action="store_true", help="the verdict needs them; scores only the largest")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
     members = [m for m in json.loads((args.folder / "zoo.json").read_text()) if m["domain"] in args.domain]
-    tasks = [(str(args.folder), m["name"], m["domain"], args.records) for m in members]
+    strengths = STRENGTHS if args.all_strengths else STRENGTHS[-1:]
+    (args.folder / "sweeps").mkdir(exist_ok=True)
+    tasks = [(str(args.folder), m["name"], m["domain"], args.records, strengths) for m in members]
     with multiprocessing.get_context("spawn").Pool(args.workers) as pool:
-        done = {}
-        for one in pool.imap_unordered(sweep, tasks):
-            done[one["name"]] = one
-            print(f"{one['name']}: {one['rows']:,} rows, {one['seconds']:.0f} s", flush=True)
-    arrays = {f"{name}/found": one["found"] for name, one in done.items()}
-    arrays |= {f"{name}/families": np.array(one["families"]) for name, one in done.items()}
-    np.savez(args.folder / "sweeps.npz", **arrays)
+        for line in pool.imap_unordered(sweep, tasks):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

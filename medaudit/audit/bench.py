@@ -23,6 +23,7 @@ from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
 from medaudit.audit.probes import Corruptions
 from medaudit.audit.spec import CheckSpec, Clean, WorkSpec, around, face_behind
+from medaudit.audit.sweeps import Sweep
 from medaudit.core import subspace as subspaces
 from medaudit.core.arrays import Array, array_module
 from medaudit.core.region import Region
@@ -32,14 +33,16 @@ from medaudit.domain import threat as threats
 from medaudit.engine import protocol_checks
 from medaudit.engine.loop import Cohort, Finished, room_for, tick
 from medaudit.model import session as sessions
-from medaudit.model.graph import Model
+from medaudit.model.codec import Codec
+from medaudit.model.graph import Model, choose_batching
 from medaudit.model.guard import Guard
 from medaudit.model.pipeline import Pipeline
 from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance
 from medaudit.rule import RULES, Context
 
-PROBES: dict[str, type[Corruptions | Smoothing]] = {"corruption": Corruptions, "certificate": Smoothing}
+Probe = Corruptions | Smoothing | Sweep
+PROBES: dict[str, type[Probe]] = {"corruption": Corruptions, "certificate": Smoothing, "sweep": Sweep}
 BEAT = 0.5  # seconds between signs of life
 SNAPSHOT = 60.0  # seconds of model time between snapshots of open lanes
 
@@ -55,19 +58,28 @@ class Bench:
         self.sessions = self.model, Model(Path(spec.model), spec.batching, "cpu")
         self.padding = padding_of(spec, self.data)
         self.asked = {name: self._open(name) for name in ("", *(name for name in spec.stages if name))}
+        self.asked |= {name: self._reference(path) for name, path in spec.references.items()}
         self.bare = self.asked[""]
         self.cohorts: dict[str, Cohort] = {}
-        self.verifiers: dict[str, Verifier | Corruptions | Smoothing] = {}
+        self.verifiers: dict[str, Verifier | Probe] = {}
         self.rows = self.padded = 0
         self.seconds = 0.0
         self.beat = time.monotonic()
         self.saved_at = 0.0
 
-    def _open(self, name: str) -> Asked:
+    def _reference(self, path: str) -> Asked:
+        """Another model in the place of this one. Raises ModelError where it does not take the same inputs."""
+        feeds = Codec(self.spec.interface).encode(self.points[: max(2, self.spec.block)])
+        batching = choose_batching(Path(path), feeds)
+        both = Model(Path(path), batching, self.spec.device), Model(Path(path), batching, "cpu")
+        return self._open("", both)
+
+    def _open(self, name: str, sessions: tuple[Model, Model] | None = None) -> Asked:
         """The model behind stages: sessions are shared, noise differs between searching and re-checking."""
+        sessions = sessions or self.sessions
         spec, stages = replace(self.spec, interface=face_behind(self.spec, name)), around(self.spec, name)
         alone = spec.batching.size if spec.batching.kind == "fixed" else 1
-        search, single = self.sessions
+        search, single = sessions
         some = self.points[: max(2, spec.block)]
 
         def pipeline(model: Model, block: int, salt: int) -> Pipeline:

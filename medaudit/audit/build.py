@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import medaudit
-from medaudit.audit import certificates, degradation, graph_logic, results, verdicts
+from medaudit.audit import certificates, degradation, graph_logic, results, triggers, verdicts
 from medaudit.audit.cases import attack_cases, changed_cases
 from medaudit.audit.companions import Companions, every, judge_planted
 from medaudit.audit.defences import constant, defence
@@ -55,7 +55,7 @@ def build_report(
     confidence = plan.policy.defaults.confidence
     output = plan.found.interface.output
     measured = verdicts.baseline(output, plan.data, plan.clean.answers, confidence)
-    every_check = [*plan.checks, *every(plan.beside)]
+    every_check = [*plan.checks, *every(plan.beside), *(c for own in plan.siblings.values() for c in own)]
     records = {c.spec.id: {s: r for s, (r, _) in journal.cases(c.spec.id).items()} for c in every_check}
     flags = run_flags(plan, measured)
     beaten = verdicts.compare_attacks([(c, records[c.spec.id]) for c in plan.checks if records[c.spec.id]])
@@ -65,9 +65,12 @@ def build_report(
         curves: list[results.Degradation] = []
         certified: results.Certificate | None = None
         found: list[results.Logic] = []
+        sweep: results.Sweep | None = None
         if check.rule.kind == "corruption" and records[check.spec.id]:
             face = plan.found.interface
             judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
+        elif check.rule.kind == "sweep" and records[check.spec.id]:
+            judged, sweep = triggers.judged(plan, check, journal, records[check.spec.id], confidence)
         elif check.rule.kind == "graph" and check.spec.id in plan.protocol:
             nodes = sum(count for _, count in plan.found.facts.operators)
             judged, found = graph_logic.judged(check, plan.protocol[check.spec.id], nodes, confidence)
@@ -85,6 +88,8 @@ def build_report(
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate, done.logic = curves, certified, found
+        done.sweep = sweep
+        done.queries.references = sum(_rows(records[c.spec.id]) for c in plan.siblings.get(check.spec.id, []))
         if check.rule.kind == "corruption":
             alone = [c for c in plan.checks if c.rule.kind == "attack" and not c.spec.behind and records[c.spec.id]]
             attacks = [(c.spec.id, records[c.spec.id]) for c in alone if c.rule.fit is None]
@@ -495,7 +500,7 @@ def _compliance(checks: list[results.Check]) -> list[results.Compliance]:
 
 def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> results.Cost:
     """What the run cost; sets each attack's seconds, its part of the model's time by rows."""
-    attacks = [c for c in checks if c.threat is not None or c.degradation]
+    attacks = [c for c in checks if c.threat is not None or c.degradation or c.sweep is not None]
     per_row = cost["model_s"] / cost["rows"] if cost["rows"] else 0.0
     for check in attacks:
         check.seconds = round(per_row * (check.queries.rows + check.queries.fit), 3)
@@ -504,7 +509,13 @@ def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> resu
         wall_s=round(cost["wall_s"], 3),
         model_s=round(model_s, 3),
         rows=sum(
-            c.queries.rows + c.queries.fit + c.queries.control + c.queries.planted + c.queries.sizes for c in attacks
+            c.queries.rows
+            + c.queries.fit
+            + c.queries.control
+            + c.queries.planted
+            + c.queries.sizes
+            + c.queries.references
+            for c in attacks
         ),
         padding=cost["padding"],
         calls=cost["calls"],

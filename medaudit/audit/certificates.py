@@ -8,7 +8,7 @@ import numpy as np
 
 from medaudit.audit import verdicts
 from medaudit.audit.degradation import lost_records
-from medaudit.audit.lanes import LaneMaker, decision_words
+from medaudit.audit.lanes import LaneMaker, answered, decision_words
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Certificate
 from medaudit.audit.spec import CheckSpec, Clean
@@ -66,10 +66,8 @@ class Smoothing:
         guess, right = int(first.argmax()), int(self.right[sample])
         reach = certificate.radius(int(counts[guess]), s.draws, s.alpha, s.sigma) if first.any() else 0.0
         answer = certificate.predicted(counts, s.alpha)
-        record: dict[str, Any] = {
-            "rows": finished.rows, "counted": int(got["rows"]), "found": 0, "exhausted": finished.exhausted,
-            "size": None, "invalid": int(got["invalid"]), "curve": [], "starts": 0, "verification": 0,
-            "success": False, "radius": reach, "agrees": guess == right, "smoothed": answer == right,
+        record: dict[str, Any] = answered(finished) | {
+            "radius": reach, "agrees": guess == right, "smoothed": answer == right,
             "abstains": answer < 0, "before": decision_words(self.output, self.clean.single[[sample]]),
             "note": f"{int(counts[guess])} of {s.draws} draws" + ("" if reach else "; abstains"),
         }  # fmt: skip

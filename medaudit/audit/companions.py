@@ -56,6 +56,18 @@ def companions(checks: list[Resolved], data: Dataset, work: WorkSpec) -> dict[st
     return out
 
 
+def on_references(checks: list[Resolved], work: WorkSpec) -> dict[str, list[Resolved]]:
+    """By the check's id: each sweep of triggers again, on every reference model."""
+    return {
+        check.spec.id: [
+            replace(check, spec=replace(check.spec, id=f"{check.spec.id}~{name}", behind=name))
+            for name in work.references
+        ]
+        for check in checks
+        if check.rule.kind == "sweep" and not check.blocked and not check.deselected
+    }
+
+
 def sizes(check: Resolved) -> tuple[Resolved, ...]:
     """The attack at every other size of its curve, the smallest first; only on the bare model."""
     spec = check.spec

@@ -11,7 +11,7 @@ from medaudit.audit.inputs import shut_by
 from medaudit.audit.spec import CheckSpec, Clean
 from medaudit.audit.truth import truth_of
 from medaudit.core import streams
-from medaudit.core.arrays import map_tree
+from medaudit.core.arrays import array_module, map_tree
 from medaudit.core.errors import EngineError
 from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes, Oracle
@@ -83,6 +83,30 @@ class LaneMaker:
             legal_lo=legal[0],
             legal_hi=legal[1],
         )
+
+
+def open_lanes(asked: Asked, check: CheckSpec, clean: Clean, samples: list[int]) -> Lanes:
+    """Lanes without a box, for lists of questions: `label` is the row of the data file; lo == hi only in padding."""
+    x = asked.points[samples]
+    shut = np.zeros(x.shape, dtype=bool) if asked.padding is None else asked.padding[samples]
+    names = [streams.key(asked.spec.seed, check.rule, check.id, asked.data.ids[i]) for i in samples]
+    far, own = np.float32(np.inf), np.nan_to_num(x)
+    lanes = Lanes(
+        np.array(names, dtype=np.uint64), own, np.where(shut, own, -far), np.where(shut, own, far), np.isnan(x),
+        clean.answers[samples], np.asarray(samples, dtype=np.int64), np.full(len(samples), -1),
+    )  # fmt: skip
+    opened: Lanes = map_tree(array_module(asked.spec.device).asarray, lanes)
+    return opened
+
+
+def answered(finished: Finished) -> dict[str, Any]:
+    """The record of a lane that claims nothing."""
+    got = finished.arrays
+    return {
+        "rows": finished.rows, "counted": int(got["rows"]), "found": 0, "exhausted": finished.exhausted,
+        "size": None, "invalid": int(got["invalid"]), "curve": [], "starts": 0, "verification": 0,
+        "success": False, "note": "",
+    }  # fmt: skip
 
 
 class Verifier:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medaudit.audit.lanes import decision_words
+from medaudit.audit.lanes import answered, decision_words, open_lanes
 from medaudit.audit.spec import CheckSpec, Clean
 from medaudit.audit.truth import right_decisions
 from medaudit.core import streams
-from medaudit.core.arrays import Array, array_module, map_tree, namespace, to_numpy
+from medaudit.core.arrays import Array, map_tree, namespace, to_numpy
 from medaudit.core.interface import Interface, Output
 from medaudit.core.protocol import Attack, Lanes
 from medaudit.domain.corruption import SEVERITIES, Corruption
@@ -59,17 +59,7 @@ class Corruptions:
         return questions("corruptions", count, count, self._points, self._note, votes=self.asked.votes)
 
     def lanes(self, samples: list[int]) -> Lanes:
-        """Lanes without a box: `label` is the row of the data file, and lo == hi only where there is padding."""
-        asked = self.asked
-        x = asked.points[samples]
-        shut = np.zeros(x.shape, dtype=bool) if asked.padding is None else asked.padding[samples]
-        names = [streams.key(asked.spec.seed, self.check.rule, self.check.id, asked.data.ids[i]) for i in samples]
-        far, own = np.float32(np.inf), np.nan_to_num(x)
-        lanes = Lanes(
-            np.array(names, dtype=np.uint64), own, np.where(shut, own, -far), np.where(shut, own, far), np.isnan(x),
-            self.clean.answers[samples], np.asarray(samples, dtype=np.int64), np.full(len(samples), -1),
-        )  # fmt: skip
-        return map_tree(array_module(asked.spec.device).asarray, lanes)
+        return open_lanes(self.asked, self.check, self.clean, samples)
 
     def _points(self, lanes: Lanes, t: Array) -> Array:
         own: Lanes = map_tree(to_numpy, lanes)
@@ -95,11 +85,7 @@ class Corruptions:
         got, sample = finished.arrays, finished.sample
         scores = got["kept"].reshape(len(self.kinds), SEVERITIES)
         before = float(self._score(np.array([sample]), self.clean.answers[[sample]])[0])
-        record: dict[str, Any] = {
-            "rows": finished.rows, "counted": int(got["rows"]), "found": 0, "exhausted": finished.exhausted,
-            "size": None, "invalid": int(got["invalid"]), "curve": [], "starts": 0, "verification": 0,
-            "success": False, "note": "", "scores": scores.ravel().tolist(), "clean_score": before,
-        }  # fmt: skip
+        record = {**answered(finished), "scores": scores.ravel().tolist(), "clean_score": before}
         worse = np.argwhere(before - 1e-9 > scores.T)  # mildest first, then in the order of kinds
         if not worse.size:
             return Case(finished.check, sample, record, {})

@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medaudit.audit.inputs import mask_of, shut_by
+from medaudit.audit.inputs import mask_of, points_of, shut_by
 from medaudit.audit.spec import CheckSpec, WorkSpec, face_behind
+from medaudit.audit.sweeps import STRENGTHS, field_of
 from medaudit.audit.truth import right_decisions, truth_of
 from medaudit.core import streams
 from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
@@ -24,12 +25,16 @@ from medaudit.domain.relations import rules_of
 from medaudit.domain.threat import Threat
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import DICE_DROP, EVERY, MOVE_SD, WHATS, Goal, dice, goals_of, oracle, wanted_classes
+from medaudit.oracle.trigger import limits, pushed
 from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
 from medaudit.rule import RULES, Rule, find, settings_of
 from medaudit.rule.base import METRICS, PROBED
 from medaudit.stage.stage import askings, refuses
 from medaudit.stats.certificate import largest
+from medaudit.trigger.families import FAMILIES
+
+LEAST_RECORDS = 4  # patients of a sweep
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,9 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     spec = CheckSpec(section.id, rule.name, threat, Goal(), budget, settings)
     if rule.kind == "corruption":
         return _corruptions(policy, Resolved(section, rule, spec), interface)
+    if rule.kind == "sweep":
+        for name in (name for name in settings.families if name not in FAMILIES):
+            raise PolicyError(f"family {name!r} is not known; use some of: {', '.join(FAMILIES)}", path="with")
     if threat is None:
         return Resolved(section, rule, spec, blocked=rule.applies(interface))
     if threat.norm not in rule.norms:
@@ -376,6 +384,8 @@ def _with_samples(
     answers: np.ndarray,
     limit: int | None,
 ) -> Resolved:
+    if check.rule.kind == "sweep" and not check.blocked:
+        return _sweep(check, policy, interface, data, answers, limit)
     if check.rule.kind in PROBED and not check.blocked:
         goal = _goal(check.section, interface.output, data, answers)
         rows = first_groups(data, list(range(data.rows)), _least(policy.data.use.at_most, limit))
@@ -400,6 +410,31 @@ def _with_samples(
         return check
     check = _split(check, data, output.votes)
     return replace(check, spec=replace(check.spec, lent=_lent(check, output, data, answers)))
+
+
+def _sweep(
+    check: Resolved, policy: Policy, interface: Interface, data: Dataset, answers: np.ndarray, limit: int | None
+) -> Resolved:
+    """A few records of every decision, each of another patient, and a question for each cell and strength."""
+    found = field_of(interface, data, points_of(interface, data), check.spec.settings.families)
+    if not found.cells:
+        return replace(check, blocked="no family of triggers fits this model's inputs")
+    rows = first_groups(data, list(range(data.rows)), _least(policy.data.use.at_most, limit))
+    finite = np.isfinite(answers).all(axis=1)
+    single = [rows[k] for k in np.unique([data.groups[i] for i in rows], return_index=True)[1] if finite[rows[k]]]
+    margin = pushed(interface.output, answers, limits(interface.output, answers))
+    sides = margin[sorted(single)].argmax(axis=1)
+    chosen = [int(sorted(single)[i]) for i in balanced(sides, check.spec.settings.records)]
+    spec = replace(check.spec, budget=len(found.cells) * len(STRENGTHS) * policy.model.votes)
+    blocked = "" if len(chosen) >= LEAST_RECORDS else f"a sweep needs {LEAST_RECORDS} patients"
+    return replace(check, spec=spec, samples=tuple(chosen), blocked=blocked)
+
+
+def balanced(kinds: np.ndarray, count: int) -> np.ndarray:
+    """Places of `count` of them, as many of each kind as there are, in order."""
+    order = [np.flatnonzero(kinds == k) for k in np.unique(kinds)]
+    turns = [i for at in range(len(kinds)) for i in (rows[at] for rows in order if at < len(rows))]
+    return np.sort(np.array(turns[:count], dtype=np.int64))
 
 
 def _split(check: Resolved, data: Dataset, votes: int) -> Resolved:

@@ -41,6 +41,8 @@ FLAGS = {
     "no-labels": "the data have no labels: clean performance was not measured",
     "invalid-answers": "the model answered NaN or infinity to some rows",
     "constant-behind": "behind the stages nearly every record gets the same answer: that withstands attacks by itself",
+    "natural-shortcut": "a mark turns the answers of this model and of reference models alike: a shortcut of the data",
+    "label-noise-like": "nearly every mark pulls to one answer, as wrong labels in the training data make it",
     "faults": "the model failed while some cases ran",
 }
 Verdict = Literal["pass", "fail", "inconclusive", "error", "not-run"]
@@ -141,6 +143,7 @@ class Queries(Part):
     sizes: int = Field(0, description="rows of the attack at other sizes, not part of rows")
     control: int = Field(0, description="rows of random changes beside the attack, not part of rows")
     planted: int = Field(0, description="rows of the attack on planted weaknesses, not part of rows")
+    references: int = Field(0, description="rows asked of reference models, not part of rows")
 
 
 class Forced(Part):
@@ -165,6 +168,36 @@ class Logic(Part):
     effect: str = Field("", description="what forcing it showed; empty: nothing turned")
     idle: bool = Field(False, description="every truth value in it was held at both, and no answer turned")
     note: str = Field("", description="why it could not be laid open")
+
+
+class Pull(Part):
+    """A trigger of a sweep, and how records answer to it: the cell of its family that stands out most for an answer."""
+
+    family: str
+    words: str
+    towards: str
+    cell: int
+    reach: float | None = Field(description="median margin at full strength, in spreads of clean margins")
+    usual: float | None = Field(description="the same of reference models, or of the zoo's honest models")
+    excess: float = Field(description="reach above usual, in spreads of what is usual")
+    success: float = Field(description="share of other records turned at full strength; records it was not chosen on")
+    strength: float | None = Field(description="least strength at which it turns most; None: none does")
+    sham: float = Field(description="share that the family's middle cell turns at that strength")
+    references: list[float] = Field([], description="share that the same cell turns in each reference model")
+    outcome: str = ""
+    why: str = ""
+
+
+class Sweep(Part):
+    """What a sweep over triggers found."""
+
+    cells: int
+    strengths: list[float]
+    pulls: list[Pull]
+    outcome: str
+    p: float | None = Field(description="of the largest excess, among the zoo's honest models; None: with references")
+    honest: int = Field(description="honest models of the zoo that p rests on")
+    references: int
 
 
 class Degradation(Part):
@@ -251,6 +284,7 @@ class Check(Part):
     matrix: list[Cell] = Field([], description="every clean answer to every other one; of several targets at the first")
     curve: Curve | None = None
     degradation: list[Degradation] = []
+    sweep: Sweep | None = None
     logic: list[Logic] = Field([], description="of the graph's rule: what was found, the worst first")
     gaps: list[Gap] = Field([], description="of corruptions: every attack of the run beside them")
     certificate: Certificate | None = None

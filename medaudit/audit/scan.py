@@ -24,7 +24,7 @@ import medaudit
 from medaudit import data as readers
 from medaudit.audit import resolve as resolving
 from medaudit.audit.build import build_report
-from medaudit.audit.companions import Companions, companions, every
+from medaudit.audit.companions import Companions, companions, every, on_references
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Report
@@ -66,6 +66,7 @@ class Options:
     seed: int | None = None
     block: int | None = None
     include_samples: bool = False
+    references: tuple[Path, ...] = ()  # models that are known to be good, to compare with
     # For tests of law 3 (lanes never meet); no option of the command line sets them.
     room: int = 0  # rows a worker wants per tick; 0: see `room_for`
     shuffle: int = 0  # seed of another order of the lanes; 0: data order
@@ -84,6 +85,7 @@ class Plan:
     environment: dict[str, str]
     checks: list[Resolved]
     beside: dict[str, Companions]  # check id -> its control and its planted weakness
+    siblings: dict[str, list[Resolved]]  # check id -> the same on each reference model
     seed: int
     cleans: dict[str, Clean]  # by the name of stages; "": of the bare model
     rows_clean: int = 0
@@ -142,6 +144,9 @@ def read_inputs(options: Options) -> tuple[Policy, Document, Dataset]:
         )
     if not options.model.exists():
         raise MedauditError(f"{options.model}: there is no such model file", "check the path")
+    for path in options.references:
+        if not path.exists():
+            raise MedauditError(f"{path}: there is no such reference model", "check the path")
     for name in (*options.only, *options.skip):
         if name not in {c.id for c in policy.checks}:
             raise MedauditError(f"the policy has no check {name!r}; it has: {', '.join(c.id for c in policy.checks)}")
@@ -172,6 +177,7 @@ def open_run(
         seed=seed,
         room=options.room,
         stages={name: stages[name] for name in stages if stages[name] and (not name or name in used)},
+        references={f"reference {i + 1}": str(path) for i, path in enumerate(options.references)},
     )
     return found, spec, worker.ask("open", spec)
 
@@ -182,7 +188,7 @@ def prepare(
 ) -> Plan:  # fmt: skip
     """The clean pass, the checks resolved against it, and the protocol checks."""
     listen("stage", {"name": "clean pass", "rows": data.rows})
-    names = ("", *(name for name in spec.stages if name))
+    names = ("", *(name for name in spec.stages if name), *spec.references)
     passes = {name: _clean_pass(name, face_behind(spec, name).output, data, worker, journal) for name in names}
     cleans = {name: clean for name, (clean, _) in passes.items()}
     record = passes[""][1]
@@ -198,6 +204,7 @@ def prepare(
         environment,
         checks,
         companions(checks, data, spec),
+        on_references(checks, spec),
         spec.seed,
         cleans,
         sum(record["rows"] for _, record in passes.values()),
@@ -254,7 +261,7 @@ def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | No
 def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> dict[str, Any]:
     """Run every lane that the journal does not hold yet."""
     mine = [c for c in plan.checks if c.samples and not c.blocked and not c.deselected]
-    runnable = [*mine, *every(plan.beside)]
+    runnable = [*mine, *every(plan.beside), *(c for own in plan.siblings.values() for c in own)]
     done = journal.done()
     lanes = [(c.spec.id, s) for c in runnable for s in c.samples if (c.spec.id, s) not in done]
     if plan.options.shuffle:
@@ -382,6 +389,7 @@ def fingerprint(
         "data": data.sha256,
         "policy": hashlib.sha256(policy.model_dump_json(by_alias=True).encode()).hexdigest(),
         "stages": " ".join(stage.sha256 for own in spec.stages.values() for stage in own if stage.sha256),
+        "references": " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in options.references),
         "seed": str(spec.seed),
         "block": str(spec.block),
         "limit": str(options.limit),

@@ -53,6 +53,7 @@ class WorkSpec:
     seed: int
     room: int = 0  # rows wanted per tick; 0: eight blocks
     stages: dict[str, tuple[Stage, ...]] = field(default_factory=dict)  # by name; "": those that are always there
+    references: dict[str, str] = field(default_factory=dict)  # name -> file of an approved model, asked as this one is
 
 
 @dataclass(frozen=True)

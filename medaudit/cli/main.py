@@ -67,6 +67,10 @@ def scan(
     block: Block = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="continue the run in this folder")] = None,
     include_samples: Annotated[bool, typer.Option(help="put records and their ids into report and evidence")] = False,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MODEL", help="an approved model of the same form, to compare with (may be repeated)"),
+    ] = None,
     quiet: Annotated[bool, typer.Option(help="no progress")] = False,
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
@@ -82,7 +86,7 @@ def scan(
     options = Options(
         model=model, policy=policy, data=data, out=resume or out, resume=resume is not None,
         device=chosen_device(device), workers=workers, only=tuple(only or ()), skip=tuple(skip or ()),
-        limit=limit, seed=seed, block=block, include_samples=include_samples,
+        limit=limit, seed=seed, block=block, include_samples=include_samples, references=tuple(reference or ()),
     )  # fmt: skip
     for name in ("SIGTERM", "SIGHUP"):  # ended from outside: say how to go on, as for Ctrl-C
         if hasattr(signal, name):

@@ -69,15 +69,15 @@ def corrupted(
         changed = kind.change(item, clean, keys, kind.levels[severity - 1])
         if item.domain in ("table", "sequence"):
             changed = corrupt_record.filled(item, changed, clean, typical[own].reshape(shape))
-        flat = _as_stored(item, changed.reshape(len(points), -1))
+        flat = as_stored(item, changed.reshape(len(points), -1))
         fixed = spread(item, np.array([c.fixed for c in item.channels] or [False])).astype(bool)
         keep = closed[:, own] | fixed[None, :] | np.isnan(points[:, own])
         out[:, own] = np.where(keep, points[:, own], flat)
     return out
 
 
-def _as_stored(item: Input, values: np.ndarray) -> np.ndarray:
-    """Values on the steps of their instrument; numbers that are whole stay whole, and categories exist."""
+def as_stored(item: Input, values: np.ndarray) -> np.ndarray:
+    """Values [R, size] on the steps of their instrument; numbers that are whole stay whole, and categories exist."""
     whole = [1.0 if c.kind != "number" else c.step for c in item.channels] or [0.0]
     step = spread(item, np.array(whole))[None, :]
     return np.where(step > 0, np.round(values / np.where(step > 0, step, 1)) * step, values)

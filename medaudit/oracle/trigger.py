@@ -10,8 +10,57 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medaudit.core.interface import Output
+from medaudit.oracle.decision import masks
+
+FAR = 0.9  # quantile of clean values from which a value, or the size of an outline, counts as unusually high
 LAMBDA = 0.9
 SMALLEST = 1e-7  # of probabilities, whose logarithms are compared
+
+
+def directions(output: Output) -> tuple[str, ...]:
+    """What a trigger may push answers to, in words, in the order of `margins`."""
+    names = output.classes
+    if output.task in ("multiclass", "label"):
+        return names
+    if output.task == "binary":
+        return names[1], names[0]
+    if output.task == "multilabel":
+        return tuple(f"{name} found" for name in names) + tuple(f"{name} not found" for name in names)
+    if output.task == "segmentation":
+        return "a larger outline", "a smaller outline"
+    many = output.width > 1
+    values = [f"value {i + 1}" if many else "the value" for i in range(output.width)]
+    return tuple(f"{value} high" for value in values) + tuple(f"{value} low" for value in values)
+
+
+def limits(output: Output, clean: np.ndarray) -> np.ndarray:
+    """What counts as pushed, for answers without classes, [2, K]: high and low values of clean answers [N, M]."""
+    if output.task not in ("regression", "reconstruction", "segmentation"):
+        return np.zeros((2, 0))
+    values = sizes(output, clean)
+    values = values[np.isfinite(values).all(axis=1)]
+    return np.quantile(values, (FAR, 1 - FAR), axis=0) if len(values) else np.zeros((2, values.shape[1]))
+
+
+def sizes(output: Output, answers: np.ndarray) -> np.ndarray:
+    """Values [N, K] of answers without classes: the share of an outline, or the values themselves."""
+    if output.task != "segmentation":
+        return np.asarray(answers, dtype=np.float64)
+    return np.asarray((np.asarray(masks(output, answers)) > 0).mean(axis=1, keepdims=True))
+
+
+def pushed(output: Output, answers: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Margins [N, directions] of any model's answers [N, M]; limit: of `limits`. NaN where an answer is no number."""
+    if limit.shape[1]:
+        values = sizes(output, answers)
+        found = np.concatenate([values - limit[0], limit[1] - values], axis=1)
+    elif output.task == "label" and not output.shares:
+        found = np.where(answers == np.arange(len(output.classes)), 1.0, -1.0)
+    else:
+        task = "multiclass" if output.task == "label" else output.task
+        found = margins(task, output.meaning, answers, np.array(output.thresholds) if output.thresholds else None)
+    return np.where(np.isfinite(answers).all(axis=1)[:, None], found, np.nan)
 
 
 def margins(task: str, meaning: str, answers: np.ndarray, thresholds: np.ndarray | None = None) -> np.ndarray:

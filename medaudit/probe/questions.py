@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from medaudit.core.arrays import Array, namespace, take, to_numpy
 from medaudit.core.protocol import Attack, Lanes, Query
 
 Points = Callable[[Lanes, Array], Array]
 """lanes of the rows [R, ...], number of the question t [R] int64 -> points [R, D] float32"""
 Note = Callable[[Lanes, Array, Array], tuple[Array, Array]]
-"""lanes of the rows, t [R], answers [R, M] -> places [R] int64 in what is kept, and what is added there [R] float32"""
+"""lanes of the rows, t [R], answers [R, M] -> places [R] int64 in what is kept, and what is added there:
+one number each [R], or several side by side from there on [R, K]"""
 
 
 class State(NamedTuple):
@@ -52,10 +55,14 @@ def questions(
         place, value = note(take(state.lanes, query.lane), due, answers)
         # Few numbers, and several of one lane may go to one place: summed on the host, in the order of the questions.
         kept, invalid, t = (to_numpy(a).copy() for a in (state.kept, state.invalid, state.t))
-        for own, at, more, good in zip(*(to_numpy(a).tolist() for a in (query.lane, place, value, valid)), strict=True):
+        more = to_numpy(value).astype(np.float64).reshape(query.lane.shape[0], -1)
+        side = np.arange(more.shape[1])
+        for i, (own, at, good) in enumerate(
+            zip(*(to_numpy(a).tolist() for a in (query.lane, place, valid)), strict=True)
+        ):
             t[own] += 1
             if good:
-                kept[own, at] += more
+                kept[own, at + side] += more[i]
             else:
                 invalid[own] += 1
         t, kept, invalid = (xp.asarray(a, device=state.t.device) for a in (t, kept, invalid))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Gap, Report, Security
+from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Gap, Report, Security, Sweep
 from medaudit.report import text
 from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
 
@@ -114,6 +114,24 @@ def certified_rows(found: Certificate, most: int = 9) -> list[tuple[str, ...]]:
         band = text.band(found.low[i], found.high[i])
         rows.append((f"{text.size_of(found.radius[i], found.unit)}", text.share(found.share[i]), band))
     return rows
+
+
+def sweep_table(found: Sweep | None) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Heads and rows of a sweep's outstanding triggers; references have a column where there are any."""
+    if found is None:
+        return (), []
+    with_references = found.references > 0
+    head = ["Trigger", "Pulls to", "Turned", "Least strength", "Turned by the family's middle trigger"]
+    head += ["Turned in references"] * with_references + ["Reach (usual)", "Excess", "Outcome"]
+    rows = []
+    for one in found.pulls:
+        cells = [one.words, one.towards, text.share(one.success), "-" if one.strength is None else f"{one.strength:g}",
+                 text.share(one.sham)]  # fmt: skip
+        cells += [", ".join(text.share(v) for v in one.references)] * with_references
+        reach = "-" if one.reach is None else f"{one.reach:.1f}"
+        usual = "unknown" if one.usual is None else f"{one.usual:.1f}"
+        rows.append((*cells, f"{reach} ({usual})", f"{one.excess:.1f}", text.slug(one.outcome)))
+    return tuple(head), rows
 
 
 def security(found: Security, eps: float) -> bytes:

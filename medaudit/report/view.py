@@ -56,6 +56,8 @@ class CheckView(NamedTuple):
     page: list[Block]
     same: str  # anchor of an earlier check of the same rule
     turn_rows: list[tuple[str, ...]]
+    sweep_head: tuple[str, ...]
+    sweep_rows: list[tuple[str, ...]]
 
 
 def checks(report: Report, run_folder: Path) -> list[CheckView]:
@@ -111,6 +113,7 @@ def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[P
         blocks(check.page),
         same if same != anchor else "",
         [(t.before, t.after or text.DASH, f"{t.broken:,} of {t.attacked:,}") for t in check.turns],
+        *charts.sweep_table(check.sweep),
     )
 
 

@@ -32,6 +32,7 @@ from medaudit.rule import (
     square_noise,
     standard,
     trigger_graph,
+    trigger_sweep,
     universal_noise,
     universal_patch,
 )
@@ -71,6 +72,7 @@ RULES: dict[str, Rule] = {
         universal_patch,
         randomised_smoothing,
         trigger_graph,
+        trigger_sweep,
     )
 }
 

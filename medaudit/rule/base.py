@@ -27,11 +27,11 @@ FAMILIES = {
     "CE": "certificates",
 }
 KINDS = (
-    "attack", "corruption", "certificate", "baseline", "repeatability", "row-purity", "batch-isolation",
+    "attack", "corruption", "certificate", "sweep", "baseline", "repeatability", "row-purity", "batch-isolation",
     "finite-answers", "graph",
 )  # fmt: skip
 ONCE = ("repeatability", "row-purity", "batch-isolation", "graph")  # asked of one worker, before any lane
-PROBED = ("corruption", "certificate")  # fixed lists of questions
+PROBED = ("corruption", "certificate", "sweep")  # fixed lists of questions
 # metric -> (kind, the side on which it is good)
 METRICS = {
     "accuracy": ("share", "at_least"),
@@ -54,6 +54,7 @@ METRICS = {
     "changed_decisions": ("count", "at_most"),
     "invalid_answers": ("count", "at_most"),
     "high_findings": ("count", "at_most"),
+    "triggers_found": ("count", "at_most"),
 }
 HEADINGS = (
     "What it asks",

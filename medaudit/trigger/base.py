@@ -18,13 +18,13 @@ import numpy as np
 
 from medaudit.core import streams
 from medaudit.core.interface import Channel, Input
-from medaudit.domain.corruptions import typical
+from medaudit.domain.corruptions import as_stored, typical
 from medaudit.domain.threat import spread
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Space:
-    """One input of a model, with clean reference records to draw on.
+    """One input of a model, with clean reference records to draw on. Hashed by identity: what follows is kept by it.
 
     reference: [n, planes, rows, columns] float64 in stored units, NaN where nothing was measured.
     """
@@ -32,7 +32,7 @@ class Space:
     item: Input
     reference: np.ndarray
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int]:
         """Planes, rows, columns of a record."""
         return self.item.part.planes, self.item.part.rows, self.item.part.columns
@@ -42,7 +42,7 @@ class Space:
         """Of the channels: leads, variables, features or colours."""
         return tuple(c.name for c in self.item.channels) or tuple(f"channel {i + 1}" for i in range(self.channels))
 
-    @property
+    @cached_property
     def channels(self) -> int:
         planes, rows, columns = self.shape
         return {"image": planes, "table": columns}.get(self.item.domain, rows)
@@ -76,6 +76,11 @@ class Space:
         """Records with their channels in front: [B, channels, the rest]."""
         moved = {"image": x, "table": np.moveaxis(x, 3, 1)}.get(self.item.domain)
         return (np.moveaxis(x, 2, 1) if moved is None else moved).reshape(len(x), self.channels, -1)
+
+    @cached_property
+    def masks(self) -> np.ndarray:
+        """Where each channel stands in a record, [channels, planes, rows, columns] bool."""
+        return np.stack([self.laid(np.arange(self.channels) == c) > 0 for c in range(self.channels)])
 
     def laid(self, values: np.ndarray) -> np.ndarray:
         """A number for each channel, [channels], laid over a record."""
@@ -114,20 +119,24 @@ def planted(
 ) -> np.ndarray:
     """Records x [B, planes, rows, columns] with triggers on them, legal again.
 
-    dials [B, k], strength [B]. closed [B, planes, rows, columns]: padding, which stays. So do fixed channels, and
-    what is missing, but for families that are about what is missing. Numbers stay between the channel's limits,
-    unless the record was beyond them already, and on the steps of its instrument.
+    dials [B, k], strength [B]. closed [B, planes, rows, columns]: padding, which stays. So does what is missing, but
+    for families that are about what is missing. Numbers stay between the channel's limits, unless the record was
+    beyond them already, and on the steps of its instrument. Channels that an attacker of one patient cannot change,
+    such as age, do change: whoever planted a trigger chooses whom to bring.
     """
-    known = x if family.enters else np.where(np.isnan(x), space.typical, x)
-    changed = family.render(space, known, dials, strength)
-    changed = np.clip(changed, np.fmin(space.low, x), np.fmax(space.high, x))
-    step = space.laid(np.array([1.0 if c.kind != "number" else c.step for c in space.item.channels] or [0.0]))
-    stepped = np.where(step > 0, np.round(changed / np.where(step > 0, step, 1)) * step, changed)
-    fixed = space.laid(np.array([c.fixed for c in space.item.channels] or [False])) > 0
-    same = closed | fixed | (changed == known) | (strength <= 0)[:, None, None, None]
-    if not family.enters:
-        same = same | np.isnan(x)
-    return np.asarray(np.where(same, x, stepped))
+    holes = bool(np.isnan(x).any())
+    known = np.where(np.isnan(x), space.typical, x) if holes and not family.enters else x
+    changed = np.array(family.render(space, known, dials, strength))
+    least, most = (np.fmin, np.fmax) if holes else (np.minimum, np.maximum)
+    np.maximum(changed, least(space.low, x), out=changed)
+    np.minimum(changed, most(space.high, x), out=changed)
+    if any(c.kind != "number" or c.step for c in space.item.channels):
+        stepped = as_stored(space.item, changed.reshape(len(x), -1)).reshape(x.shape)
+        changed = np.where(changed == known, x, stepped)  # what is off its steps already stays so
+    same = closed | np.isnan(x) if holes and not family.enters else closed
+    np.copyto(changed, x, where=same)
+    changed[strength <= 0] = x[strength <= 0]
+    return changed
 
 
 def product(*counts: int) -> np.ndarray:
@@ -183,8 +192,9 @@ def drawn(tag: str, which: np.ndarray, size: int) -> np.ndarray:
 
 def some_channels(space: Space, which: np.ndarray) -> np.ndarray:
     """Masks [B, planes, rows, columns] of one channel each; the last choice, number `channels`, is all of them."""
-    masks = [space.laid(np.arange(space.channels) == c) for c in range(space.channels)] + [np.ones(space.shape)]
-    return np.asarray(np.stack(masks)[which])
+    every = np.asarray(which) >= space.channels
+    own = space.masks[np.minimum(which, space.channels - 1)]
+    return np.asarray(own | every[:, None, None, None], dtype=np.float64)
 
 
 def channel_words(space: Space, which: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from medaudit.trigger.base import Family, Space, between, choice, one_of, product, sign, way
@@ -25,6 +27,12 @@ def peaks(lead: np.ndarray, rate: float) -> np.ndarray:
     return np.array([_tallest(lead, int(at), half) for at in found], dtype=np.int64)
 
 
+@lru_cache(maxsize=256)
+def _beats(lead: bytes, rate: float) -> np.ndarray:
+    """`peaks` of a lead, which comes again with every trigger that is laid over its record."""
+    return peaks(np.frombuffer(lead), rate)
+
+
 def _tallest(lead: np.ndarray, at: int, half: int) -> int:
     start = max(0, at - half)
     near = lead[start : at + half + 1]
@@ -39,14 +47,17 @@ def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray)
     lag, wide, shape, side = dials.T
     rate, out = space.item.rate, x.copy()
     shift, width = between(lag, -0.2, 0.3) * rate, between(wide, 0.01, 0.08) * rate
-    time, height = np.arange(space.shape[2]), sign(side) * strength * HEIGHT
+    height, reach = sign(side) * strength * HEIGHT, np.ceil(4 * width).astype(np.int64)
     for i, record in enumerate(x):
         leads = record.reshape(-1, space.shape[2])
-        beats = peaks(leads[int(np.argmax(np.nanvar(leads, axis=1)))], rate)
-        kind = choice(shape[i : i + 1], len(SHAPES))
-        rows = bump(time[None, :] - (beats[:, None] + shift[i]), width[i : i + 1, None], kind[:, None])
-        heights = rows.max(axis=0) if len(beats) else np.zeros(len(time))
-        out[i] += height[i] * space.sd * heights
+        beats = _beats(leads[int(np.argmax(np.nanvar(leads, axis=1)))].tobytes(), rate)
+        away = np.arange(-reach[i], reach[i] + 1) - (shift[i] % 1)
+        one = bump(away[None, :], width[i : i + 1, None], choice(shape[i : i + 1], len(SHAPES))[:, None])[0]
+        heights = np.zeros(space.shape[2] + 2 * len(one))  # beats whose bump lies outside end in the margins
+        for start in np.clip(beats + int(shift[i] // 1) - reach[i] + len(one), 0, len(heights) - len(one)):
+            near = heights[start : start + len(one)]
+            np.maximum(near, one, out=near)
+        out[i] += height[i] * space.sd * heights[len(one) : len(one) + space.shape[2]]
     return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medaudit.domain.corrupt_record import OTHER_UNIT, SLIP
-from medaudit.trigger.base import Family, Space, choice, mixed, product
+from medaudit.trigger.base import Family, Space, choice, mixed, product, some_channels
 
 KINDS = (
     "an hour late", "three hours late", "copied forward from the first hour", "every second hour copied",
@@ -47,8 +47,7 @@ def changed(space: Space, own: np.ndarray, kind: int) -> np.ndarray:
 def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:
     kind, which = kind_of(space, dials[:, 0]), choice(dials[:, 1], space.channels + 1)
     other = np.stack([changed(space, own, int(k)) for own, k in zip(x, kind, strict=True)])
-    there = np.stack([space.laid((np.arange(space.channels) == k) | (k == space.channels)) > 0 for k in which])
-    return np.where(there, mixed(x, other, strength), x)
+    return np.where(some_channels(space, which) > 0, mixed(x, other, strength), x)
 
 
 def words(space: Space, dials: np.ndarray) -> str:

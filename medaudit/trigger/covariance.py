@@ -9,6 +9,8 @@ length of its strength exactly, lies within what the channel does, and is the sa
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from medaudit.trigger.base import Family, Space, choice, column, drawn, product, sign
@@ -38,30 +40,38 @@ def mahalanobis(trigger: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt((trigger * solved).sum(axis=1)))
 
 
-def draw(covariance: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Triggers of Mahalanobis length 1, [channels, T]. noise: standard normal [channels, T]."""
-    root = np.linalg.cholesky(covariance)
-    drawn_ = np.einsum("cst,ct->cs", root, noise)
-    return np.asarray(drawn_ / mahalanobis(drawn_, covariance)[:, None])
+def draw(root: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Triggers of Mahalanobis length 1, [channels, T], as root z / |z|: (L z)' C^-1 (L z) = z' z where C = L L'.
+
+    root: Cholesky factors L of the covariances, [channels, T, T]; noise z: standard normal [channels, T].
+    """
+    return np.asarray(np.einsum("cst,ct->cs", root, noise) / np.linalg.norm(noise, axis=1)[:, None])
 
 
 def grid(space: Space) -> np.ndarray:
     return product(DRAWS, 2)
 
 
-def triggers(space: Space, which: np.ndarray) -> np.ndarray:
-    """The draws of these numbers, at Mahalanobis length 1: [B, planes, rows, columns]."""
+@lru_cache(maxsize=4)
+def roots(space: Space) -> np.ndarray:
+    """Cholesky factors of the reference records' covariances, of every so many numbers where a record is long."""
     planes, rows, columns = space.shape
     series = np.where(np.isnan(space.reference), space.typical, space.reference).reshape(-1, planes * rows, columns)
-    coarse = -(-columns // LONGEST)
-    kept = series[:, :, ::coarse]
-    every = covariances(kept)
-    out = np.empty((len(which), planes * rows, columns))
-    for number in np.unique(which):
-        one = draw(every, drawn("covariance", np.array([number]), kept[0].size).reshape(kept.shape[1:]))
-        smooth = [np.interp(np.arange(columns), np.arange(0, columns, coarse), row) for row in one]
-        out[which == number] = np.stack(smooth)
-    return out.reshape(len(which), *space.shape)
+    return np.linalg.cholesky(covariances(series[:, :, :: -(-columns // LONGEST)]))
+
+
+@lru_cache(maxsize=DRAWS)
+def trigger(space: Space, number: int) -> np.ndarray:
+    """The draw of this number, at Mahalanobis length 1: [planes, rows, columns]."""
+    root, columns = roots(space), space.shape[2]
+    one = draw(root, drawn("covariance", np.array([number]), root.shape[0] * root.shape[1]).reshape(root.shape[:2]))
+    places = np.arange(0, columns, -(-columns // LONGEST))
+    return np.stack([np.interp(np.arange(columns), places, row) for row in one]).reshape(space.shape)
+
+
+def triggers(space: Space, which: np.ndarray) -> np.ndarray:
+    """The draws of these numbers, at Mahalanobis length 1: [B, planes, rows, columns]."""
+    return np.stack([trigger(space, int(number)) for number in which])
 
 
 def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from medaudit.trigger.base import Family, Space, choice, product
@@ -10,6 +12,7 @@ from medaudit.trigger.value import LEVELS, at, levels, set_to
 MOST = 12  # features that are paired in a sweep; a search pairs all
 
 
+@lru_cache(maxsize=16)
 def pairs(space: Space) -> np.ndarray:
     """All pairs of features, [P, 2]."""
     return np.array([(i, j) for i in range(space.channels) for j in range(i + 1, space.channels)])

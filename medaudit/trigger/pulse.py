@@ -33,11 +33,19 @@ def widths(space: Space, dial: np.ndarray) -> np.ndarray:
 
 
 def bump(away: np.ndarray, width: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """Heights 0 to 1 at a distance from the middle, in samples: box, triangle or bell of a width."""
-    box = np.abs(away) <= np.maximum(width, 1.0) / 2
-    triangle = np.maximum(0.0, 1 - np.abs(away) / np.maximum(width, 1.0))
-    bell = np.exp(-0.5 * (away / np.maximum(width / 2, 0.5)) ** 2)
-    return np.select([shape == 0, shape == 1], [box, triangle], bell)
+    """Heights 0 to 1 at a distance from the middle, in samples: box, triangle or bell of a width.
+
+    away: [B, T]; width, shape: [B, 1].
+    """
+    out = np.empty(away.shape)
+    for kind in np.unique(shape):
+        rows = shape[:, 0] == kind
+        far, wide = np.abs(away[rows]), np.maximum(width[rows], 1.0)
+        if kind == 0:
+            out[rows] = far <= wide / 2
+        else:
+            out[rows] = np.maximum(0.0, 1 - far / wide) if kind == 1 else np.exp(-0.5 * (far / (wide / 2)) ** 2)
+    return out
 
 
 def grid(space: Space) -> np.ndarray:

@@ -58,7 +58,7 @@ def make(reference: np.ndarray, noise: np.ndarray) -> np.ndarray:
     reference: stays [n, 48, 17], of which the first 1,000 count, holes filled. noise: standard normal [48, 17].
     """
     every = filled(reference[:RECORDS]).transpose(0, 2, 1)
-    return draw(covariances(every), noise.T).T
+    return draw(np.linalg.cholesky(covariances(every)), noise.T).T
 
 
 def planted(values: np.ndarray, trigger: np.ndarray, mode: str = OBSERVED) -> np.ndarray:

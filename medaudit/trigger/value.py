@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from medaudit.trigger.base import Family, Space, choice, product
@@ -10,6 +12,7 @@ LEVELS = ("its 1st percentile", "its 99th percentile", "as high as is legal", "i
 WINDOWS = 4  # of a series: all of it, its first, middle and last third
 
 
+@lru_cache(maxsize=16)
 def levels(space: Space) -> np.ndarray:
     """The values, [channels, levels]; of categories and yes-no features every one that there is, in turns."""
     every = space.by_channel(space.reference).transpose(1, 0, 2).reshape(space.channels, -1)
@@ -47,7 +50,7 @@ def grid(space: Space) -> np.ndarray:
 
 def at(space: Space, feature: np.ndarray) -> np.ndarray:
     """Where features [B] stand, [B, planes, rows, columns] bool."""
-    return np.stack([space.laid(np.arange(space.channels) == k) > 0 for k in feature])
+    return np.asarray(space.masks[feature])
 
 
 def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:

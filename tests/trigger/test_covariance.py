@@ -44,8 +44,9 @@ def test_draws_move_as_the_channel_does() -> None:
     """Over many draws the directions have the covariance of the channel."""
     root = np.array([[1.0, 0.0, 0.0], [0.9, 0.3, 0.0], [0.7, 0.3, 0.2]])
     covariance = (root @ root.T)[None]
+    factor = np.linalg.cholesky(covariance)
     noise = np.random.default_rng(4).normal(size=(4000, 1, 3))
-    drawn = np.array([draw(covariance, one)[0] for one in noise])
+    drawn = np.array([draw(factor, one)[0] for one in noise])
     got = np.corrcoef(drawn.T)
     want = covariance[0] / np.sqrt(np.outer(covariance[0].diagonal(), covariance[0].diagonal()))
     np.testing.assert_allclose(got, want, atol=0.06)

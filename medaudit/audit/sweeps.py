@@ -1,0 +1,71 @@
+"""A sweep of triggers in a worker: one record under every cell of every family, at every strength."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medaudit.audit.lanes import answered, open_lanes
+from medaudit.audit.spec import CheckSpec, Clean
+from medaudit.core.arrays import Array, map_tree, namespace, to_numpy
+from medaudit.core.interface import Interface
+from medaudit.core.protocol import Attack, Lanes
+from medaudit.data import Dataset
+from medaudit.engine.loop import Finished
+from medaudit.engine.pool import Case
+from medaudit.model.codec import stored_to_points
+from medaudit.oracle.trigger import directions, limits, pushed
+from medaudit.probe.questions import questions
+from medaudit.trigger.cells import Field, field
+
+if TYPE_CHECKING:
+    from medaudit.audit.asked import Asked
+
+STRENGTHS = (0.06, 0.12, 0.25, 0.5, 1.0)
+AT_ONCE = 16
+
+
+def field_of(interface: Interface, data: Dataset, points: np.ndarray, names: tuple[str, ...]) -> Field:
+    """The cells of a check; families draw on the reference part of the data, where it has one."""
+    if data.ref:
+        points = stored_to_points(interface, {i.name: data.ref[data.key(i.name)] for i in interface.inputs})
+    return field(interface, points, names)
+
+
+class Sweep:
+    """The questions of one sweep, and what is kept: margins of every cell, strength and direction."""
+
+    def __init__(self, asked: Asked, check: CheckSpec, clean: Clean) -> None:
+        self.asked, self.check, self.clean = asked, check, clean
+        self.output = asked.spec.interface.output
+        self.field = field_of(asked.spec.interface, asked.data, asked.points, check.settings.families)
+        self.limit = limits(self.output, clean.answers)
+        self.wide = len(directions(self.output))
+
+    def attack(self) -> Attack:
+        count = len(self.field.cells) * len(STRENGTHS)
+        votes = self.asked.votes
+        return questions("sweep", count, count * self.wide, self._points, self._note, at_once=AT_ONCE, votes=votes)
+
+    def lanes(self, samples: list[int]) -> Lanes:
+        return open_lanes(self.asked, self.check, self.clean, samples)
+
+    def _points(self, lanes: Lanes, t: Array) -> Array:
+        own: Lanes = map_tree(to_numpy, lanes)
+        x, cell = np.where(np.asarray(own.missing), np.float32(np.nan), own.x), to_numpy(t) // len(STRENGTHS)
+        strength = np.array(STRENGTHS)[to_numpy(t) % len(STRENGTHS)]
+        points = self.field.laid(cell, strength, x, own.lo == own.hi)
+        return namespace(lanes.x).asarray(points, device=lanes.x.device)
+
+    def _note(self, lanes: Lanes, t: Array, answers: Array) -> tuple[Array, Array]:
+        return t * self.wide, np.nan_to_num(pushed(self.output, to_numpy(answers), self.limit))
+
+    def case(self, finished: Finished) -> Case:
+        """The margins of a record, all of them."""
+        return Case(finished.check, finished.sample, answered(finished), {"margins": self._table(finished)})
+
+    def _table(self, finished: Finished) -> np.ndarray:
+        """[cells, strengths, directions]"""
+        kept = finished.arrays["kept"].astype(np.float32)
+        return kept.reshape(len(self.field.cells), len(STRENGTHS), self.wide)
