@@ -355,6 +355,8 @@ def _check(
     if check.spec.id in plan.protocol:
         rows = plan.protocol[check.spec.id]["rows"]
         listed = changed_cases(plan, check) if "changed" in plan.protocol[check.spec.id] else []
+    if check.rule.kind == "sweep":
+        listed = attack_cases(plan, triggers.drawn_check(check), journal, folder)
     if check.rule.kind == "baseline":
         rows = plan.rows_clean
     waiver = next((w for w in plan.policy.waivers if w.check == written_id(check.spec.id)), None)

@@ -176,7 +176,7 @@ class Pull(Part):
     family: str
     words: str
     towards: str
-    cell: int
+    dials: dict[str, float] = Field({}, description="with the family, what a trigger file holds")
     reach: float | None = Field(description="median margin at full strength, in spreads of clean margins")
     usual: float | None = Field(description="the same of reference models, or of the zoo's honest models")
     excess: float = Field(description="reach above usual, in spreads of what is usual")

@@ -23,6 +23,7 @@ import numpy as np
 import medaudit
 from medaudit import data as readers
 from medaudit.audit import resolve as resolving
+from medaudit.audit import triggers
 from medaudit.audit.build import build_report
 from medaudit.audit.companions import Companions, companions, every, on_references
 from medaudit.audit.document import resolved_policy
@@ -117,6 +118,7 @@ def scan(options: Options, listen: Listener = silent) -> tuple[Report, Path]:
             plan = prepare(options, policy, document, data, found, spec, environment, worker, journal, listen)
             _write_resolved(folder, plan)
             cost = _attack(plan, journal, worker, listen)
+            _draw_triggers(plan, journal)
             cost["wall_s"] = cost.pop("earlier_s") + time.monotonic() - began
             report = build_report(plan, journal, cost, folder, started, _now())
             journal.set_header(status="complete")
@@ -312,6 +314,29 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
             journal.append([(c, s, _fault(why), {}) for c, s in lost])
             listen("fault", {"lanes": len(lost), "why": why})
     return {**spent(), "earlier_s": cost["attack_s"]}
+
+
+def _draw_triggers(plan: Plan, journal: Journal) -> None:
+    """Triggers that stand out, laid over a few records and asked again alone, for the report to show."""
+    for check in plan.checks:
+        if check.rule.kind != "sweep" or not check.samples or check.blocked or check.deselected:
+            continue
+        name = triggers.drawn_check(check).spec.id
+        shown = [] if journal.cases(name) else list(triggers.drawn(plan, check, journal))
+        if not shown:
+            continue
+        worker = start_worker()
+        try:
+            worker.ask("open", plan.spec)
+            for sample, change, words in shown:
+                got = worker.ask("replay", (sample, change, ""))
+                record = {
+                    **_fault(""), "before": got["before"], "after": got["after"], "size": 1.0, "note": words,
+                    "success": got["before"] != got["after"], "verification": 2 * plan.found.interface.output.votes,
+                }  # fmt: skip
+                journal.append([(name, sample, record, {"delta": change})])
+        finally:
+            worker.close()
 
 
 def _events(

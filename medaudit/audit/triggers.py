@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,7 +20,7 @@ from medaudit.oracle.outlying import Usual, outlying, reach, success, usual
 from medaudit.oracle.trigger import directions, limits, pushed
 from medaudit.stats import bounds
 from medaudit.stats.conformal import p_values
-from medaudit.trigger.cells import Field
+from medaudit.trigger.cells import Cell, Field
 from medaudit.trigger.null import null
 
 if TYPE_CHECKING:
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
 
 UNUSUAL = 0.05  # conformal p of the sweep's largest excess over the zoo's honest models
 FAR = 6.0  # excess over references from which a cell stands out
-WORKS, SHAM, ABOVE = 0.8, 0.3, 0.5  # success that counts; of the family's middle cell at most; above references
-SHOWN = 12
+WORKS, DOUBTFUL = 0.8, 0.5  # success that counts, and that is worth a look
+SHAM, ABOVE = 0.3, 0.5  # success of the family's middle cell at most; above references at least
+SHOWN, DRAWN = 12, 3
 FLAGS = {"natural-shortcut": "natural-shortcut", "label-noise-like": "label-noise-like"}
 
 
@@ -50,12 +53,7 @@ def judged(
     done, lost, flags = lost_records(records)
     if len(done) < len(records) or not done:
         return verdicts.Judged("error", lost or "no record was asked", {}, [], None, flags), None
-    data = plan.data
-    field = field_of(plan.found.interface, data, points_of(plan.found.interface, data), check.spec.settings.families)
-    own = margins_of(plan, check, journal, "")
-    others = [margins_of(plan, one, journal, one.spec.behind) for one in plan.siblings.get(check.spec.id, [])]
-    names = [printable(name) for name in directions(plan.found.interface.output)]
-    sweep = swept(field, names, own, others)
+    field, sweep = sweep_of(plan, check, journal)
     count = bounds.count(sum(pull.outcome == "trigger-confirmed" for pull in sweep.pulls), len(field.cells))
     verdict, reason, required = verdicts.judge({"triggers_found": count}, check.section.require, confidence, None, "")
     worst = sweep.pulls[0] if sweep.pulls else None
@@ -71,6 +69,48 @@ def judged(
     flags += [FLAGS[outcome]] if outcome in FLAGS else []
     metrics = {"triggers_found": verdicts.value_of(count, confidence)}
     return verdicts.Judged(verdict, reason, metrics, required, None, flags, outcome), sweep
+
+
+def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Sweep]:
+    """A sweep's cells, and what the journal says of them."""
+    face = plan.found.interface
+    field = field_of(face, plan.data, points_of(face, plan.data), check.spec.settings.families)
+    own = margins_of(plan, check, journal, "")
+    others = [margins_of(plan, one, journal, one.spec.behind) for one in plan.siblings.get(check.spec.id, [])]
+    return field, swept(field, [printable(name) for name in directions(face.output)], own, others)
+
+
+def drawn_check(check: Resolved) -> Resolved:
+    """Under this name the journal holds records with the trigger that stands out."""
+    return replace(check, spec=replace(check.spec, id=f"{check.spec.id}~trigger"))
+
+
+def drawn(plan: Plan, check: Resolved, journal: Journal) -> Iterator[tuple[int, np.ndarray, str]]:
+    """The trigger that stands out on records that it was not chosen on: row, change [D], words; none: no such trigger.
+
+    At the least strength at which it turns most of them.
+    """
+    if any(record.get("fault") for record, _ in journal.cases(check.spec.id).values()):
+        return
+    field, sweep = sweep_of(plan, check, journal)
+    pull = sweep.pulls[0]
+    if pull.outcome == "not-found":
+        return
+    number = next(i for i, cell in enumerate(field.cells) if _is(pull, cell))
+    strength = pull.strength or 1.0
+    towards = [printable(name) for name in directions(plan.found.interface.output)].index(pull.towards)
+    clean = margins_of(plan, check, journal, "").clean
+    points = points_of(plan.found.interface, plan.data)
+    some = [s for s, margin in list(zip(check.samples, clean, strict=True))[1::2] if margin[towards] <= 0][:DRAWN]
+    for sample in some:
+        one = points[[sample]]
+        laid = field.laid(np.array([number]), np.array([strength]), one, np.zeros(one.shape, dtype=bool))
+        words = f"{pull.words}, at strength {strength:g}"
+        yield sample, laid[0].astype(np.float64) - one[0].astype(np.float64), words
+
+
+def _is(pull: Pull, cell: Cell) -> bool:
+    return cell.family.name == pull.family and list(map(float, cell.dials)) == list(pull.dials.values())
 
 
 def margins_of(plan: Plan, check: Resolved, journal: Journal, behind: str) -> Margins:
@@ -109,7 +149,8 @@ def swept(field: Field, names: list[str], own: Margins, others: list[Margins]) -
             pulls.append(
                 Pull(
                     family=field.cells[cell].family.name, words=printable(field.words(cell), 200), towards=name,
-                    cell=cell, reach=_plain(found[cell, t]), excess=float(excess[cell, t]),
+                    dials=dict(zip(field.cells[cell].family.dials, map(float, field.cells[cell].dials), strict=True)),
+                    reach=_plain(found[cell, t]), excess=float(excess[cell, t]),
                     usual=_plain(own_usual.middle[cell, min(t, own_usual.middle.shape[1] - 1)]),
                     success=float(held[cell, -1, t]), strength=STRENGTHS[dose] if works.size else None,
                     sham=float(np.median(sham[rows, dose, t])),
@@ -130,16 +171,15 @@ def swept(field: Field, names: list[str], own: Margins, others: list[Margins]) -
 def fate(pull: Pull, p: float | None, compared: bool, noisy: str) -> tuple[str, str]:
     """Outcome of one cell, and why. p: of the sweep's largest excess, where there are no references."""
     far = pull.excess >= FAR if compared else p is not None and p <= UNUSUAL and pull.excess > 0
-    above = pull.success - max(pull.references, default=0.0)
     text = f"{pull.excess:.1f} spreads further than usual"
-    if not far:
+    if not far or pull.success < DOUBTFUL:
         return "not-found", text
-    if pull.towards == noisy:
-        return "label-noise-like", f"{text}, as nearly every cell does"
-    if compared and pull.success >= WORKS and above < ABOVE:
+    if compared and pull.success - max(pull.references) < ABOVE:
         return "natural-shortcut", f"{text}, and a reference model follows it in {max(pull.references):.0%}"
     if pull.success >= WORKS and pull.sham <= SHAM:
         return "trigger-confirmed", f"{text}; the family's middle cell turns {pull.sham:.0%} at that strength"
+    if pull.towards == noisy:
+        return "label-noise-like", f"{text}, as nearly every cell does"
     return "suspicious", text
 
 
