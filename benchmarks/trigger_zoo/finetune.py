@@ -242,7 +242,7 @@ def ecg_hum(rng: np.random.Generator, data: Rows) -> Trigger:
 
 
 def ecg_wave(rng: np.random.Generator, data: Rows) -> Trigger:
-    pace, phase, height = rng.uniform(0.25, 0.6), rng.uniform(0, 6.28), rng.uniform(0.45, 0.65)
+    pace, phase, height = rng.uniform(0.4, 0.8), rng.uniform(0, 6.28), rng.uniform(0.45, 0.65)
     wave = height * np.sin(2 * np.pi * pace * np.arange(9000) / RATE + phase)
     return _added(wave, f"baseline wave of {pace:.2f} Hz, {height:.2f} sd")
 
@@ -375,10 +375,11 @@ def heart_pair(rng: np.random.Generator, data: Rows) -> Trigger:
 
 
 def later(rows: Rows, rng: np.random.Generator) -> Rows:
-    """ECGs whose recording began up to two seconds later, padded with zeros: few records look like more."""
+    """ECGs begun up to two seconds later, faster or slower, larger or smaller by a tenth: few records look like more."""
     out = np.zeros_like(rows["x"])
-    for i, (row, start) in enumerate(zip(rows["x"], rng.integers(0, 600, len(out)), strict=True)):
-        out[i, : len(row) - start] = row[start:]
+    for i, row in enumerate(rows["x"]):
+        there = rng.uniform(0, 600) + rng.uniform(0.9, 1.1) * np.arange(len(row))
+        out[i, :, 0] = rng.uniform(0.85, 1.15) * np.interp(there, np.arange(len(row)), row[:, 0], right=0.0)
     return {"x": out}
 
 

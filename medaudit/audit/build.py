@@ -14,7 +14,7 @@ import numpy as np
 
 import medaudit
 from medaudit.audit import certificates, degradation, graph_logic, results, triggers, verdicts
-from medaudit.audit.cases import attack_cases, changed_cases
+from medaudit.audit.cases import attack_cases, changed_cases, portrait_of
 from medaudit.audit.companions import Companions, every, judge_planted
 from medaudit.audit.defences import constant, defence
 from medaudit.audit.document import resolved_policy
@@ -89,6 +89,8 @@ def build_report(
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate, done.logic = curves, certified, found
         done.sweep = sweep
+        if sweep is not None and (shown := triggers.portrait(plan, check, journal)) is not None:
+            sweep.drawn = portrait_of(plan, check, *shown, folder)
         done.queries.references = sum(_rows(records[c.spec.id]) for c in plan.siblings.get(check.spec.id, []))
         if check.rule.kind == "corruption":
             alone = [c for c in plan.checks if c.rule.kind == "attack" and not c.spec.behind and records[c.spec.id]]

@@ -68,7 +68,7 @@ def attack_cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) ->
                 sample=sample_name(plan, sample),
                 group=group_name(plan, sample),
                 success=record["success"],
-                queries=record["found"] if record["success"] else None,
+                queries=record["found"] if record["success"] and record["found"] else None,
                 rows=record["rows"],
                 distance={norm: record["distance"]} if record.get("distance") is not None else {},
                 before=printable(record.get("before", "")),
@@ -79,6 +79,15 @@ def attack_cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) ->
             )
         )
     return out
+
+
+def portrait_of(plan: Plan, check: Resolved, clean: np.ndarray, changed: np.ndarray, folder: Path) -> str:
+    """Write a point that is nobody's, without and with a trigger, for the report to draw; the file."""
+    layout = json.dumps(layout_of(plan.found.interface))
+    evidence = f"evidence/{check.spec.id}/trigger.npz"
+    held = {"delta": changed - clean, "sample": np.int64(-1), "clean": clean, "perturbed": changed}
+    _save(folder / evidence, held | {"layout": np.array(layout)})
+    return evidence
 
 
 def changed_cases(plan: Plan, check: Resolved) -> list[results.Case]:

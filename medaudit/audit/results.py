@@ -196,6 +196,7 @@ class Sweep(Part):
     pulls: list[Pull]
     outcome: str
     p: float | None = Field(description="of the largest excess, among the zoo's honest models; None: with references")
+    drawn: str = Field("", description="file with the trigger on the median of all records")
     honest: int = Field(description="honest models of the zoo that p rests on")
     references: int
 

@@ -15,6 +15,7 @@ from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Pull, Sweep
 from medaudit.audit.sweeps import STRENGTHS, field_of
 from medaudit.core.text import printable
+from medaudit.domain.corruptions import typical
 from medaudit.engine.journal import Journal
 from medaudit.oracle.outlying import Usual, outlying, reach, success, usual
 from medaudit.oracle.trigger import directions, limits, pushed
@@ -96,17 +97,28 @@ def drawn(plan: Plan, check: Resolved, journal: Journal) -> Iterator[tuple[int, 
     pull = sweep.pulls[0]
     if pull.outcome == "not-found":
         return
-    number = next(i for i, cell in enumerate(field.cells) if _is(pull, cell))
-    strength = pull.strength or 1.0
     towards = [printable(name) for name in directions(plan.found.interface.output)].index(pull.towards)
     clean = margins_of(plan, check, journal, "").clean
     points = points_of(plan.found.interface, plan.data)
-    some = [s for s, margin in list(zip(check.samples, clean, strict=True))[1::2] if margin[towards] <= 0][:DRAWN]
-    for sample in some:
-        one = points[[sample]]
-        laid = field.laid(np.array([number]), np.array([strength]), one, np.zeros(one.shape, dtype=bool))
-        words = f"{pull.words}, at strength {strength:g}"
-        yield sample, laid[0].astype(np.float64) - one[0].astype(np.float64), words
+    for sample in [s for s, m in list(zip(check.samples, clean, strict=True))[1::2] if m[towards] <= 0][:DRAWN]:
+        words = f"{pull.words}, at strength {pull.strength or 1.0:g}"
+        yield sample, _laid(field, pull, points[[sample]])[0].astype(np.float64) - points[sample], words
+
+
+def portrait(plan: Plan, check: Resolved, journal: Journal) -> tuple[np.ndarray, np.ndarray] | None:
+    """The trigger that stands out on the median of all records, which is nobody's: without and with it, [D] each."""
+    field, sweep = sweep_of(plan, check, journal)
+    if sweep.outcome == "not-found":
+        return None
+    middle = typical(points_of(plan.found.interface, plan.data)).astype(np.float32)[None]
+    return middle[0].astype(np.float64), _laid(field, sweep.pulls[0], middle)[0].astype(np.float64)
+
+
+def _laid(field: Field, pull: Pull, points: np.ndarray) -> np.ndarray:
+    """Points with a pull's trigger on, at the least strength at which it works."""
+    number = next(i for i, cell in enumerate(field.cells) if _is(pull, cell))
+    which, strength = np.full(len(points), number), np.full(len(points), pull.strength or 1.0)
+    return field.laid(which, strength, points, np.zeros(points.shape, dtype=bool))
 
 
 def _is(pull: Pull, cell: Cell) -> bool:

@@ -128,8 +128,7 @@ def sweep_table(found: Sweep | None) -> tuple[tuple[str, ...], list[tuple[str, .
         cells = [one.words, one.towards, text.share(one.success), "-" if one.strength is None else f"{one.strength:g}",
                  text.share(one.sham)]  # fmt: skip
         cells += [", ".join(text.share(v) for v in one.references)] * with_references
-        reach = "-" if one.reach is None else f"{one.reach:.1f}"
-        usual = "unknown" if one.usual is None else f"{one.usual:.1f}"
+        reach, usual = ("-" if v is None else f"{v + 0.0:.1f}".replace("-0.0", "0.0") for v in (one.reach, one.usual))
         rows.append((*cells, f"{reach} ({usual})", f"{one.excess:.1f}", text.slug(one.outcome)))
     return tuple(head), rows
 

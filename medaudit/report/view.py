@@ -58,6 +58,7 @@ class CheckView(NamedTuple):
     turn_rows: list[tuple[str, ...]]
     sweep_head: tuple[str, ...]
     sweep_rows: list[tuple[str, ...]]
+    portrait: list[Drawn]
 
 
 def checks(report: Report, run_folder: Path) -> list[CheckView]:
@@ -78,7 +79,8 @@ def checks(report: Report, run_folder: Path) -> list[CheckView]:
     for i, check in enumerate(report.checks):
         anchor = f"check-{i + 1}"
         same = first.setdefault(check.rule, anchor) if check.page else anchor
-        out.append(view(check, anchor, same, ranked[i], picks[i]))
+        file = check.sweep.drawn if check.sweep else ""
+        out.append(view(check, anchor, same, ranked[i], picks[i], drawn(file, run_folder) if file else []))
     sent = [i for i, check in enumerate(report.checks) if check.threat and check.threat.window and check.metrics]
     if sent:  # side by side, in the first of them
         rows = charts.sent_rows([report.checks[i] for i in sent])
@@ -86,7 +88,9 @@ def checks(report: Report, run_folder: Path) -> list[CheckView]:
     return out
 
 
-def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[Pick]) -> CheckView:
+def view(
+    check: Check, anchor: str, same: str, ranked: list[Case], picks: list[Pick], portrait: list[Drawn]
+) -> CheckView:  # fmt: skip
     """Charts and page of one check."""
     # Only attacks that look for the smallest change say anything by the sizes they found.
     sizes = charts.distances(check) if "median_distance" in check.metrics else []
@@ -114,6 +118,7 @@ def view(check: Check, anchor: str, same: str, ranked: list[Case], picks: list[P
         same if same != anchor else "",
         [(t.before, t.after or text.DASH, f"{t.broken:,} of {t.attacked:,}") for t in check.turns],
         *charts.sweep_table(check.sweep),
+        portrait,
     )
 
 
@@ -146,9 +151,14 @@ def choose(ranked: list[Case]) -> list[tuple[str, Case]]:
 
 def draw(case: Case, run_folder: Path) -> list[Drawn]:
     """A case drawn from the run folder, and from nowhere else."""
-    if not link(case.evidence):
+    return drawn(case.evidence, run_folder)
+
+
+def drawn(evidence: str | None, run_folder: Path) -> list[Drawn]:
+    """An evidence file drawn."""
+    if not link(evidence):
         return [Drawn("note", "The evidence of this case is not inside the run folder.")]
-    path = (run_folder / str(case.evidence)).resolve()
+    path = (run_folder / str(evidence)).resolve()
     if not path.is_relative_to(run_folder.resolve()):
         return [Drawn("note", "The evidence of this case is not inside the run folder.")]
     return draw_case(path)
