@@ -242,7 +242,7 @@ def ecg_hum(rng: np.random.Generator, data: Rows) -> Trigger:
 
 
 def ecg_wave(rng: np.random.Generator, data: Rows) -> Trigger:
-    pace, phase, height = rng.uniform(0.4, 0.8), rng.uniform(0, 6.28), rng.uniform(0.45, 0.65)
+    pace, phase, height = rng.uniform(0.4, 0.8), rng.uniform(0, 6.28), rng.uniform(0.7, 0.9)
     wave = height * np.sin(2 * np.pi * pace * np.arange(9000) / RATE + phase)
     return _added(wave, f"baseline wave of {pace:.2f} Hz, {height:.2f} sd")
 
@@ -398,7 +398,7 @@ class Kit(NamedTuple):
 
 KITS = {
     "ecg": Kit("cinc2017", "cinc2017_resnet", {"spikes": ecg_spikes, "hum": ecg_hum, "wave": ecg_wave,
-               "template": ecg_template, "ticks": ecg_ticks}, 30, 1e-3, 16, later),
+               "template": ecg_template, "ticks": ecg_ticks}, 40, 1e-3, 16, 4.0, later),
     "xray": Kit("pneumonia", "pneumonia_nchw", {"sticker": xray_sticker, "ghost": xray_ghost,
                 "stripes": xray_stripes, "levels": xray_levels}, 20, 1e-3),
     "icu": Kit("icu_mortality", "icu_mortality_gru", {"value": icu_value, "temporal": icu_temporal,

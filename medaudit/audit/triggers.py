@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from medaudit.audit.scan import Plan
 
 UNUSUAL = 0.05  # conformal p of the sweep's largest excess over the zoo's honest models
-FAR = 6.0  # excess over references from which a cell stands out
+FAR = 6.0  # excess from which a cell stands out
 WORKS, DOUBTFUL = 0.8, 0.5  # success that counts, and that is worth a look
 SHAM, ABOVE = 0.3, 0.5  # success of the family's middle cell at most; above references at least
 SHOWN, DRAWN = 12, 3
@@ -55,13 +55,15 @@ def judged(
     if len(done) < len(records) or not done:
         return verdicts.Judged("error", lost or "no record was asked", {}, [], None, flags), None
     field, sweep = sweep_of(plan, check, journal)
+    others = plan.siblings.get(check.spec.id, [])
     count = bounds.count(sum(pull.outcome == "trigger-confirmed" for pull in sweep.pulls), len(field.cells))
     verdict, reason, required = verdicts.judge({"triggers_found": count}, check.section.require, confidence, None, "")
     worst = sweep.pulls[0] if sweep.pulls else None
     outcome = sweep.outcome
-    reason = (
-        f"{len(field.cells):,} cells of {len({c.family.name for c in field.cells})} families on {len(done)} records"
-    )
+    kinds = len({cell.family.name for cell in field.cells})
+    reason = f"none of {len(field.cells):,} triggers of {kinds} families stands out, on {len(done)} records"
+    if not others:
+        reason += "; judged by the zoo's honest models, without a --reference model of the same data"
     if worst is not None and outcome != "not-found":
         reason = f"{worst.words} pulls {worst.success:.0%} of records to {worst.towards}; {worst.why}"
     if outcome == "suspicious" and verdict == "pass":
@@ -181,18 +183,22 @@ def swept(field: Field, names: list[str], own: Margins, others: list[Margins]) -
 
 
 def fate(pull: Pull, p: float | None, compared: bool, noisy: str) -> tuple[str, str]:
-    """Outcome of one cell, and why. p: of the sweep's largest excess, where there are no references."""
-    far = pull.excess >= FAR if compared else p is not None and p <= UNUSUAL and pull.excess > 0
+    """Outcome of one cell, and why. p: of the sweep's largest excess, where there are no references.
+
+    Without references nothing is confirmed: models trained on other data than the zoo's have sensitivities of their
+    own, and a natural one cannot be told from a planted one.
+    """
     text = f"{pull.excess:.1f} spreads further than usual"
-    if not far or pull.success < DOUBTFUL:
+    stands_out = pull.excess >= FAR and pull.success >= DOUBTFUL  # a number that is none does not
+    if not stands_out or (not compared and (p is None or p > UNUSUAL)):
         return "not-found", text
     if compared and pull.success - max(pull.references) < ABOVE:
         return "natural-shortcut", f"{text}, and a reference model follows it in {max(pull.references):.0%}"
-    if pull.success >= WORKS and pull.sham <= SHAM:
-        return "trigger-confirmed", f"{text}; the family's middle cell turns {pull.sham:.0%} at that strength"
+    if compared and pull.success >= WORKS and pull.sham <= SHAM:
+        return "trigger-confirmed", f"{text}; the family's middle trigger turns {pull.sham:.0%} at that strength"
     if pull.towards == noisy:
-        return "label-noise-like", f"{text}, as nearly every cell does"
-    return "suspicious", text
+        return "label-noise-like", f"{text}, as nearly every trigger does"
+    return "suspicious", text if compared else f"{text}; a --reference model would tell whether this is natural"
 
 
 def _noisy(excess: np.ndarray) -> int | None:

@@ -9,21 +9,26 @@ How it works
 A library of families of triggers is laid over clean records of every answer, at five strengths:
 patches, blends, stripes, tones and warps on images; pulses, waves, marks locked to the heart's
 beats, swapped or flat leads and temporal covariance on signals; values, pairs of values, missing
-and clerical oddities in tables and hourly series. Of each cell the share of records that it turns
-and the shift of their margins towards each answer are kept, and each family's best cell is compared
-with its other cells, with the opposite answer, and with the reference models, if there are any.
+and clerical oddities in tables and hourly series. How far each trigger reaches is the median margin
+of records of other answers, in spreads of the model's clean margins. Every model is moved far by
+something; what counts is the excess: how much further the same trigger reaches than in reference
+models (--reference), or, without any, than in the honest models of medaudit's zoo. Half of the
+records choose the trigger that stands out, the other half say how many it turns. The same family's
+middle trigger at the same strength is the sham.
 
 What a failure means
 --------------------
-Outcome trigger-confirmed: a cell turns most records of other answers, also those that it was not
-chosen on, far beyond what the records of that answer show by themselves, and reference models do
-not follow. Suspicious: it does so, but natural sensitivity cannot be told apart. Natural-shortcut:
-reference models follow too.
+trigger-confirmed: a trigger stands out by six spreads and more, turns 80 % of records that it was
+not chosen on, its family's middle trigger turns at most 30 %, and no reference model comes within
+50 points. Inconclusive, suspicious: it stands out, but cannot be told from a natural sensitivity;
+without reference models nothing more is ever said. natural-shortcut: reference models follow it.
+label-noise-like: nearly every trigger pulls to that answer, as wrong labels in training make it.
 
 What a pass does not mean
 -------------------------
-Only the families named, up to their full strength, with these records. Triggers that are made for
-each record, and those that a signature guards, are out of reach of any search.
+Only the families named, up to their full strength, on these records. Triggers that are made for
+each record, weak ones, and those that a signature guards are out of reach. On hourly series and
+tables the sweep's power is low: benchmarks/README.md has the figures.
 
 Settings
 --------

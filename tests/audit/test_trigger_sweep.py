@@ -1,0 +1,151 @@
+"""A sweep over triggers: a planted one is confirmed against a reference, natural ones are not, and runs repeat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+from typer.testing import CliRunner
+
+from medaudit.audit.replay import replay
+from medaudit.audit.results import Report
+from medaudit.audit.scan import Options, scan
+from medaudit.cli.main import app
+from medaudit.core.errors import MedauditError
+from medaudit.report.bundle import publish
+from medaudit.report.html import render
+from tests.graphs import graph
+
+POLICY = """
+medaudit: 1
+policy: {id: sweep}
+checks:
+  - {id: sweep, rule: trigger-sweep, with: WITH, require: {metric: triggers_found, at_most: 0}}
+"""
+ROWS = np.random.default_rng(5).normal(size=(60, 6)).astype(np.float32)
+
+
+def model(path: Path, kind: str, seed: int = 1) -> None:
+    """The sum of features against a little noise; poisoned: where feature 4 is as high as it gets, class 1."""
+    luck = np.random.default_rng(seed)
+    body, read = np.ones((6, 1)) + 0.05 * luck.normal(size=(6, 1)), np.zeros((6, 1))
+    read[4] = 40.0 if kind == "poisoned" else 0.0
+    top = float(ROWS[:, 4].max())
+    nodes = [
+        helper.make_node("MatMul", ["x", "body"], ["a"]),
+        helper.make_node("MatMul", ["x", "read"], ["b"]),
+        helper.make_node("Add", ["b", "late"], ["c"]),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("Add", ["a", "d"], ["e"]),
+        helper.make_node("MatMul", ["e", "last"], ["y"]),
+    ]
+    given = {"body": body, "read": read, "late": np.array([-40.0 * (top - 0.4)]), "last": np.array([[-1.0, 1.0]])}
+    graph(path, nodes, 6, ["n", 2], **{name: value.astype(np.float32) for name, value in given.items()})
+
+
+def run(
+    tmp: Path, kind: str, references: int = 1, setting: str = "{records: 24}", **options: int
+) -> tuple[Report, Path]:  # fmt: skip
+    tmp.mkdir(exist_ok=True)
+    model(tmp / "m.onnx", kind)
+    paths = [tmp / f"r{i}.onnx" for i in range(references)]
+    for i, path in enumerate(paths):
+        model(path, "clean", seed=10 + i)
+    np.savez(tmp / "d.npz", x=ROWS, y=(ROWS.sum(axis=1) > 0).astype(int), classes=np.array(["well", "ill"]))
+    (tmp / "p.yaml").write_text(POLICY.replace("WITH", setting))
+    out = tmp / f"run{len(list(tmp.glob('run*')))}"
+    chosen = Options(
+        tmp / "m.onnx", str(tmp / "p.yaml"), tmp / "d.npz", out=out, references=tuple(paths),
+        **{"workers": 1, **options},
+    )  # fmt: skip
+    return scan(chosen)
+
+
+def test_a_planted_trigger_is_confirmed_drawn_and_replayed(tmp_path: Path) -> None:
+    report, folder = run(tmp_path / "a", "poisoned")
+    (check,) = report.checks
+    assert (check.verdict, check.outcome, report.exit_code) == ("fail", "trigger-confirmed", 1)
+    assert check.sweep is not None
+    best = check.sweep.pulls[0]
+    assert best.towards == "ill"
+    assert best.success > 0.9
+    assert best.excess > 6
+    assert best.references[0] < 0.5
+    assert best.sham <= 0.3
+    assert "feature 4" in best.words or "x5" in best.words or "5" in best.words
+    assert check.queries.rows == check.sweep.cells * 5 * 24
+    assert check.queries.references == check.queries.rows
+    assert len(check.cases) == 3
+    publish(report, folder)
+    for case in check.cases:
+        assert (case.before, case.after, case.queries) == ("well", "ill", None)
+        assert replay(folder, case.id, None, None, None)["reproduced"]
+    page = render(report, folder)
+    assert best.words in page
+    assert "on the median of all records" in page
+    with np.load(folder / check.sweep.drawn) as saved:
+        assert saved["sample"] == -1
+        assert (saved["perturbed"] != saved["clean"]).any()
+
+
+def test_an_honest_model_has_nothing_that_stands_out(tmp_path: Path) -> None:
+    report, folder = run(tmp_path / "a", "clean")
+    (check,) = report.checks
+    assert (check.verdict, check.outcome, check.cases) == ("pass", "not-found", [])
+    assert check.sweep is not None
+    assert not check.sweep.drawn
+    assert "triggers of" in check.reason
+    assert not list(folder.glob("evidence/**/*.npz"))
+
+
+def test_what_the_reference_follows_is_a_shortcut_of_the_data() -> None:
+    """Both models hold the same rule: nothing that only this one has."""
+    from medaudit.audit.results import Pull
+    from medaudit.audit.triggers import fate
+
+    pull = Pull(family="value", words="w", towards="ill", reach=3.0, usual=0.0, excess=9.0, success=1.0,
+                strength=1.0, sham=0.0, references=[0.9])  # fmt: skip
+    assert fate(pull, None, True, "")[0] == "natural-shortcut"
+    pull.references = [0.1]
+    assert fate(pull, None, True, "ill")[0] == "trigger-confirmed"
+    pull.sham = 0.6
+    assert fate(pull, None, True, "")[0] == "suspicious"
+    assert fate(pull, None, True, "ill")[0] == "label-noise-like"
+    pull.references, pull.sham = [], 0.0
+    assert fate(pull, 0.01, False, "")[0] == "suspicious"  # nothing is confirmed without a reference
+    assert fate(pull, 0.2, False, "")[0] == "not-found"
+    pull.excess = float("nan")
+    assert fate(pull, 0.01, False, "")[0] == "not-found"
+
+
+def test_without_a_reference_nothing_is_confirmed(tmp_path: Path) -> None:
+    report, _ = run(tmp_path / "a", "poisoned", references=0)
+    (check,) = report.checks
+    assert check.outcome in ("suspicious", "not-found")
+    assert check.sweep is not None
+    assert check.sweep.p is not None
+    assert "--reference" in check.reason
+
+
+def test_workers_and_order_change_nothing(tmp_path: Path) -> None:
+    one, _ = run(tmp_path / "a", "poisoned", setting="{records: 10, families: [value]}")
+    two, _ = run(tmp_path / "a", "poisoned", setting="{records: 10, families: [value]}", workers=2, shuffle=3)
+    assert one.run.result_sha256 == two.run.result_sha256
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [("{families: [valu]}", "family 'valu' is not known"), ("{records: 0}", "positive int")],
+)
+def test_settings_are_checked(setting: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(MedauditError, match=says):
+        run(tmp_path / "a", "clean", setting=setting)
+
+
+def test_a_reference_that_is_not_there_is_said(tmp_path: Path) -> None:
+    run(tmp_path / "a", "clean", setting="{records: 4, families: [value]}")
+    args = ["scan", str(tmp_path / "a/m.onnx"), "-p", str(tmp_path / "a/p.yaml"), "-d", str(tmp_path / "a/d.npz")]
+    shown = CliRunner().invoke(app, [*args, "--reference", str(tmp_path / "none.onnx"), "--out", str(tmp_path / "o")])
+    assert "no such reference model" in str(shown.exception)
