@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.trigger_zoo.data import DOMAINS
-from benchmarks.trigger_zoo.null import Zoo, left_out, read
+from benchmarks.trigger_zoo.null import Zoo, left_out, pooled, read
 from benchmarks.trigger_zoo.zoo import HARD
-from medaudit.oracle.outlying import outlying, usual
+from medaudit.oracle.outlying import around, outlying
 
 SUCCESS, ABOVE = 0.8, 0.3
 SIBLINGS, TIMES, BOOTSTRAPS = 4, 20, 2000
@@ -44,11 +44,10 @@ def interval(poisoned: np.ndarray, others: np.ndarray) -> str:
 
 def against_siblings(zoo: Zoo, kinds: np.ndarray) -> np.ndarray:
     """Excess [draws, models, cells, directions] over drawn siblings; NaN for who was one."""
-    rng, out = np.random.default_rng(0), []
+    rng, out, null = np.random.default_rng(0), [], pooled(zoo.reached[zoo.honest])
     for _ in range(TIMES):
         some = rng.choice(np.flatnonzero(kinds == "clean"), SIBLINGS, replace=False)
-        own = usual(zoo.reached[some])
-        excess = np.stack([outlying(found, own) for found in zoo.reached])
+        excess = np.stack([outlying(found, around(zoo.reached[some], null, found)) for found in zoo.reached])
         excess[some] = np.nan
         out.append(excess)
     return np.stack(out)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 LEAST = 1e-9
+PRIOR = 3.0  # models that what is known weighs as much as
+CLOSEST = 0.5
 
 
 def reach(margin: np.ndarray, clean: np.ndarray, spread: np.ndarray) -> np.ndarray:
@@ -49,21 +51,30 @@ class Usual(NamedTuple):
 
 
 def usual(reached: np.ndarray) -> Usual:
-    """Of several models' reaches [models, cells, directions], each direction by itself; robust from five models on."""
-    if len(reached) >= 5:
-        middle = np.nanmedian(reached, axis=0)
-        return Usual(middle, 1.4826 * np.nanmedian(np.abs(reached - middle), axis=0))
-    middle = np.nanmean(reached, axis=0)
-    return Usual(middle, np.nanstd(reached, axis=0, ddof=1) if len(reached) > 1 else np.zeros_like(middle))
+    """Of many models' reaches [models, cells, directions], each direction by itself: medians, which few cannot move."""
+    middle = np.nanmedian(reached, axis=0)
+    return Usual(middle, 1.4826 * np.nanmedian(np.abs(reached - middle), axis=0))
+
+
+def around(reached: np.ndarray, known: Usual, found: np.ndarray) -> Usual:
+    """Of a few reference models' reaches [models, cells, directions]: their mean, and how far another may be from it.
+
+    From few models a spread cannot be told: it is moderated by what is known of models like them, `known`, as if that
+    had been seen in PRIOR of them (Smyth 2004, "Linear models and empirical Bayes methods", eq. 1), and grows by
+    1 / models for the mean's own error. A model that stays closer to its references everywhere than models trained
+    apart do, as a new version of an old one, may be held to less, but not to less than half.
+    """
+    count, middle = len(reached), np.nanmean(reached, axis=0)
+    own = np.nanvar(reached, axis=0, ddof=1) if count > 1 else np.zeros_like(middle)
+    prior = np.where(np.isnan(known.spread), np.nanmedian(known.spread), known.spread)
+    spread = np.sqrt(((count - 1) * own + PRIOR * prior**2) / (count - 1 + PRIOR) * (1 + 1 / count))
+    close = 1.4826 * np.nanmedian(np.abs(found - middle)) / (np.nanmedian(spread) + LEAST)
+    return Usual(middle, spread * float(np.clip(close, CLOSEST, 1.0)))
 
 
 def outlying(found: np.ndarray, own: Usual) -> np.ndarray:
     """By how many spreads each cell's reach [cells, directions] is above the usual; NaN counts as nothing, 0.
 
-    A cell's spread is estimated from few models: to it the middle spread of all cells is added, and so is that of
-    this model about them, as two models of one kind differ a little everywhere.
+    To each cell's spread the middle spread of all cells is added: a small one may be small by chance.
     """
-    gap = found - own.middle
-    about = 1.4826 * np.nanmedian(np.abs(gap - np.nanmedian(gap, axis=0)), axis=0)
-    floor = np.nanmedian(own.spread) + (about if not own.spread.any() else 0.0)
-    return np.asarray(np.nan_to_num(gap / (own.spread + floor + LEAST), nan=0.0))
+    return np.asarray(np.nan_to_num((found - own.middle) / (own.spread + np.nanmedian(own.spread) + LEAST), nan=0.0))
