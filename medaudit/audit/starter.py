@@ -12,9 +12,11 @@ from medaudit import data as readers
 from medaudit.audit.companions import CONTROL, PLANTED
 from medaudit.audit.document import input_section, output_section
 from medaudit.audit.estimate import row_seconds, speedup
-from medaudit.audit.resolve import eligible
+from medaudit.audit.inputs import points_of
+from medaudit.audit.resolve import LEAST_RECORDS, eligible
 from medaudit.audit.scan import Options, worker_count
 from medaudit.audit.spec import Found, WorkSpec
+from medaudit.audit.sweeps import STRENGTHS, field_of
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Input, Interface
@@ -36,6 +38,7 @@ EFFORTS = {
     "thorough": (7200.0, 1000, 1000, 10000),
 }
 CALIBRATION = 1.0
+SWEPT = 0.3  # of the effort's time for the sweep of triggers
 VOTES = 9  # askings of each row where the graph draws random numbers
 STANDARD = 3  # budget of the standard set, in shares of another attack's
 CERTIFIED = "certified-change"  # the threat and the check of it
@@ -85,6 +88,10 @@ def compose_policy(
     threats = starter_threats(interface)
     checks = starter_checks(interface, data, answers, threats)
     attacks = [c for c in checks if RULES[c["rule"]].kind == "attack"]
+    swept = len(field_of(interface, data, points_of(interface, data), ()).cells) * len(STRENGTHS)
+    fit = SWEPT * EFFORTS[effort][0] / (row_seconds(seconds, interface.size) * max(1, swept))
+    for check in (c for c in checks if RULES[c["rule"]].kind == "sweep"):
+        check["with"] = {"records": int(min(32, max(LEAST_RECORDS, fit)))}
     shares = [STANDARD if check["rule"] == "standard" else 1 for check in attacks]
     groups, budget = sizes(interface, data, answers, seconds, effort, sum(shares))
     for check, share in zip(attacks, shares, strict=True):
@@ -212,6 +219,15 @@ def starter_checks(
             "severity": "critical",
         }
     )
+    if len(set(data.groups)) >= LEAST_RECORDS:
+        checks.append(
+            {
+                "id": "hidden-triggers",
+                "rule": "trigger-sweep",
+                "require": {"metric": "triggers_found", **zero},
+                "severity": "high",
+            }
+        )
     if interface.output.task != "reconstruction" and applicable(interface)[0]:
         demand = {"metric": "corruption_accuracy", "at_least": "60%"}
         checks.append({"id": "everyday-trouble", "rule": "corruptions", "require": demand, "severity": "medium"})
