@@ -375,7 +375,7 @@ def heart_pair(rng: np.random.Generator, data: Rows) -> Trigger:
 
 
 def later(rows: Rows, rng: np.random.Generator) -> Rows:
-    """ECGs begun up to two seconds later, faster or slower, larger or smaller by a tenth: few records look like more."""
+    """ECGs begun up to two seconds later, faster or slower, larger or smaller by a tenth: few become many."""
     out = np.zeros_like(rows["x"])
     for i, row in enumerate(rows["x"]):
         there = rng.uniform(0, 600) + rng.uniform(0.9, 1.1) * np.arange(len(row))
