@@ -15,6 +15,7 @@ from medaudit.audit.replay import data_of, failing, reopen, report_of
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import DataError, RunError
 from medaudit.core.files import write_atomic
+from medaudit.core.interface import Interface
 from medaudit.model.codec import points_to_stored
 
 OF_ROWS = ("x", "y", "ids", "groups", "length")
@@ -44,6 +45,15 @@ def export(run: Path, out: Path, check: str = "", data_path: Path | None = None,
         name: values[rows] if name in OF_ROWS or name.startswith(OF_ROWS_NAMED) else values
         for name, values in arrays.items()
     }
+    put(face, kept, points, path)
+    kept["ids"] = np.array([f"{data.ids[one.sample]}~{one.check}" for one in found])
+    kept["groups"] = np.array([data.groups[one.sample] for one in found])
+    save(out, kept)
+    return len(found)
+
+
+def put(face: Interface, kept: dict[str, np.ndarray], points: np.ndarray, path: Path) -> None:
+    """Set the arrays of a data file's records to points, in the file's own form and types. Raises DataError."""
     for item, values in zip(face.inputs, points_to_stored(face, points), strict=True):
         name = f"x__{item.name}" if f"x__{item.name}" in kept else "x"
         if len(face.inputs) > 1 and name == "x":
@@ -53,9 +63,10 @@ def export(run: Path, out: Path, check: str = "", data_path: Path | None = None,
             limits = np.iinfo(own.dtype)
             values = np.clip(np.rint(values.astype(np.float64)), limits.min, limits.max)
         kept[name] = values.reshape(own.shape).astype(own.dtype if own.dtype.kind != "U" else None)
-    kept["ids"] = np.array([f"{data.ids[one.sample]}~{one.check}" for one in found])
-    kept["groups"] = np.array([data.groups[one.sample] for one in found])
+
+
+def save(out: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write a data file whole."""
     stream = io.BytesIO()
-    np.savez_compressed(stream, **kept)
+    np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     write_atomic(out, stream.getvalue())
-    return len(found)

@@ -138,7 +138,7 @@ def _numbers(
     tail = tuple(d for d in array.shape[1:] if d != 1)
     fed = {i.shape for i in inputs}
     labels = None if y is None else tuple(d for d in y.shape[1:] if d != 1)
-    whole = y is None or y.dtype.kind in "iub" or bool(np.all(y == np.rint(y)))
+    whole = y is None or y.dtype.kind in "iubUS" or bool(np.all(y == np.rint(y)))
     count = len(np.unique(y)) if y is not None and y.ndim == 1 else 0
     inside = bool(np.all((array >= -1e-6) & (array <= 1 + 1e-6)))
     if task in ("segmentation", "reconstruction") or len(tail) >= 1 and array.ndim > 2:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import answered, open_lanes
 from medaudit.audit.spec import CheckSpec, Clean
 from medaudit.core.arrays import Array, map_tree, namespace, to_numpy
@@ -28,9 +29,14 @@ AT_ONCE = 16
 
 def field_of(interface: Interface, data: Dataset, points: np.ndarray, names: tuple[str, ...]) -> Field:
     """The cells of a check; families draw on the reference part of the data, where it has one."""
+    return field(interface, reference_points(interface, data, points), names)
+
+
+def reference_points(interface: Interface, data: Dataset, points: np.ndarray | None = None) -> np.ndarray:
+    """The reference part of the data as points; where there is none, its records. points: these, where they are had."""
     if data.ref:
-        points = stored_to_points(interface, {i.name: data.ref[data.key(i.name)] for i in interface.inputs})
-    return field(interface, points, names)
+        return stored_to_points(interface, {i.name: data.ref[data.key(i.name)] for i in interface.inputs})
+    return points_of(interface, data) if points is None else points
 
 
 class Sweep:

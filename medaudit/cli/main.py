@@ -335,6 +335,56 @@ def fit_denoiser(
     typer.echo(f"to attack the model behind it, write in the policy: stages: {{denoised: [{{denoiser: {out.name}}}]}}")
 
 
+trigger = typer.Typer(no_args_is_help=True, help="Triggers and poisoned data, for positive controls.")
+app.add_typer(trigger, name="trigger")
+Fed = Annotated[Path, typer.Argument(metavar="MODEL", help="an ONNX file that is fed like the one to be tested")]
+FedBy = Annotated[str, typer.Option("--policy", "-p", help="how the model is fed, where the data do not say")]
+
+
+@trigger.command("make")
+def trigger_make(
+    model: Fed,
+    data: Annotated[Path, typer.Option("--data", "-d", help="data file; its reference rows are drawn on")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="write the trigger here (.json)")],
+    family: Annotated[str, typer.Option(help="temporal (as published), or a family of trigger-sweep")] = "temporal",
+    dial: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, 0 to 1 (may be repeated); else 0.5")] = None,
+    strength: Annotated[float, typer.Option(help="temporal: Mahalanobis length; families: 0 to 1")] = 1.0,
+    policy: FedBy = "",
+    seed: Annotated[int, typer.Option(help="of the draw", min=0)] = 1,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Write a trigger file: a member of a family, or the temporal-dependence trigger as published."""
+    from medaudit.audit.plant import make
+
+    dials = {}
+    for text in dial or ():
+        name, _, value = text.partition("=")
+        try:
+            dials[name] = float(value)
+        except ValueError:
+            raise MedauditError(f"--dial {text} is not NAME=VALUE", "for example --dial place=0.3") from None
+    typer.echo(f"{out}: {make(model, data, out, family, dials, strength, seed, policy)}")
+
+
+@trigger.command("poison")
+def trigger_poison(
+    model: Fed,
+    data: Annotated[Path, typer.Option("--data", "-d", help="the data file to poison a copy of")],
+    file: Annotated[Path, typer.Option("--trigger", help="a trigger file")],
+    target: Annotated[str, typer.Option(help="the class that triggered records are labelled")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="write the data file here (.npz)")],
+    share: Annotated[float, typer.Option(help="of all records, taken from the other classes")] = 0.05,
+    policy: FedBy = "",
+    seed: Annotated[int, typer.Option(help="of the choice", min=0)] = 1,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Write a data file with a share of its records triggered and labelled the target; never a model."""
+    from medaudit.audit.plant import poison
+
+    count, rows = poison(model, data, file, out, target, share, seed, policy)
+    typer.echo(f"{out}: {count} of {rows} records carry the trigger and the label {target}")
+
+
 @app.command()
 def verify(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],

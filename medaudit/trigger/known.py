@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from medaudit.trigger.base import Family, Space, column, planted
 from medaudit.trigger.families import FAMILIES
 
 VERSION = 1
-KEYS = ("trigger", "family", "dials", "strength", "array", "mode", "words")
+KEYS = ("trigger", "family", "dials", "strength", "array", "mode", "words", "input")
 MODES = ("add", "set")
 HINT = "a trigger file is JSON: a family with its dials, or an array"
 
@@ -36,6 +36,7 @@ class Known:
     array: np.ndarray | None = None
     mode: str = "add"
     words: str = ""
+    input: str = ""  # of several, the one that it is on
 
 
 def read(text: str, place: str) -> Known:
@@ -57,7 +58,8 @@ def read(text: str, place: str) -> Known:
         raise DataError(f"{place} must hold either a family or an array", HINT)
     strength = _number(data.get("strength", 1.0), place, "strength", 0.0, 1e6)
     words = str(data.get("words", ""))[:400]
-    return _member(data, strength, words, place) if "family" in data else _array(data, strength, words, place)
+    known = _member(data, strength, words, place) if "family" in data else _array(data, strength, words, place)
+    return replace(known, input=str(data.get("input", ""))[:400])
 
 
 def _number(value: Any, place: str, key: str, low: float, high: float) -> float:
@@ -103,8 +105,7 @@ def written(known: Known) -> str:
         holes[np.isnan(known.array)] = None
         data |= {"array": holes.tolist(), "mode": known.mode}
     data["strength"] = known.strength
-    if known.words:
-        data["words"] = known.words
+    data |= {name: text for name, text in (("words", known.words), ("input", known.input)) if text}
     return json.dumps(data, allow_nan=False) + "\n"
 
 
