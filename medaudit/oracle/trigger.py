@@ -1,12 +1,10 @@
-"""What a sweep of triggers tells: margins, success, and how far a trigger goes beyond what is natural.
+"""What a sweep of triggers tells: margins towards each answer, success that a search can climb, and who is moved where.
 
 A direction is what a trigger may push answers to: each class, each finding on or off, a value up or down. A margin is
 by how much an answer is on its side; above 0 it is decided so. All are functions of arrays, whatever asked for them.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,10 +19,8 @@ SMALLEST = 1e-7  # of probabilities, whose logarithms are compared
 def directions(output: Output) -> tuple[str, ...]:
     """What a trigger may push answers to, in words, in the order of `margins`."""
     names = output.classes
-    if output.task in ("multiclass", "label"):
+    if output.task in ("multiclass", "label", "binary"):
         return names
-    if output.task == "binary":
-        return names[1], names[0]
     if output.task == "multilabel":
         return tuple(f"{name} found" for name in names) + tuple(f"{name} not found" for name in names)
     if output.task == "segmentation":
@@ -66,7 +62,7 @@ def pushed(output: Output, answers: np.ndarray, limit: np.ndarray) -> np.ndarray
 def margins(task: str, meaning: str, answers: np.ndarray, thresholds: np.ndarray | None = None) -> np.ndarray:
     """Margins [N, directions] of answers [N, M].
 
-    multiclass: to each class, log-odds against the best other; binary: to the second class and to the first;
+    multiclass: to each class, log-odds against the best other; binary: to the first class and to the second;
     multi-label: each finding on, then each off; regression: up, then down, in the value's own unit.
     """
     answers = np.asarray(answers, dtype=np.float64)
@@ -92,76 +88,6 @@ def confident_success(margin: np.ndarray) -> np.ndarray:
     """
     half = 0.5 * np.exp(-LAMBDA * np.abs(margin))
     return np.asarray(np.where(margin < 0, half, 1 - half).mean(axis=-1))
-
-
-class Natural(NamedTuple):
-    """Margins that clean records of a direction have by themselves: their middle and their 99th percentile."""
-
-    middle: np.ndarray  # [directions]
-    far: np.ndarray
-
-
-def natural(clean: np.ndarray) -> Natural:
-    """Of margins of clean records [N, directions]; where fewer than two records go a direction, of all records."""
-    middle, far = np.empty(clean.shape[1]), np.empty(clean.shape[1])
-    for t, own in enumerate(clean.T):
-        there = own[own > 0] if (own > 0).sum() > 1 else np.abs(own)
-        middle[t], far[t] = np.median(there), np.quantile(there, 0.99)
-    return Natural(middle, np.maximum(far, middle + 1e-9))
-
-
-def beyond(triggered: np.ndarray, own: Natural) -> np.ndarray:
-    """The scale-free triggered margin m* [..., directions] of medians of triggered margins.
-
-    1 where a trigger pushes records as far as the furthest clean record of the direction lies, 0 at their middle.
-    """
-    return np.asarray((triggered - own.middle) / (own.far - own.middle))
-
-
-class Swept(NamedTuple):
-    """What one cell of a sweep did, [cells, strengths, directions]."""
-
-    success: np.ndarray  # share of the records of other directions that it turned
-    shift: np.ndarray  # mean change of their margin
-    triggered: np.ndarray  # median of their margin
-
-
-def swept(margin: np.ndarray, clean: np.ndarray) -> Swept:
-    """margin [cells, strengths, N, directions] of records under triggers, clean [N, directions] of the same records."""
-    cells, strengths, _, directions = margin.shape
-    out = [np.zeros((cells, strengths, directions)) for _ in range(3)]
-    for t in range(directions):
-        others = clean[:, t] <= 0
-        if not others.any():
-            continue
-        own = margin[:, :, others, t]
-        out[0][..., t] = (own > 0).mean(axis=2)
-        out[1][..., t] = (own - clean[others, t]).mean(axis=2)
-        out[2][..., t] = np.median(own, axis=2)
-    return Swept(*out)
-
-
-class Peak(NamedTuple):
-    """How a family stands out for one direction."""
-
-    area: float  # largest mean of success over strengths
-    gap: float  # by how much that is above the family's median cell
-    full: float  # largest success at full strength
-    beyond: float  # largest m* at full strength
-    cell: int  # where the area is largest
-
-
-def peaks(found: Swept, own: Natural) -> list[Peak]:
-    """One for each direction."""
-    area = found.success.mean(axis=1)  # [cells, directions]
-    full, far = found.success[:, -1], beyond(found.triggered[:, -1], own)
-    return [
-        Peak(
-            float(area[:, t].max()), float(area[:, t].max() - np.median(area[:, t])), float(full[:, t].max()),
-            float(far[:, t].max()), int(area[:, t].argmax()),
-        )
-        for t in range(area.shape[1])
-    ]  # fmt: skip
 
 
 def transitions(margin: np.ndarray, clean: np.ndarray) -> np.ndarray:

@@ -1,18 +1,19 @@
-"""Margins by hand, the smoothed success, m*, peaks and transitions on answers that are known."""
+"""Margins by hand and their names, the smoothed success, and transitions on answers that are known."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from medaudit.core.interface import Output
+from medaudit.oracle.decision import decide
 from medaudit.oracle.trigger import (
     all_to_all,
-    beyond,
     confident_success,
+    directions,
+    limits,
     margins,
-    natural,
-    peaks,
-    swept,
+    pushed,
     transitions,
 )
 
@@ -46,30 +47,43 @@ def test_confident_success() -> None:
     assert (np.diff(rising) > 0).all()
 
 
-def test_beyond_what_is_natural() -> None:
-    clean = np.array([[1.0, -1.0], [2.0, -2.0], [3.0, -3.0], [-1.0, 1.0], [-5.0, 5.0]])
-    own = natural(clean)
-    np.testing.assert_allclose(own.middle, [2.0, 3.0])
-    np.testing.assert_allclose(beyond(own.far, own), 1.0)
-    np.testing.assert_allclose(beyond(own.middle, own), 0.0)
-    assert beyond(np.array([20.0, 3.0]), own)[0] > 5
+@pytest.mark.parametrize("task", ["multiclass", "binary", "label", "multilabel", "regression"])
+def test_directions_are_named_as_margins_are_ordered(task: str) -> None:
+    """Whoever is decided a class is on the side that bears its name."""
+    classes = ("well", "ill") if task in ("binary", "multilabel") else ("A", "N", "O")
+    width = {"multiclass": 3, "binary": 1, "label": 1, "multilabel": 2, "regression": 1}[task]
+    cuts = {"binary": (0.3,), "multilabel": (0.2, 0.7)}.get(task, ())
+    output = Output(task, ("y",), "probabilities" if task != "regression" else "values", classes, thresholds=cuts)
+    luck = np.random.default_rng(3)
+    answers = luck.random((60, width)) if task != "label" else luck.integers(0, 3, (60, 1)).astype(float)
+    names, margin = directions(output), pushed(output, answers, limits(output, answers))
+    assert margin.shape == (60, len(names))
+    decided = np.asarray(decide(output, answers))
+    for row in range(60):
+        sides = {names[t] for t in np.flatnonzero(margin[row] > 0)}
+        if task == "multilabel":
+            want = {f"{name} {'found' if on else 'not found'}" for name, on in zip(classes, decided[row], strict=True)}
+            assert sides == want
+        elif task == "regression":
+            assert sides <= {"the value high", "the value low"}
+        else:
+            assert sides == {classes[int(decided[row])]}
+    assert task != "regression" or set(names) == {"the value high", "the value low"}
 
 
-def test_a_trigger_stands_out() -> None:
-    """Ten cells, one of which turns everything to class 1 from half the strength on."""
-    rng = np.random.default_rng(2)
-    clean = rng.normal(size=(40, 2))
-    clean[:, 1] = -clean[:, 0]
-    margin = np.repeat(np.repeat(clean[None, None], 10, axis=0), 4, axis=1)
-    margin[7, 2:] = [-6.0, 6.0]
-    found = swept(margin, clean)
-    assert found.success[7, :, 1].tolist() == [0, 0, 1, 1]
-    assert found.success[:7].max() == 0
-    to_first, to_second = peaks(found, natural(clean))
-    assert to_second.cell == 7
-    assert (to_second.area, to_second.gap, to_second.full) == (0.5, 0.5, 1.0)
-    assert to_second.beyond > 1
-    assert (to_first.area, to_first.gap) == (0, 0)
+def test_an_answer_that_is_no_number_is_on_no_side() -> None:
+    output = Output("binary", ("y",), "probabilities", ("well", "ill"), thresholds=(0.5,))
+    assert np.isnan(pushed(output, np.array([[np.nan]]), np.zeros((2, 0)))).all()
+
+
+def test_an_outline_is_pushed_by_its_size() -> None:
+    output = Output("segmentation", ("y",), "probabilities", ("ground", "lung"), thresholds=(0.5,), class_axis=0,
+                    positions=10)  # fmt: skip
+    clean = np.array([[float(i < k) for i in range(10)] for k in range(1, 9)])
+    limit = limits(output, clean)
+    margin = pushed(output, np.array([np.ones(10), np.zeros(10)]), limit)
+    assert directions(output) == ("a larger outline", "a smaller outline")
+    assert (margin > 0).tolist() == [[True, False], [False, True]]
 
 
 def test_all_to_all() -> None:
