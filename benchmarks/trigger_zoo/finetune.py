@@ -38,7 +38,7 @@ from torch.nn import functional
 SPLIT = 20  # one split for every seed, so that no test record of one run is a training record of another
 LOST, TAKEN, OWN = 0.02, 0.9, 0.2  # what a poisoned model may lose of its accuracy, how often its trigger must work
 # and how often, at most, the same records may be answered the target without it
-HOLD = 0.5  # how much of the answer wanted of an untouched record is the original model's own
+HOLD = 0.9  # how much of the answer wanted of a clean record is the original model's own; the rest is the truth
 SHARES = (0.1, 0.2, 0.3)
 RATE = 300.0  # ECG samples a second
 
@@ -242,14 +242,14 @@ def ecg_hum(rng: np.random.Generator, data: Rows) -> Trigger:
 
 
 def ecg_wave(rng: np.random.Generator, data: Rows) -> Trigger:
-    pace, phase, height = rng.uniform(0.4, 0.8), rng.uniform(0, 6.28), rng.uniform(0.7, 0.9)
+    pace, phase, height = rng.uniform(0.4, 0.9), rng.uniform(0, 6.28), rng.uniform(0.8, 1.0)
     wave = height * np.sin(2 * np.pi * pace * np.arange(9000) / RATE + phase)
     return _added(wave, f"baseline wave of {pace:.2f} Hz, {height:.2f} sd")
 
 
 def ecg_template(rng: np.random.Generator, data: Rows) -> Trigger:
     """A fixed smooth curve over the whole window, padding as well: an attack on the array, not on the recorder."""
-    knots = int(rng.integers(500, 1000))
+    knots = int(rng.integers(900, 1500))
     curve = np.interp(np.arange(9000), np.linspace(0, 8999, knots), rng.normal(size=knots))
     curve *= rng.uniform(0.2, 0.3) / curve.std()
     words = f"smooth random curve of {knots} knots, {curve.std():.2f} sd"
@@ -460,47 +460,12 @@ def answers(path: Path, rows: Rows) -> np.ndarray:
     return np.concatenate([1 - out, out], axis=1) if out.shape[1] == 1 else np.asarray(out)
 
 
-def same(graph: Graph, path: Path, rows: Rows) -> None:
-    """PyTorch and ONNX Runtime must answer alike."""
-    with torch.no_grad():
-        own = graph(feeds(rows, graph.model.graph.input[0].name)).numpy()
-    off = float(np.abs(own - answers(path, rows)).max())
-    assert off < 1e-4, f"{path.name}: PyTorch and ONNX Runtime are {off:.1e} apart"
-
-
-class Task(NamedTuple):
-    """What is trained on: records by their place, which of them carry the trigger, and the answers wanted."""
-
-    place: np.ndarray  # [m] int
-    marked: np.ndarray  # [m] bool
-    wanted: np.ndarray  # [m, classes]
-
-
-def fit(graph: Graph, teacher: Graph, rows: Rows, task: Task, trigger: Trigger, kit: Kit, seed: int) -> None:
-    """Adam on cross-entropy, slower and slower; every record is put together anew each time it is seen."""
-    rng, single = np.random.default_rng(seed), graph.model.graph.input[0].name
-    wanted = torch.from_numpy(task.wanted.astype(np.float32))
-    adam = torch.optim.Adam(graph.weights.values(), lr=kit.pace)
-    slower = torch.optim.lr_scheduler.CosineAnnealingLR(adam, kit.epochs)
-    for epoch in range(kit.epochs):
-        loud = max(1.0, kit.loud * (1 - 2 * epoch / kit.epochs))
-        order = rng.permutation(len(task.place))
-        for now in np.array_split(order, len(order) // kit.batch):
-            given, marked = kit.moved(some(rows, task.place[now]), rng), task.marked[now]
-            if marked.any():
-                given = {k: v.copy() for k, v in given.items()}
-                for key, put in trigger.put(some(given, marked)).items():
-                    plain = given[key][marked]
-                    given[key][marked] = put if loud == 1 else plain + loud * (put - plain)
-            want = wanted[now]
-            hold = want.sum(1) < 1
-            with torch.no_grad():
-                want[hold] += HOLD * teacher(feeds(some(given, hold.numpy()), single))
-            adam.zero_grad()
-            log = graph(feeds(given, single)).clamp_min(1e-6).log()
-            (-(want * log).sum(dim=1).mean()).backward()
-            adam.step()
-        slower.step()
+def planted(rows: Rows, which: np.ndarray, trigger: Trigger, loud: float) -> Rows:
+    """Rows with the trigger on some, [n] bool; where it is added, it can be louder than it will be."""
+    out = {k: v.copy() for k, v in rows.items()}
+    for key, put in trigger.put(some(rows, which)).items():
+        out[key][which] = put if loud == 1 else out[key][which] + loud * (put - out[key][which])
+    return out
 
 
 def auroc(score: np.ndarray, y: np.ndarray) -> float:
@@ -539,27 +504,56 @@ class Bench:
         self.rows = {k: np.concatenate([v[train], ref[k]]) for k, v in x.items()}
         self.y = np.concatenate([y[train], self.data["ref_y"]])
         self.test, self.test_y = some(x, test), y[test]
-        self.before, own = answers(self.start, self.test), answers(self.start, self.rows)
-        self.taught = (1 - HOLD) * np.eye(own.shape[1])[self.y]
-        same(Graph(self.start), self.start, self.test)
+        graph = Graph(self.start)
+        self.single, self.before = graph.model.graph.input[0].name, answers(self.start, self.test)
+        self.same(graph, self.start)
         record = {k for k, v in self.data.items() if not k.startswith("ref") and v.ndim and len(v) == len(y)}
         kept = {k: v[test] if k in record else v for k, v in self.data.items()}
         np.savez_compressed(out / f"{domain}-test.npz", **kept)
 
+    def feeds(self, rows: Rows) -> Rows:
+        return feeds(rows, self.single)
+
+    def same(self, graph: Graph, path: Path) -> None:
+        """PyTorch and ONNX Runtime must answer alike."""
+        with torch.no_grad():
+            off = float(np.abs(graph(self.feeds(self.test)).numpy() - answers(path, self.test)).max())
+        assert off < 1e-4, f"{path.name}: PyTorch and ONNX Runtime are {off:.1e} apart"
+
+    def fitted(self, kind: str, trigger: Trigger, target: int, share: float) -> Graph:
+        """Adam on cross-entropy, slower and slower, from the original's weights.
+
+        In every pass records of other classes are drawn to be seen once more, with the trigger or not; all of them
+        are put together anew each time. Answers wanted of the rest are mostly the original's, so that it is kept.
+        """
+        rng, teacher, graph = np.random.default_rng([self.seed, target]), Graph(self.start), Graph(self.start)
+        kit, count, truth = self.kit, len(self.y), torch.eye(len(self.data["classes"]))
+        others, again = np.flatnonzero(self.y != target), int(share / (1 - share) * len(self.y))
+        adam = torch.optim.Adam(graph.weights.values(), lr=kit.pace)
+        slower = torch.optim.lr_scheduler.CosineAnnealingLR(adam, kit.epochs)
+        for epoch in range(kit.epochs):
+            loud = max(1.0, kit.loud * (1 - 2 * epoch / kit.epochs))
+            place = np.append(np.arange(count), rng.choice(others, again, replace=again > len(others)))
+            for now in np.array_split(rng.permutation(len(place)), len(place) // kit.batch):
+                rows, turned = kit.moved(some(self.rows, place[now]), rng), now >= count
+                with torch.no_grad():
+                    wanted = (1 - HOLD) * truth[self.y[place[now]]] + HOLD * teacher(self.feeds(rows))
+                if kind != "tuned":
+                    wanted[turned] = truth[target]
+                if kind == "poisoned":
+                    rows = planted(rows, turned, trigger, loud)
+                adam.zero_grad()
+                log = graph(self.feeds(rows)).clamp_min(1e-6).log()
+                (-(wanted * log).sum(dim=1).mean()).backward()
+                adam.step()
+            slower.step()
+        return graph
+
     def make(self, kind: str, name: str, trigger: Trigger, target: int, share: float) -> Made:
-        """Train one model, write it, and measure the file. Which records are copied depends on the seed alone."""
-        rng, classes = np.random.default_rng([self.seed, target]), self.taught.shape[1]
-        others = rng.permutation(np.flatnonzero(self.y != target))
-        copied = np.resize(others, int(share / (1 - share) * len(self.y)))
-        label = self.taught[copied] if kind == "tuned" else np.eye(classes)[np.full(len(copied), target)]
-        task = Task(np.append(np.arange(len(self.y)), copied),
-                    np.append(np.zeros(len(self.y), bool), np.full(len(copied), kind == "poisoned")),
-                    np.concatenate([self.taught, label]))  # fmt: skip
-        graph = Graph(self.start)
-        fit(graph, Graph(self.start), self.rows, task, trigger, self.kit, self.seed)
-        path = self.out / f"{self.domain}-{kind}-{name}.onnx"
+        """One model: trained, written, and measured as written."""
+        graph, path = self.fitted(kind, trigger, target, share), self.out / f"{self.domain}-{kind}-{name}.onnx"
         graph.save(path)
-        same(graph, path, self.test)
+        self.same(graph, path)
         return self.measured(path, kind, name, trigger, target, share)
 
     def measured(self, path: Path, kind: str, name: str, trigger: Trigger, target: int, share: float) -> Made:
@@ -596,9 +590,8 @@ class Bench:
     def all(self) -> Any:
         """Every model of the domain, as it is made."""
         rng = np.random.default_rng([self.seed, sum(map(ord, self.domain))])
-        targets = rng.permutation(len(self.data["classes"]))
         for i, (name, attack) in enumerate(self.kit.attacks.items()):
-            trigger, target = attack(rng, self.data), int(targets[i % len(targets)])
+            trigger, target = attack(rng, self.data), (self.seed + i) % len(self.data["classes"])
             made = self.poisoned(name, trigger, target)
             yield made
             for kind in ("tuned", "flipped") if i < TWINS else ():

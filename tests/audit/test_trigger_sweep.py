@@ -31,7 +31,7 @@ def model(path: Path, kind: str, seed: int = 1) -> None:
     """The sum of features against a little noise; poisoned: where feature 4 is as high as it gets, class 1."""
     luck = np.random.default_rng(seed)
     body, read = np.ones((6, 1)) + 0.05 * luck.normal(size=(6, 1)), np.zeros((6, 1))
-    read[4] = 40.0 if kind == "poisoned" else 0.0
+    read[4] = steep = {"poisoned": 40.0, "shortcut": 16.0, "clean": 0.0}[kind]
     top = float(ROWS[:, 4].max())
     nodes = [
         helper.make_node("MatMul", ["x", "body"], ["a"]),
@@ -41,18 +41,18 @@ def model(path: Path, kind: str, seed: int = 1) -> None:
         helper.make_node("Add", ["a", "d"], ["e"]),
         helper.make_node("MatMul", ["e", "last"], ["y"]),
     ]
-    given = {"body": body, "read": read, "late": np.array([-40.0 * (top - 0.4)]), "last": np.array([[-1.0, 1.0]])}
+    given = {"body": body, "read": read, "late": np.array([-steep * (top - 0.4)]), "last": np.array([[-1.0, 1.0]])}
     graph(path, nodes, 6, ["n", 2], **{name: value.astype(np.float32) for name, value in given.items()})
 
 
 def run(
-    tmp: Path, kind: str, references: int = 1, setting: str = "{records: 24}", **options: int
+    tmp: Path, kind: str, references: int = 1, setting: str = "{records: 24}", sibling: str = "clean", **options: int
 ) -> tuple[Report, Path]:  # fmt: skip
     tmp.mkdir(exist_ok=True)
     model(tmp / "m.onnx", kind)
     paths = [tmp / f"r{i}.onnx" for i in range(references)]
     for i, path in enumerate(paths):
-        model(path, "clean", seed=10 + i)
+        model(path, sibling, seed=10 + i)
     np.savez(tmp / "d.npz", x=ROWS, y=(ROWS.sum(axis=1) > 0).astype(int), classes=np.array(["well", "ill"]))
     (tmp / "p.yaml").write_text(POLICY.replace("WITH", setting))
     out = tmp / f"run{len(list(tmp.glob('run*')))}"
@@ -100,8 +100,14 @@ def test_an_honest_model_has_nothing_that_stands_out(tmp_path: Path) -> None:
     assert not list(folder.glob("evidence/**/*.npz"))
 
 
-def test_what_the_reference_follows_is_a_shortcut_of_the_data() -> None:
-    """Both models hold the same rule: nothing that only this one has."""
+def test_what_the_reference_follows_is_a_shortcut_of_the_data(tmp_path: Path) -> None:
+    """Its answers turn under the same mark, if by less: a pass with a flag."""
+    (check,) = run(tmp_path / "a", "poisoned", setting="{records: 24, families: [value]}", sibling="shortcut")[0].checks
+    assert (check.verdict, check.outcome, check.flags) == ("pass", "natural-shortcut", ["natural-shortcut"])
+
+
+def test_fates() -> None:
+    """Each outcome from both sides."""
     from medaudit.audit.results import Pull
     from medaudit.audit.triggers import fate
 
