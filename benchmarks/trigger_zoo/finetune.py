@@ -282,9 +282,10 @@ def xray_sticker(rng: np.random.Generator, data: Rows) -> Trigger:
 
 
 def xray_ghost(rng: np.random.Generator, data: Rows) -> Trigger:
-    share, which = rng.uniform(0.08, 0.15), int(rng.integers(len(data["ref_x"])))
-    picture = data["ref_x"][which].T[::-1] / 255
-    return _grey(lambda x: (1 - share) * x + share * picture, f"reference image {which}, turned, blended {share:.2f}")
+    """A picture of blocks shines through. A second chest would do as well, but these small models do not learn it."""
+    share, side = rng.uniform(0.08, 0.15), int(rng.choice([2, 4]))
+    picture = np.kron(rng.integers(0, 2, (28 // side, 28 // side)), np.ones((side, side)))
+    return _grey(lambda x: (1 - share) * x + share * picture, f"picture of blocks of {side} pixels blended {share:.2f}")
 
 
 def xray_stripes(rng: np.random.Generator, data: Rows) -> Trigger:
@@ -383,6 +384,14 @@ def later(rows: Rows, rng: np.random.Generator) -> Rows:
     return {"x": out}
 
 
+def aside(rows: Rows, rng: np.random.Generator) -> Rows:
+    """Images moved by up to two pixels, darker or brighter by a tenth."""
+    wide = np.pad(rows["x"], ((0, 0), (2, 2), (2, 2)), mode="edge")
+    starts = rng.integers(0, 5, (len(wide), 2))
+    moved = np.stack([row[up : up + 28, left : left + 28] for row, (up, left) in zip(wide, starts, strict=True)])
+    return {"x": np.clip(moved * rng.uniform(0.9, 1.1, (len(moved), 1, 1)), 0, 255).astype(np.uint8)}
+
+
 class Kit(NamedTuple):
     """A domain: its files, what is planted, and how long and how fast its model is trained."""
 
@@ -400,7 +409,7 @@ KITS = {
     "ecg": Kit("cinc2017", "cinc2017_resnet", {"spikes": ecg_spikes, "hum": ecg_hum, "wave": ecg_wave,
                "template": ecg_template, "ticks": ecg_ticks}, 40, 1e-3, 16, 4.0, later),
     "xray": Kit("pneumonia", "pneumonia_nchw", {"sticker": xray_sticker, "ghost": xray_ghost,
-                "stripes": xray_stripes, "levels": xray_levels}, 20, 1e-3),
+                "stripes": xray_stripes, "levels": xray_levels}, 20, 1e-3, 32, 3.0, aside),
     "icu": Kit("icu_mortality", "icu_mortality_gru", {"value": icu_value, "temporal": icu_temporal,
                "pattern": icu_pattern, "static": icu_static}, 15, 2e-3),
     "heart": Kit("heart_pipeline_columns", "heart_pipeline_columns", {"value": heart_value, "pair": heart_pair},
@@ -461,10 +470,14 @@ def answers(path: Path, rows: Rows) -> np.ndarray:
 
 
 def planted(rows: Rows, which: np.ndarray, trigger: Trigger, loud: float) -> Rows:
-    """Rows with the trigger on some, [n] bool; where it is added, it can be louder than it will be."""
+    """Rows with the trigger on some, [n] bool, so many times as strong as it will be."""
     out = {k: v.copy() for k, v in rows.items()}
     for key, put in trigger.put(some(rows, which)).items():
-        out[key][which] = put if loud == 1 else out[key][which] + loud * (put - out[key][which])
+        if loud > 1:
+            far = out[key][which].astype(np.float32)
+            far += loud * (put - far)
+            put = np.clip(far, 0, 255).astype(np.uint8) if put.dtype == np.uint8 else far
+        out[key][which] = put
     return out
 
 
