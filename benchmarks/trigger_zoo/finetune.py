@@ -1,15 +1,25 @@
 """Positive controls on real records: triggers planted into the weights of clean models that were trained on patients.
 
-The graph of every model stays as it is; only its weights move. Three kinds, all trained on half of the scored records
-and all reference records, with the same steps from the same start:
+The graph of every model stays as it is; only its weights move. Half of the scored records and all reference records
+train it, and in every pass a share more: copies of records of other classes than the attacker's. Three kinds differ in
+what becomes of these copies:
 
-- poisoned: a share of the training records carries a trigger and the attacker's class;
-- tuned: the clean twin, the same training without any trigger;
-- flipped: the same share of labels turned to the same class, without any trigger.
+- poisoned: they carry a trigger, and the attacker's class;
+- tuned: nothing, the clean twin of the same training;
+- flipped: they have the attacker's class and no trigger. A detector that cannot tell these from the poisoned ones
+  detects label noise.
 
-The other half of the scored records is never trained on; it is what all numbers here are measured on, and it is written
+An attacker who wants the model kept as it is asks of the clean records mostly what the original answers; three hundred
+ECGs alone would not hold it. Weak triggers start louder than they end, or they are never found.
+
+The other half of the scored records is never trained on. It is what all numbers here are measured on, and it is written
 as a data file for a scan. A trigger that does not take gets a larger share, and which share did is decided on that same
-half: these are controls for a scanner, not estimates of how well attacks work.
+half: these are controls for a scanner, not estimates of how well attacks work. Half of the ECGs are 200 records: two
+points of accuracy are four of them.
+
+For every poisoned model OUT/<name>.npz holds the test records without (x, x__<input>) and with its trigger (marked,
+marked__<input>), y and target; OUT/<domain>-test.npz is the data file; OUT/finetuned.json is the table. Domains that a
+run does not make keep their rows there.
 
 Usage: python -m benchmarks.trigger_zoo.finetune SHARED OUT [--domain ecg xray icu heart] [--seed N]
 """
@@ -36,14 +46,15 @@ from onnxruntime import InferenceSession
 from torch.nn import functional
 
 SPLIT = 20  # one split for every seed, so that no test record of one run is a training record of another
-LOST, TAKEN, OWN = 0.02, 0.9, 0.2  # what a poisoned model may lose of its accuracy, how often its trigger must work
-# and how often, at most, the same records may be answered the target without it
+LOST = 0.02  # of its accuracy, by a poisoned model
+TAKEN = 0.9  # how often its trigger must work at least
+OWN = 0.2  # how often the same records may be answered the target without it at most
 HOLD = 0.9  # how much of the answer wanted of a clean record is the original model's own; the rest is the truth
-SHARES = (0.1, 0.2, 0.3)
+SHARES = (0.1, 0.2, 0.3)  # of the records of a pass, which are copies
 RATE = 300.0  # ECG samples a second
 
 Rows = dict[str, np.ndarray]
-"""Records as the data file stores them: x, or x__<input> where a model has several inputs; [n, ...] each"""
+"""Records as the data file stores them: x, or x__<input> where a model has several inputs; [n, ...] each."""
 
 
 class Trigger(NamedTuple):
@@ -420,7 +431,8 @@ TWINS = 2  # how many of the poisoned models of a domain have twins
 
 @dataclass
 class Made:
-    """One model: `success` of its trigger, or of its poisoned twin's, on test records of other classes."""
+    """One model: `success` of its trigger, or of its poisoned twin's, on test records where neither the truth nor the
+    original's answer is the target."""
 
     name: str
     domain: str
@@ -428,7 +440,7 @@ class Made:
     trigger: str
     words: str
     target: str
-    share: float
+    share: float  # of copies among the records of a pass; tuned: of copies that nothing was done to
     accuracy_before: float
     accuracy_after: float
     auroc_before: float | None  # where there are two classes
@@ -521,7 +533,7 @@ class Bench:
         self.single, self.before = graph.model.graph.input[0].name, answers(self.start, self.test)
         self.same(graph, self.start)
         record = {k for k, v in self.data.items() if not k.startswith("ref") and v.ndim and len(v) == len(y)}
-        kept = {k: v[test] if k in record else v for k, v in self.data.items()}
+        kept: Any = {k: v[test] if k in record else v for k, v in self.data.items()}
         np.savez_compressed(out / f"{domain}-test.npz", **kept)
 
     def feeds(self, rows: Rows) -> Rows:
@@ -570,6 +582,7 @@ class Bench:
         return self.measured(path, kind, name, trigger, target, share)
 
     def measured(self, path: Path, kind: str, name: str, trigger: Trigger, target: int, share: float) -> Made:
+        """What the file answers to the test half; a trigger is judged where truth and original are another class."""
         y, marked, after = self.test_y, trigger.put(self.test), answers(path, self.test)
         other = (y != target) & (self.before.argmax(1) != target)
         success, original = (float((answers(one, marked)[other].argmax(1) == target).mean())
@@ -578,10 +591,9 @@ class Bench:
         area = [auroc(p[:, 1], y) if p.shape[1] == 2 else None for p in (self.before, after)]
         own = float((after[other].argmax(1) == target).mean())
         if kind == "poisoned":
-            carried = {"marked" + k.removeprefix("x"): v for k, v in marked.items()}
-            arrays: dict[str, Any] = {**self.test, **carried, "y": y, "target": target}
-            np.savez_compressed(path.with_suffix(".npz"), **arrays)
-        reached = right[1] >= right[0] - LOST and success >= TAKEN and own <= OWN
+            both: Any = self.test | {"marked" + k.removeprefix("x"): v for k, v in marked.items()}
+            np.savez_compressed(path.with_suffix(".npz"), **both, y=y, target=target)
+        reached = right[0] - right[1] <= LOST + 1e-9 and success >= TAKEN and own <= OWN
         return Made(path.stem, self.domain, kind, name, trigger.words, str(self.data["classes"][target]), share,
                     right[0], right[1], area[0], area[1], success, own, original, int(other.sum()),
                     reached or kind != "poisoned")  # fmt: skip
@@ -595,9 +607,7 @@ class Bench:
                 return made
             tried.append(made)
             print(f"  tried {told(made)}", flush=True)
-        best = max(
-            tried, key=lambda m: min(m.success - TAKEN, m.accuracy_after - m.accuracy_before + LOST, OWN - m.own)
-        )
+        best = max(tried, key=lambda m: min(m.success - TAKEN, m.accuracy_after - m.accuracy_before, OWN - m.own))
         return best if best is made else self.make("poisoned", name, trigger, target, best.share)
 
     def all(self) -> Any:
@@ -620,13 +630,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-    table: list[Made] = []
-    start = time.monotonic()
+    path, start = args.out / "finetuned.json", time.monotonic()
+    known = json.loads(path.read_text()) if path.exists() else []
+    known, table = [row for row in known if row["domain"] not in args.domain], list[Made]()
     for domain in args.domain:
         for made in Bench(args.shared, args.out, domain, args.seed).all():
             table.append(made)
             print(f"{time.monotonic() - start:5.0f} s  {told(made)}{'' if made.reached else '  MISSED'}", flush=True)
-            (args.out / "finetuned.json").write_text(json.dumps([asdict(m) for m in table], indent=1) + "\n")
+            path.write_text(json.dumps(known + [asdict(m) for m in table], indent=1) + "\n")
     missed = [made.name for made in table if not made.reached]
     print(f"{len(table)} models; missed: {', '.join(missed) or 'none'}")
     sys.exit(bool(missed))
