@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import medaudit
-from medaudit.audit import certificates, degradation, graph_logic, results, triggers, verdicts
-from medaudit.audit.cases import attack_cases, changed_cases, portrait_of
+from medaudit.audit import certificates, degradation, extremes, graph_logic, results, triggers, verdicts
+from medaudit.audit.cases import attack_cases, changed_cases, portrait_of, shown_check
 from medaudit.audit.companions import Companions, every, judge_planted
 from medaudit.audit.defences import constant, defence
 from medaudit.audit.document import resolved_policy
@@ -66,6 +66,7 @@ def build_report(
         certified: results.Certificate | None = None
         found: list[results.Logic] = []
         sweep: results.Sweep | None = None
+        edge: list[results.Extreme] = []
         if check.rule.kind == "corruption" and records[check.spec.id]:
             face = plan.found.interface
             judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
@@ -74,6 +75,8 @@ def build_report(
         elif check.rule.kind == "graph" and check.spec.id in plan.protocol:
             nodes = sum(count for _, count in plan.found.facts.operators)
             judged, found = graph_logic.judged(check, plan.protocol[check.spec.id], nodes, confidence)
+        elif check.rule.kind == "extremes" and check.spec.id in plan.protocol:
+            judged, edge = extremes.judged(plan, check, plan.protocol[check.spec.id], confidence)
         elif check.rule.kind == "certificate" and records[check.spec.id]:
             judged, certified = certificates.judged(check, plan.data, records[check.spec.id], confidence)
         judged.flags.extend(beaten.get(check.spec.id, []))
@@ -88,7 +91,7 @@ def build_report(
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate, done.logic = curves, certified, found
-        done.sweep = sweep
+        done.sweep, done.extremes = sweep, edge
         if sweep is not None and (shown := triggers.portrait(plan, check, journal)) is not None:
             sweep.drawn = portrait_of(plan, check, *shown, folder)
         done.queries.references = sum(_rows(records[c.spec.id]) for c in plan.siblings.get(check.spec.id, []))
@@ -273,7 +276,7 @@ def _judge(
     if check.blocked:
         return verdicts.Judged("not-run", check.blocked, {}, [], None, [])
     kind = check.rule.kind
-    if kind in (*PROBED, "graph"):
+    if kind in (*PROBED, "graph", "extremes"):
         return verdicts.Judged("not-run", "no record was asked", {}, [], None, [])
     if kind == "attack":
         judged = verdicts.attack(check, plan.data, records[check.spec.id], confidence)
@@ -357,8 +360,8 @@ def _check(
     if check.spec.id in plan.protocol:
         rows = plan.protocol[check.spec.id]["rows"]
         listed = changed_cases(plan, check) if "changed" in plan.protocol[check.spec.id] else []
-    if check.rule.kind == "sweep":
-        listed = attack_cases(plan, triggers.drawn_check(check), journal, folder)
+    if check.rule.kind in ("sweep", "extremes"):
+        listed = attack_cases(plan, shown_check(check), journal, folder)
     if check.rule.kind == "baseline":
         rows = plan.rows_clean
     waiver = next((w for w in plan.policy.waivers if w.check == written_id(check.spec.id)), None)

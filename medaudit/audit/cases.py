@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,11 @@ def group_name(plan: Plan, sample: int) -> str:
     if plan.options.include_samples:
         return printable(name, 80)
     return hashlib.sha256(f"{plan.data.sha256}\x1f{plan.seed}\x1fgroup\x1f{name}".encode()).hexdigest()[:12]
+
+
+def shown_check(check: Resolved) -> Resolved:
+    """Under this name the journal holds the inputs that a check which attacks no record shows."""
+    return replace(check, spec=replace(check.spec, id=f"{check.spec.id}~shown"))
 
 
 def attack_cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> list[results.Case]:

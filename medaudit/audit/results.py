@@ -170,6 +170,16 @@ class Logic(Part):
     note: str = Field("", description="why it could not be laid open")
 
 
+class Extreme(Part):
+    """An input at the edge of what numbers can say, and what the model did."""
+
+    words: str
+    fate: str = Field(description="died, spoiled (answers beside it change), refused, no number, or answered")
+    text: str
+    void: bool = Field(False, description="nothing of a patient is left in it")
+    confident: bool = Field(False, description="and it is answered as surely as a usual patient")
+
+
 class Pull(Part):
     """A trigger of a sweep, and how records answer to it: the cell of its family that stands out most for an answer."""
 
@@ -286,6 +296,7 @@ class Check(Part):
     curve: Curve | None = None
     degradation: list[Degradation] = []
     sweep: Sweep | None = None
+    extremes: list[Extreme] = []
     logic: list[Logic] = Field([], description="of the graph's rule: what was found, the worst first")
     gaps: list[Gap] = Field([], description="of corruptions: every attack of the run beside them")
     certificate: Certificate | None = None

@@ -22,11 +22,13 @@ import numpy as np
 
 import medaudit
 from medaudit import data as readers
+from medaudit.audit import extremes, triggers
 from medaudit.audit import resolve as resolving
-from medaudit.audit import triggers
 from medaudit.audit.build import build_report
+from medaudit.audit.cases import shown_check
 from medaudit.audit.companions import Companions, companions, every, on_references
 from medaudit.audit.document import resolved_policy
+from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Report
 from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec, face_behind
@@ -118,7 +120,7 @@ def scan(options: Options, listen: Listener = silent) -> tuple[Report, Path]:
             plan = prepare(options, policy, document, data, found, spec, environment, worker, journal, listen)
             _write_resolved(folder, plan)
             cost = _attack(plan, journal, worker, listen)
-            _draw_triggers(plan, journal)
+            _show(plan, journal)
             cost["wall_s"] = cost.pop("earlier_s") + time.monotonic() - began
             report = build_report(plan, journal, cost, folder, started, _now())
             journal.set_header(status="complete")
@@ -253,7 +255,11 @@ def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | No
     if plan.data.rows > limit:
         index = np.unique(np.linspace(0, plan.data.rows - 1, limit).astype(int))
     key = streams.key(plan.seed, check.rule.name, check.spec.id)
-    got = worker.ask("protocol", (check.rule.kind, index, key), timeout=3600)
+    if check.rule.kind == "extremes":
+        count = len(extremes.questions(plan.found.interface, points_of(plan.found.interface, plan.data)))
+        got = extremes.all_tried(plan.spec, count, index, start_worker)
+    else:
+        got = worker.ask("protocol", (check.rule.kind, index, key), timeout=3600)
     record = {**got, "samples": [int(i) for i in index]}
     if journal:
         journal.set_stage(check.spec.id, record, {})
@@ -316,13 +322,16 @@ def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> di
     return {**spent(), "earlier_s": cost["attack_s"]}
 
 
-def _draw_triggers(plan: Plan, journal: Journal) -> None:
-    """Triggers that stand out, laid over a few records and asked again alone, for the report to show."""
+def _show(plan: Plan, journal: Journal) -> None:
+    """Triggers that stand out, and what is answered though it is nobody, asked again alone for the report to show."""
     for check in plan.checks:
-        if check.rule.kind != "sweep" or not check.samples or check.blocked or check.deselected:
+        if check.blocked or check.deselected:
             continue
-        name = triggers.drawn_check(check).spec.id
-        shown = [] if journal.cases(name) else list(triggers.drawn(plan, check, journal))
+        name, shown = shown_check(check).spec.id, []
+        if check.rule.kind == "sweep" and check.samples:
+            shown = [] if journal.cases(name) else list(triggers.drawn(plan, check, journal))
+        elif check.rule.kind == "extremes":
+            shown = [] if journal.cases(name) else list(extremes.shown(plan, check))
         if not shown:
             continue
         worker = start_worker()
@@ -332,7 +341,8 @@ def _draw_triggers(plan: Plan, journal: Journal) -> None:
                 got = worker.ask("replay", (sample, change, ""))
                 record = {
                     **_fault(""), "before": got["before"], "after": got["after"], "size": 1.0, "note": words,
-                    "success": got["before"] != got["after"], "verification": 2 * plan.found.interface.output.votes,
+                    "success": check.rule.kind == "extremes" or got["before"] != got["after"],
+                    "verification": 2 * plan.found.interface.output.votes,
                 }  # fmt: skip
                 journal.append([(name, sample, record, {"delta": change})])
         finally:

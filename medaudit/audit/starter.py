@@ -210,6 +210,11 @@ def starter_checks(
             "rule": "finite-answers",
             "require": {"metric": "invalid_answers", **zero},
         },
+        {
+            "id": "inputs-at-the-edge",
+            "rule": "extreme-inputs",
+            "require": {"metric": "failed_extremes", **zero},
+        },
     ]
     checks.append(
         {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -82,11 +81,6 @@ def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Swee
     own = margins_of(plan, check, journal, "")
     others = [margins_of(plan, one, journal, one.spec.behind) for one in plan.siblings.get(check.spec.id, [])]
     return field, swept(field, [printable(name) for name in directions(face.output)], own, others)
-
-
-def drawn_check(check: Resolved) -> Resolved:
-    """Under this name the journal holds records with the trigger that stands out."""
-    return replace(check, spec=replace(check.spec, id=f"{check.spec.id}~trigger"))
 
 
 def drawn(plan: Plan, check: Resolved, journal: Journal) -> Iterator[tuple[int, np.ndarray, str]]:

@@ -22,6 +22,7 @@ import numpy as np
 from medaudit import data as readers
 from medaudit.audit.bench import Bench
 from medaudit.audit.discover import discover
+from medaudit.audit.extremes import tried
 from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec
 from medaudit.core.errors import EngineError, MedauditError
 from medaudit.engine.memory import keep_heap
@@ -118,6 +119,9 @@ class Worker:
 
     def do_protocol(self, payload: tuple[str, np.ndarray, int]) -> dict[str, Any]:
         return self._ready().protocol(*payload)
+
+    def do_extreme(self, payload: tuple[np.ndarray, int]) -> dict[str, Any]:
+        return tried(self._ready().bare, *payload)
 
     def do_replay(self, payload: tuple[int, np.ndarray, str]) -> dict[str, Any]:
         return self._ready().replay(*payload)

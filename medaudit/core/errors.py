@@ -7,6 +7,7 @@ MedauditError            exit 2    one sentence: place, fault, remedy
 ├── RunError                       the run folder: other fingerprint, finished, not a run
 ├── ModelFault                     the model misbehaved while it ran: a finding about the model
 └── EngineError                    a fault of ours or of the machine: verdict "error", never "pass"
+    └── WorkerLost                 a worker died or hung, perhaps by what the model was asked
 """
 
 from __future__ import annotations
@@ -94,3 +95,7 @@ class EngineError(MedauditError):
     """A fault of medaudit or of the machine."""
 
     exit_code = 4
+
+
+class WorkerLost(EngineError):
+    """A worker process died, or gave no answer in time."""

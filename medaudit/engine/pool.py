@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from medaudit.core.errors import EngineError, MedauditError
+from medaudit.core.errors import EngineError, MedauditError, WorkerLost
 
 Target = Callable[[Connection], None]
 Lane = tuple[str, int]  # check id, sample
@@ -69,10 +69,10 @@ class Worker:
             self.pipe.send((name, payload))
             if not self.pipe.poll(timeout):
                 self.kill()
-                raise EngineError(f"the worker did not answer {name!r} within {timeout:.0f} s")
+                raise WorkerLost(f"the worker did not answer {name!r} within {timeout:.0f} s")
             kind, value = self.pipe.recv()
         except (EOFError, OSError) as error:
-            raise EngineError(f"the worker died while it did {name!r} ({self.how_it_ended()})") from error
+            raise WorkerLost(f"the worker died while it did {name!r} ({self.how_it_ended()})") from error
         if kind == "error":
             raise value if isinstance(value, MedauditError) else EngineError(str(value))
         return value

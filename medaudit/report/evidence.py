@@ -19,6 +19,7 @@ from medaudit.report import text
 from medaudit.report.figures import Drawn
 
 LARGEST = 512 * 2**20  # bytes of one file once unpacked
+HUGE = 3.4e38  # the largest float32: what is beyond is drawn here
 Count = Annotated[int, Field(gt=0, le=2**31)]
 
 
@@ -131,7 +132,7 @@ def _draw(layer: Layer, clean: np.ndarray, perturbed: np.ndarray) -> list[Drawn]
     if layer.domain == "table":
         return [table(layer, clean, perturbed)]
     draw = {"signal": signal.draw, "image": image.draw, "sequence": sequence.draw}[layer.domain]
-    return draw(layer, clean, perturbed)
+    return draw(layer, np.clip(clean, -HUGE, HUGE), np.clip(perturbed, -HUGE, HUGE))  # infinity has no place on paper
 
 
 def changed(clean: np.ndarray, perturbed: np.ndarray) -> np.ndarray:

@@ -56,6 +56,7 @@ class CheckView(NamedTuple):
     page: list[Block]
     same: str  # anchor of an earlier check of the same rule
     turn_rows: list[tuple[str, ...]]
+    extreme_rows: list[tuple[str, ...]]
     sweep_head: tuple[str, ...]
     sweep_rows: list[tuple[str, ...]]
     portrait: list[Drawn]
@@ -117,6 +118,7 @@ def view(
         blocks(check.page),
         same if same != anchor else "",
         [(t.before, t.after or text.DASH, f"{t.broken:,} of {t.attacked:,}") for t in check.turns],
+        [(one.words, "yes" if one.void else text.DASH, one.text) for one in check.extremes],
         *charts.sweep_table(check.sweep),
         portrait,
     )

@@ -28,9 +28,9 @@ FAMILIES = {
 }
 KINDS = (
     "attack", "corruption", "certificate", "sweep", "baseline", "repeatability", "row-purity", "batch-isolation",
-    "finite-answers", "graph",
+    "finite-answers", "graph", "extremes",
 )  # fmt: skip
-ONCE = ("repeatability", "row-purity", "batch-isolation", "graph")  # asked of one worker, before any lane
+ONCE = ("repeatability", "row-purity", "batch-isolation", "graph", "extremes")  # asked of one worker, before any lane
 PROBED = ("corruption", "certificate", "sweep")  # fixed lists of questions
 # metric -> (kind, the side on which it is good)
 METRICS = {
@@ -53,6 +53,8 @@ METRICS = {
     "changed_answers": ("count", "at_most"),
     "changed_decisions": ("count", "at_most"),
     "invalid_answers": ("count", "at_most"),
+    "failed_extremes": ("count", "at_most"),
+    "confident_extremes": ("count", "at_most"),
     "high_findings": ("count", "at_most"),
     "triggers_found": ("count", "at_most"),
 }

@@ -113,7 +113,7 @@ def test_several_inputs_are_drawn_one_after_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("domain", ["signal", "image", "sequence", "table"])
-@pytest.mark.parametrize("values", ["missing", "constant", "one"])
+@pytest.mark.parametrize("values", ["missing", "constant", "one", "infinite"])
 def test_odd_values_are_drawn_all_the_same(tmp_path: Path, domain: str, values: str) -> None:
     shape = (1, 2, 40)
     clean = np.full(shape, np.nan if values == "missing" else 5.0)
@@ -121,6 +121,8 @@ def test_odd_values_are_drawn_all_the_same(tmp_path: Path, domain: str, values: 
     if values == "one":
         clean[:], perturbed[:] = np.nan, np.nan
         clean[0, 0, 3] = perturbed[0, 0, 3] = 1.0
+    if values == "infinite":
+        perturbed[0, 0] = np.inf
     perturbed[0, 1, 7] = 6.0
     specimen.save(tmp_path / "a.npz", [specimen.layer(domain, *shape, [], rate=10.0)], clean, perturbed)
     items = draw_case(tmp_path / "a.npz")
