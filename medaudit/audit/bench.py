@@ -42,7 +42,12 @@ from medaudit.oracle.noise import clearance
 from medaudit.rule import RULES, Context
 
 Probe = Corruptions | Smoothing | Sweep
-PROBES: dict[str, type[Probe]] = {"corruption": Corruptions, "certificate": Smoothing, "sweep": Sweep}
+PROBES: dict[str, type[Probe]] = {
+    "corruption": Corruptions,
+    "certificate": Smoothing,
+    "sweep": Sweep,
+    "known-trigger": Sweep,
+}
 BEAT = 0.5  # seconds between signs of life
 SNAPSHOT = 60.0  # seconds of model time between snapshots of open lanes
 

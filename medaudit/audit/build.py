@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import medaudit
-from medaudit.audit import certificates, degradation, extremes, graph_logic, results, triggers, verdicts
+from medaudit.audit import certificates, degradation, doses, extremes, graph_logic, results, triggers, verdicts
 from medaudit.audit.cases import attack_cases, changed_cases, portrait_of, shown_check
 from medaudit.audit.companions import Companions, every, judge_planted
 from medaudit.audit.defences import constant, defence
@@ -26,7 +26,7 @@ from medaudit.domain import threat as threats
 from medaudit.engine.journal import Journal
 from medaudit.oracle.noise import swallowed
 from medaudit.policy.crosswalk import load_crosswalk
-from medaudit.rule.base import PROBED, as_dict
+from medaudit.rule.base import PROBED, SWEPT, as_dict
 from medaudit.stats import bounds
 
 if TYPE_CHECKING:
@@ -67,11 +67,14 @@ def build_report(
         found: list[results.Logic] = []
         sweep: results.Sweep | None = None
         edge: list[results.Extreme] = []
+        curves_of: list[results.Dose] = []
         if check.rule.kind == "corruption" and records[check.spec.id]:
             face = plan.found.interface
             judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
         elif check.rule.kind == "sweep" and records[check.spec.id]:
             judged, sweep = triggers.judged(plan, check, journal, records[check.spec.id], confidence)
+        elif check.rule.kind == "known-trigger" and records[check.spec.id]:
+            judged, curves_of = doses.judged(plan, check, journal, records[check.spec.id], confidence)
         elif check.rule.kind == "graph" and check.spec.id in plan.protocol:
             nodes = sum(count for _, count in plan.found.facts.operators)
             judged, found = graph_logic.judged(check, plan.protocol[check.spec.id], nodes, confidence)
@@ -91,9 +94,11 @@ def build_report(
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate, done.logic = curves, certified, found
-        done.sweep, done.extremes = sweep, edge
+        done.sweep, done.extremes, done.doses = sweep, edge, curves_of
+        if curves_of:
+            done.drawn = portrait_of(plan, check, *doses.portrait(plan, check), folder)
         if sweep is not None and (shown := triggers.portrait(plan, check, journal)) is not None:
-            sweep.drawn = portrait_of(plan, check, *shown, folder)
+            done.drawn = portrait_of(plan, check, *shown, folder)
         done.queries.references = sum(_rows(records[c.spec.id]) for c in plan.siblings.get(check.spec.id, []))
         if check.rule.kind == "corruption":
             alone = [c for c in plan.checks if c.rule.kind == "attack" and not c.spec.behind and records[c.spec.id]]
@@ -360,7 +365,7 @@ def _check(
     if check.spec.id in plan.protocol:
         rows = plan.protocol[check.spec.id]["rows"]
         listed = changed_cases(plan, check) if "changed" in plan.protocol[check.spec.id] else []
-    if check.rule.kind in ("sweep", "extremes"):
+    if check.rule.kind in (*SWEPT, "extremes"):
         listed = attack_cases(plan, shown_check(check), journal, folder)
     if check.rule.kind == "baseline":
         rows = plan.rows_clean
@@ -507,7 +512,7 @@ def _compliance(checks: list[results.Check]) -> list[results.Compliance]:
 
 def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> results.Cost:
     """What the run cost; sets each attack's seconds, its part of the model's time by rows."""
-    attacks = [c for c in checks if c.threat is not None or c.degradation or c.sweep is not None]
+    attacks = [c for c in checks if c.threat is not None or c.degradation or c.sweep is not None or c.doses]
     per_row = cost["model_s"] / cost["rows"] if cost["rows"] else 0.0
     for check in attacks:
         check.seconds = round(per_row * (check.queries.rows + check.queries.fit), 3)

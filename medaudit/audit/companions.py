@@ -13,6 +13,7 @@ from medaudit.audit.verdicts import Records, by_groups
 from medaudit.data import Dataset
 from medaudit.domain.quantity import Quantity
 from medaudit.rule import RULES
+from medaudit.rule.base import SWEPT
 from medaudit.stats.bounds import Estimate
 
 CONTROL = RULES["random-noise"]
@@ -57,14 +58,14 @@ def companions(checks: list[Resolved], data: Dataset, work: WorkSpec) -> dict[st
 
 
 def on_references(checks: list[Resolved], work: WorkSpec) -> dict[str, list[Resolved]]:
-    """By the check's id: each sweep of triggers again, on every reference model."""
+    """By the check's id: each sweep, and each known trigger, again, on every reference model."""
     return {
         check.spec.id: [
             replace(check, spec=replace(check.spec, id=f"{check.spec.id}~{name}", behind=name))
             for name in work.references
         ]
         for check in checks
-        if check.rule.kind == "sweep" and not check.blocked and not check.deselected
+        if check.rule.kind in SWEPT and not check.blocked and not check.deselected
     }
 
 

@@ -10,7 +10,7 @@ from medaudit import data as readers
 from medaudit.audit.export import put, save
 from medaudit.audit.inputs import points_of
 from medaudit.audit.spec import Found
-from medaudit.audit.sweeps import reference_points
+from medaudit.audit.sweeps import ground_of, reference_points
 from medaudit.audit.truth import truth_of
 from medaudit.audit.work import start_worker
 from medaudit.core import streams
@@ -71,7 +71,7 @@ def poison(
     others = np.flatnonzero(truth != wanted)
     rows = np.sort(others[np.argsort(np.asarray(luck)[0][others], kind="stable")][: round(share * data.rows)])
     points = points_of(face, data)
-    ground = _ground_of(grounds(face, reference_points(face, data)), known)
+    ground = ground_of(grounds(face, reference_points(face, data)), known)
     own = points[np.ix_(rows, ground.where)].astype(np.float64).reshape(-1, *ground.space.shape)
     changed = laid(ground.space, known, own, np.zeros(own.shape, dtype=bool)).reshape(len(rows), -1)
     points[np.ix_(rows, ground.where)] = changed
@@ -141,15 +141,3 @@ def _member(
         raise DataError(f"strength {strength:g} is not between 0 and 1", "1 is the family's full strength")
     at = tuple(dials.get(name, 0.5) for name in own)
     return Known(strength, family, at, words=FAMILIES[family].words(ground.space, np.array(at))), ground
-
-
-def _ground_of(there: tuple[Ground, ...], known: Known) -> Ground:
-    """Where a trigger lies. Raises DataError."""
-    for ground in there:
-        if known.array is None:
-            fits = FAMILIES[known.family] in applicable(ground.space)[0]
-        else:
-            fits = known.array.size == len(ground.where)
-        if fits and known.input in ("", ground.space.item.name):
-            return ground
-    raise DataError("no input of the model can carry this trigger", "make one with 'medaudit trigger make'")

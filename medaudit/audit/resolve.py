@@ -29,7 +29,7 @@ from medaudit.oracle.trigger import limits, pushed
 from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
 from medaudit.rule import RULES, Rule, find, settings_of
-from medaudit.rule.base import METRICS, PROBED
+from medaudit.rule.base import METRICS, PROBED, SWEPT
 from medaudit.stage.stage import askings, refuses
 from medaudit.stats.certificate import largest
 from medaudit.trigger.families import FAMILIES
@@ -308,7 +308,11 @@ def resolve(
     out: list[Resolved] = []
     for section in policy.checks:
         for one in each_target(section, interface.output):
-            bare = _with_samples(policy, _static(policy, one, interface), interface, data, answers[""], limit)
+            own = _static(policy, one, interface)
+            own = replace(
+                own, spec=replace(own.spec, trigger=spec.triggers.get(getattr(own.spec.settings, "file", ""), ""))
+            )
+            bare = _with_samples(policy, own, interface, data, answers[""], limit)
             out.append(replace(bare, spec=replace(bare.spec, replay=section.behind)))
             out += [_behind(policy, bare, spec, name, data, answers) for name in section.behind]
     return out
@@ -384,7 +388,7 @@ def _with_samples(
     answers: np.ndarray,
     limit: int | None,
 ) -> Resolved:
-    if check.rule.kind == "sweep" and not check.blocked:
+    if check.rule.kind in SWEPT and not check.blocked:
         return _sweep(check, policy, interface, data, answers, limit)
     if check.rule.kind in PROBED and not check.blocked:
         goal = _goal(check.section, interface.output, data, answers)
@@ -416,7 +420,10 @@ def _sweep(
     check: Resolved, policy: Policy, interface: Interface, data: Dataset, answers: np.ndarray, limit: int | None
 ) -> Resolved:
     """A few records of every decision, each of another patient, and a question for each cell and strength."""
-    found = field_of(interface, data, points_of(interface, data), check.spec.settings.families)
+    try:
+        found = field_of(interface, data, points_of(interface, data), check.spec)
+    except MedauditError as error:
+        return replace(check, blocked=str(error))
     if not found.cells:
         return replace(check, blocked="no family of triggers fits this model's inputs")
     rows = first_groups(data, list(range(data.rows)), _least(policy.data.use.at_most, limit))

@@ -206,9 +206,20 @@ class Sweep(Part):
     pulls: list[Pull]
     outcome: str
     p: float | None = Field(description="of the largest excess, among the zoo's honest models; None: with references")
-    drawn: str = Field("", description="file with the trigger on the median of all records")
     honest: int = Field(description="honest models of the zoo that p rests on")
     references: int
+
+
+class Dose(Part):
+    """A known trigger's effect towards one answer: shares of records of other answers that turn to it."""
+
+    towards: str
+    words: str
+    records: int
+    strengths: list[float] = Field(description="shares of the strength that the trigger's file says")
+    success: list[float]
+    shams: list[float] | None = Field(description="mean of those like it; None: there are none")
+    references: list[list[float]] = []
 
 
 class Degradation(Part):
@@ -296,6 +307,8 @@ class Check(Part):
     curve: Curve | None = None
     degradation: list[Degradation] = []
     sweep: Sweep | None = None
+    doses: list[Dose] = Field([], description="of a known trigger: each answer, the most obeyed first")
+    drawn: str = Field("", description="file with a trigger on the median of all records")
     extremes: list[Extreme] = []
     logic: list[Logic] = Field([], description="of the graph's rule: what was found, the worst first")
     gaps: list[Gap] = Field([], description="of corruptions: every attack of the run beside them")

@@ -22,7 +22,7 @@ import numpy as np
 
 import medaudit
 from medaudit import data as readers
-from medaudit.audit import extremes, triggers
+from medaudit.audit import doses, extremes, triggers
 from medaudit.audit import resolve as resolving
 from medaudit.audit.build import build_report
 from medaudit.audit.cases import shown_check
@@ -168,7 +168,8 @@ def open_run(
     row_bytes = 4 * found.interface.size
     block = options.block or block_size(row_bytes, found.batching, options.device, data.rows)
     resolving.check_threats(policy, document, found.interface)
-    stages = stages_of(policy, document, loader.find(options.policy).resolve().parent, found.interface)
+    folder = loader.find(options.policy).resolve().parent
+    stages = stages_of(policy, document, folder, found.interface)
     found = with_stages(found, stages)
     used = {name for check in policy.checks for name in check.behind}
     spec = WorkSpec(
@@ -181,6 +182,7 @@ def open_run(
         seed=seed,
         room=options.room,
         stages={name: stages[name] for name in stages if stages[name] and (not name or name in used)},
+        triggers=doses.known_files(policy, document, folder, found.interface),
         references={f"reference {i + 1}": str(path) for i, path in enumerate(options.references)},
     )
     return found, spec, worker.ask("open", spec)
@@ -330,6 +332,8 @@ def _show(plan: Plan, journal: Journal) -> None:
         name, shown = shown_check(check).spec.id, []
         if check.rule.kind == "sweep" and check.samples:
             shown = [] if journal.cases(name) else list(triggers.drawn(plan, check, journal))
+        elif check.rule.kind == "known-trigger" and check.samples:
+            shown = [] if journal.cases(name) else list(doses.shown(plan, check, journal))
         elif check.rule.kind == "extremes":
             shown = [] if journal.cases(name) else list(extremes.shown(plan, check))
         if not shown:
@@ -424,6 +428,7 @@ def fingerprint(
         "data": data.sha256,
         "policy": hashlib.sha256(policy.model_dump_json(by_alias=True).encode()).hexdigest(),
         "stages": " ".join(stage.sha256 for own in spec.stages.values() for stage in own if stage.sha256),
+        "triggers": hashlib.sha256(json.dumps(spec.triggers, sort_keys=True).encode()).hexdigest(),
         "references": " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in options.references),
         "seed": str(spec.seed),
         "block": str(spec.block),

@@ -37,6 +37,7 @@ class CheckSpec:
     lent: tuple[int, ...] = ()  # rows whose recordings the fit may be made of
     behind: str = ""  # the name of stages that it is made behind; "": of none
     replay: tuple[str, ...] = ()  # names of stages that its failing inputs are put before
+    trigger: str = ""  # the text of a trigger file
     truth: bool = False  # attacked from the label, not from the clean decision: all records are admitted
 
 
@@ -53,6 +54,7 @@ class WorkSpec:
     seed: int
     room: int = 0  # rows wanted per tick; 0: eight blocks
     stages: dict[str, tuple[Stage, ...]] = field(default_factory=dict)  # by name; "": those that are always there
+    triggers: dict[str, str] = field(default_factory=dict)  # by the name that a policy gives: text of the file
     references: dict[str, str] = field(default_factory=dict)  # name -> file of an approved model, asked as this one is
 
 

@@ -12,11 +12,10 @@ from medaudit import data as readers
 from medaudit.audit.companions import CONTROL, PLANTED
 from medaudit.audit.document import input_section, output_section
 from medaudit.audit.estimate import row_seconds, speedup
-from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import LEAST_RECORDS, eligible
 from medaudit.audit.scan import Options, worker_count
 from medaudit.audit.spec import Found, WorkSpec
-from medaudit.audit.sweeps import STRENGTHS, field_of
+from medaudit.audit.sweeps import STRENGTHS, reference_points
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Input, Interface
@@ -30,6 +29,7 @@ from medaudit.oracle.goal import Goal, goals_of
 from medaudit.policy.schema import ModelSection
 from medaudit.policy.write import dump
 from medaudit.rule import RULES, Rule
+from medaudit.trigger.cells import field
 
 # effort -> (seconds of attack on this machine, groups, least and most rows per sample)
 EFFORTS = {
@@ -88,7 +88,7 @@ def compose_policy(
     threats = starter_threats(interface)
     checks = starter_checks(interface, data, answers, threats)
     attacks = [c for c in checks if RULES[c["rule"]].kind == "attack"]
-    swept = len(field_of(interface, data, points_of(interface, data), ()).cells) * len(STRENGTHS)
+    swept = len(field(interface, reference_points(interface, data)).cells) * len(STRENGTHS)
     fit = SWEPT * EFFORTS[effort][0] / (row_seconds(seconds, interface.size) * max(1, swept))
     for check in (c for c in checks if RULES[c["rule"]].kind == "sweep"):
         check["with"] = {"records": int(min(32, max(LEAST_RECORDS, fit)))}

@@ -10,6 +10,7 @@ from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import answered, open_lanes
 from medaudit.audit.spec import CheckSpec, Clean
 from medaudit.core.arrays import Array, map_tree, namespace, to_numpy
+from medaudit.core.errors import DataError
 from medaudit.core.interface import Interface
 from medaudit.core.protocol import Attack, Lanes
 from medaudit.data import Dataset
@@ -18,7 +19,8 @@ from medaudit.engine.pool import Case
 from medaudit.model.codec import stored_to_points
 from medaudit.oracle.trigger import directions, limits, pushed
 from medaudit.probe.questions import questions
-from medaudit.trigger.cells import Field, field
+from medaudit.trigger.cells import Cell, Field, Ground, field, grounds
+from medaudit.trigger.known import Known, members, read, suits
 
 if TYPE_CHECKING:
     from medaudit.audit.asked import Asked
@@ -27,9 +29,28 @@ STRENGTHS = (0.06, 0.12, 0.25, 0.5, 1.0)
 AT_ONCE = 16
 
 
-def field_of(interface: Interface, data: Dataset, points: np.ndarray, names: tuple[str, ...]) -> Field:
-    """The cells of a check; families draw on the reference part of the data, where it has one."""
-    return field(interface, reference_points(interface, data, points), names)
+def field_of(interface: Interface, data: Dataset, points: np.ndarray, check: CheckSpec) -> Field:
+    """The cells of a check: all of its families, or a known trigger and after it its shams.
+
+    Families and shams draw on the reference part of the data, where it has one. Raises DataError where no input can
+    carry the known trigger.
+    """
+    lent = reference_points(interface, data, points)
+    if not check.trigger:
+        return field(interface, lent, check.settings.families)
+    known, there = read(check.trigger, check.settings.file), grounds(interface, lent)
+    ground = ground_of(there, known)
+    family, dials = members(ground.space, known, check.settings.shams)
+    number = next(i for i, one in enumerate(there) if one is ground)
+    return Field(there, tuple(Cell(number, family, own, known.strength) for own in dials))
+
+
+def ground_of(there: tuple[Ground, ...], known: Known) -> Ground:
+    """Where a known trigger lies. Raises DataError."""
+    for ground in there:
+        if suits(ground.space, known):
+            return ground
+    raise DataError("no input of the model can carry this trigger", "make one with 'medaudit trigger make'")
 
 
 def reference_points(interface: Interface, data: Dataset, points: np.ndarray | None = None) -> np.ndarray:
@@ -45,7 +66,7 @@ class Sweep:
     def __init__(self, asked: Asked, check: CheckSpec, clean: Clean) -> None:
         self.asked, self.check, self.clean = asked, check, clean
         self.output = asked.spec.interface.output
-        self.field = field_of(asked.spec.interface, asked.data, asked.points, check.settings.families)
+        self.field = field_of(asked.spec.interface, asked.data, asked.points, check)
         self.limit = limits(self.output, clean.answers)
         self.wide = len(directions(self.output))
 

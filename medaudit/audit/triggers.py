@@ -77,7 +77,7 @@ def judged(
 def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Sweep]:
     """A sweep's cells, and what the journal says of them."""
     face = plan.found.interface
-    field = field_of(face, plan.data, points_of(face, plan.data), check.spec.settings.families)
+    field = field_of(face, plan.data, points_of(face, plan.data), check.spec)
     own = margins_of(plan, check, journal, "")
     others = [margins_of(plan, one, journal, one.spec.behind) for one in plan.siblings.get(check.spec.id, [])]
     return field, swept(field, [printable(name) for name in directions(face.output)], own, others)
@@ -99,7 +99,7 @@ def drawn(plan: Plan, check: Resolved, journal: Journal) -> Iterator[tuple[int, 
     points = points_of(plan.found.interface, plan.data)
     for sample in [s for s, m in list(zip(check.samples, clean, strict=True))[1::2] if m[towards] <= 0][:DRAWN]:
         words = f"{pull.words}, at strength {pull.strength or 1.0:g}"
-        yield sample, _laid(field, pull, points[[sample]])[0].astype(np.float64) - points[sample], words
+        yield sample, field.on(_place(field, pull), pull.strength or 1.0, points[[sample]])[0] - points[sample], words
 
 
 def portrait(plan: Plan, check: Resolved, journal: Journal) -> tuple[np.ndarray, np.ndarray] | None:
@@ -107,15 +107,19 @@ def portrait(plan: Plan, check: Resolved, journal: Journal) -> tuple[np.ndarray,
     field, sweep = sweep_of(plan, check, journal)
     if sweep.outcome == "not-found":
         return None
-    middle = typical(points_of(plan.found.interface, plan.data)).astype(np.float32)[None]
-    return middle[0].astype(np.float64), _laid(field, sweep.pulls[0], middle)[0].astype(np.float64)
+    pull = sweep.pulls[0]
+    return on_the_median(field, _place(field, pull), pull.strength or 1.0, points_of(plan.found.interface, plan.data))
 
 
-def _laid(field: Field, pull: Pull, points: np.ndarray) -> np.ndarray:
-    """Points with a pull's trigger on, at the least strength at which it works."""
-    number = next(i for i, cell in enumerate(field.cells) if _is(pull, cell))
-    which, strength = np.full(len(points), number), np.full(len(points), pull.strength or 1.0)
-    return field.laid(which, strength, points, np.zeros(points.shape, dtype=bool))
+def on_the_median(field: Field, cell: int, strength: float, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The median of all points, and a cell on it, [D] each."""
+    middle = typical(points).astype(np.float32)[None]
+    return middle[0].astype(np.float64), field.on(cell, strength, middle)[0]
+
+
+def _place(field: Field, pull: Pull) -> int:
+    """The cell of a pull."""
+    return next(i for i, cell in enumerate(field.cells) if _is(pull, cell))
 
 
 def _is(pull: Pull, cell: Cell) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Gap, Report, Security, Sweep
+from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Dose, Gap, Report, Security, Sweep
 from medaudit.report import text
 from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
 
@@ -131,6 +131,35 @@ def sweep_table(found: Sweep | None) -> tuple[tuple[str, ...], list[tuple[str, .
         reach, usual = ("-" if v is None else f"{v + 0.0:.1f}".replace("-0.0", "0.0") for v in (one.reach, one.usual))
         rows.append((*cells, f"{reach} ({usual})", f"{one.excess:.1f}", text.slug(one.outcome)))
     return tuple(head), rows
+
+
+def dose(found: Dose) -> bytes:
+    """Records turned against a trigger's strength, beside shams and reference models."""
+    with settings():
+        figure = new(4.8, 2.2)
+        axes = figure.add_subplot()
+        at = [0.0, *found.strengths]
+        axes.plot(at, [0.0, *(100 * v for v in found.success)], color=BLUE, linewidth=1.6, marker="o", markersize=3,
+                  label="the trigger")  # fmt: skip
+        if found.shams is not None:
+            axes.plot(at, [0.0, *(100 * v for v in found.shams)], label="shams", **DASHED)
+        for i, one in enumerate(found.references):
+            axes.plot(found.strengths, [100 * v for v in one], color=FAINT, linewidth=0.9,
+                      label="reference models" if i == 0 else None)  # fmt: skip
+        axes.set_ylim(-2, 104)
+        return labelled(figure, "share of the trigger's strength", "records turned, %", "upper left")
+
+
+def dose_rows(found: Dose) -> list[tuple[str, ...]]:
+    """The same as a table."""
+    return [
+        (
+            f"{strength:g}", text.share(found.success[i]),
+            text.share(found.shams[i]) if found.shams is not None else text.DASH,
+            ", ".join(text.share(one[i]) for one in found.references) or text.DASH,
+        )
+        for i, strength in enumerate(found.strengths)
+    ]  # fmt: skip
 
 
 def security(found: Security, eps: float) -> bytes:

@@ -57,6 +57,8 @@ class CheckView(NamedTuple):
     same: str  # anchor of an earlier check of the same rule
     turn_rows: list[tuple[str, ...]]
     extreme_rows: list[tuple[str, ...]]
+    dose: bytes
+    dose_rows: list[tuple[str, ...]]
     sweep_head: tuple[str, ...]
     sweep_rows: list[tuple[str, ...]]
     portrait: list[Drawn]
@@ -80,8 +82,8 @@ def checks(report: Report, run_folder: Path) -> list[CheckView]:
     for i, check in enumerate(report.checks):
         anchor = f"check-{i + 1}"
         same = first.setdefault(check.rule, anchor) if check.page else anchor
-        file = check.sweep.drawn if check.sweep else ""
-        out.append(view(check, anchor, same, ranked[i], picks[i], drawn(file, run_folder) if file else []))
+        portrait = drawn(check.drawn, run_folder) if check.drawn else []
+        out.append(view(check, anchor, same, ranked[i], picks[i], portrait))
     sent = [i for i, check in enumerate(report.checks) if check.threat and check.threat.window and check.metrics]
     if sent:  # side by side, in the first of them
         rows = charts.sent_rows([report.checks[i] for i in sent])
@@ -119,6 +121,8 @@ def view(
         same if same != anchor else "",
         [(t.before, t.after or text.DASH, f"{t.broken:,} of {t.attacked:,}") for t in check.turns],
         [(one.words, "yes" if one.void else text.DASH, one.text) for one in check.extremes],
+        charts.dose(check.doses[0]) if check.doses else b"",
+        charts.dose_rows(check.doses[0]) if check.doses else [],
         *charts.sweep_table(check.sweep),
         portrait,
     )

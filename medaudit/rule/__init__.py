@@ -18,6 +18,7 @@ from medaudit.rule import (
     finite_answers,
     gradient_estimate,
     injected_signal,
+    known_trigger,
     label_arc,
     label_drift,
     label_rays,
@@ -75,6 +76,7 @@ RULES: dict[str, Rule] = {
         randomised_smoothing,
         trigger_graph,
         trigger_sweep,
+        known_trigger,
     )
 }
 

@@ -28,10 +28,11 @@ FAMILIES = {
 }
 KINDS = (
     "attack", "corruption", "certificate", "sweep", "baseline", "repeatability", "row-purity", "batch-isolation",
-    "finite-answers", "graph", "extremes",
+    "finite-answers", "graph", "extremes", "known-trigger",
 )  # fmt: skip
 ONCE = ("repeatability", "row-purity", "batch-isolation", "graph", "extremes")  # asked of one worker, before any lane
-PROBED = ("corruption", "certificate", "sweep")  # fixed lists of questions
+SWEPT = ("sweep", "known-trigger")  # triggers laid over records, of reference models too
+PROBED = ("corruption", "certificate", *SWEPT)  # fixed lists of questions
 # metric -> (kind, the side on which it is good)
 METRICS = {
     "accuracy": ("share", "at_least"),
@@ -57,6 +58,7 @@ METRICS = {
     "confident_extremes": ("count", "at_most"),
     "high_findings": ("count", "at_most"),
     "triggers_found": ("count", "at_most"),
+    "trigger_success": ("share", "at_most"),
 }
 HEADINGS = (
     "What it asks",
@@ -195,7 +197,8 @@ def settings_of(rule: Rule, given: dict[str, Any]) -> Any:
         if kind is bool and type(value) is not bool:
             raise ValueError(f"setting {name} of rule {rule.name} must be true or false")
         if type(value) is not kind or (kind in (int, float) and not value > 0):
-            raise ValueError(f"setting {name} of rule {rule.name} must be a positive {kind.__name__}")
+            word = "a text" if kind is str else f"a positive {kind.__name__}"
+            raise ValueError(f"setting {name} of rule {rule.name} must be {word}")
         defaults = defaults._replace(**{name: value})
     return defaults
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from medaudit.rule.base import METRICS, Rule, as_dict
 
 EPS = {
@@ -36,6 +38,6 @@ def example(rule: Rule) -> str:
         lines += ["    goal: {stop: budget}   # the distance is the result: do not stop at eps"]
     if rule.settings is not None:
         settings = as_dict(rule.settings()).items()
-        given = ", ".join(f"{name}: {str(v).lower() if isinstance(v, bool) else v}" for name, v in settings)
+        given = ", ".join(f"{name}: {json.dumps(v)}" for name, v in settings)
         lines += [f"    with: {{{given}}}   # the defaults"]
     return "\n".join([*lines, f"    require: {{metric: {metric}, {side}: {bound}}}", ""])

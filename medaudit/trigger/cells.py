@@ -31,6 +31,7 @@ class Cell(NamedTuple):
     ground: int
     family: Family
     dials: np.ndarray  # [k]
+    strength: float = 1.0  # what full strength is, of a trigger that is known
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,14 @@ class Field:
         for kind in dict.fromkeys(kinds[i] for i in which):
             rows = np.flatnonzero([kinds[i] == kind for i in which])
             cells = [self.cells[i] for i in which[rows]]
-            dials = np.stack([cell.dials for cell in cells])
-            out[rows] = lay(self.grounds[kind[0]], cells[0].family, dials, strength[rows], points[rows], closed[rows])
+            dials, amount = np.stack([cell.dials for cell in cells]), strength[rows] * [c.strength for c in cells]
+            out[rows] = lay(self.grounds[kind[0]], cells[0].family, dials, amount, points[rows], closed[rows])
         return out
+
+    def on(self, which: int, strength: float, points: np.ndarray) -> np.ndarray:
+        """Points [B, D] with one cell on all of them, float64."""
+        every = np.full(len(points), which), np.full(len(points), strength)
+        return self.laid(*every, points, np.zeros(points.shape, dtype=bool)).astype(np.float64)
 
     def words(self, which: int) -> str:
         """A cell at full strength, for people."""

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from medaudit.core.errors import DataError
-from medaudit.trigger.base import Family, Space, column, planted
-from medaudit.trigger.families import FAMILIES
+from medaudit.trigger.base import Family, Space, choice, column, drawn, planted, product
+from medaudit.trigger.families import FAMILIES, applicable
 
 VERSION = 1
 KEYS = ("trigger", "family", "dials", "strength", "array", "mode", "words", "input")
@@ -114,21 +114,64 @@ def laid(space: Space, known: Known, x: np.ndarray, closed: np.ndarray) -> np.nd
 
     Raises DataError where an array does not have the record's form.
     """
+    family, dials = members(space, known, 0)
+    return planted(space, family, x, np.tile(dials, (len(x), 1)), np.full(len(x), known.strength), closed)
+
+
+def members(space: Space, known: Known, shams: int) -> tuple[Family, np.ndarray]:
+    """The trigger as a member of a family, and others like it that are not it: dials [1 + shams or fewer, k].
+
+    Shams of a family's member are others of its grid, far from each other. Of an array that is added: the same
+    spectrum with other phases; where it has holes, the same numbers elsewhere; in tables, other signs. Of an array
+    that is set: what reference records have at these places. Raises DataError where an array does not have the
+    record's form.
+    """
     if known.array is None:
-        family, strength = FAMILIES[known.family], np.full(len(x), known.strength)
-        return planted(space, family, x, np.tile(known.dials, (len(x), 1)), strength, closed)
-    if known.array.size != x[0].size:
+        family, own = FAMILIES[known.family], np.array([known.dials])
+        grid = family.grid(space)
+        rest = grid[np.abs(grid - own).max(axis=1, initial=0.0) > 1e-6]
+        return family, np.concatenate([own, rest[np.unique(np.linspace(0, len(rest) - 1, shams).astype(int))]])
+    size = int(np.prod(space.shape))
+    if known.array.size != size:
         raise DataError(
-            f"the trigger's array has {known.array.size} numbers, a record of input {space.item.name!r} {x[0].size}",
+            f"the trigger's array has {known.array.size} numbers, a record of input {space.item.name!r} {size}",
             "give one number, or null, for each of the record's",
         )
-    array = known.array.reshape(x.shape[1:])
+    first = known.array.reshape(space.shape)
+    every = np.stack([first, *(_sham(space, first, known.mode, i, shams) for i in range(shams))])
 
     def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:
-        change = column(strength) * (array if known.mode == "add" else 1.0)
-        moved = x + change if known.mode == "add" else array + 0 * x
-        return np.asarray(np.where(np.isnan(array), x, moved))
+        arrays = every[choice(dials[:, 0], len(every))]
+        moved = x + column(strength) * arrays if known.mode == "add" else arrays
+        return np.asarray(np.where(np.isnan(arrays), x, moved))
 
-    one = Family("array", "An array", (space.item.domain,), (), lambda space: np.zeros((1, 0)), render,
-                 lambda space, dials: known.words or "an array", enters=known.mode == "set")  # fmt: skip
-    return planted(space, one, x, np.zeros((len(x), 0)), np.full(len(x), known.strength), closed)
+    def words(space: Space, dials: np.ndarray) -> str:
+        return (known.words or "an array") if choice(dials[0], len(every)) == 0 else "an array like it"
+
+    family = Family("array", "An array", (space.item.domain,), ("which",), lambda space: product(len(every)), render,
+                    words, enters=known.mode == "set")  # fmt: skip
+    return family, product(len(every))
+
+
+def _sham(space: Space, array: np.ndarray, mode: str, number: int, of: int) -> np.ndarray:
+    """An array like this one, [planes, rows, columns], that is not it."""
+    if mode == "set":
+        return np.where(np.isnan(array), np.nan, space.donor(number, of))
+    noise = drawn("sham", np.array([number]), array.size).reshape(array.shape)
+    if space.item.domain == "table":
+        return array * np.where(noise < 0, -1.0, 1.0)
+    axes = (1, 2) if space.item.domain == "image" else (2,)
+    if np.isnan(array).any():
+        steps = [round((number + 1) * array.shape[axis] / (of + 1)) for axis in axes]
+        return np.roll(array, steps, axes)
+    turned = np.abs(np.fft.rfftn(array, axes=axes)) * np.exp(1j * np.angle(np.fft.rfftn(noise, axes=axes)))
+    return np.asarray(np.fft.irfftn(turned, [array.shape[axis] for axis in axes], axes=axes))
+
+
+def suits(space: Space, known: Known) -> bool:
+    """Whether an input can carry the trigger, and is the one that it names, if it names one."""
+    if known.input not in ("", space.item.name):
+        return False
+    if known.array is not None:
+        return known.array.size == int(np.prod(space.shape))
+    return FAMILIES[known.family] in applicable(space)[0]

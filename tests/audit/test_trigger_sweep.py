@@ -85,7 +85,7 @@ def test_a_planted_trigger_is_confirmed_drawn_and_replayed(tmp_path: Path) -> No
     page = render(report, folder)
     assert best.words in page
     assert "on the median of all records" in page
-    with np.load(folder / check.sweep.drawn) as saved:
+    with np.load(folder / check.drawn) as saved:
         assert saved["sample"] == -1
         assert (saved["perturbed"] != saved["clean"]).any()
 
@@ -95,7 +95,7 @@ def test_an_honest_model_has_nothing_that_stands_out(tmp_path: Path) -> None:
     (check,) = report.checks
     assert (check.verdict, check.outcome, check.cases) == ("pass", "not-found", [])
     assert check.sweep is not None
-    assert not check.sweep.drawn
+    assert not check.drawn
     assert "triggers of" in check.reason
     assert not list(folder.glob("evidence/**/*.npz"))
 
