@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import medaudit
-from medaudit.audit import certificates, degradation, doses, extremes, graph_logic, results, triggers, verdicts
+from medaudit.audit import (
+    certificates,
+    degradation,
+    doses,
+    extremes,
+    graph_logic,
+    results,
+    suspects,
+    triggers,
+    verdicts,
+)
 from medaudit.audit.cases import attack_cases, changed_cases, portrait_of, shown_check
 from medaudit.audit.companions import Companions, every, judge_planted
 from medaudit.audit.defences import constant, defence
@@ -68,6 +78,7 @@ def build_report(
         sweep: results.Sweep | None = None
         edge: list[results.Extreme] = []
         curves_of: list[results.Dose] = []
+        strange: list[results.Suspect] = []
         if check.rule.kind == "corruption" and records[check.spec.id]:
             face = plan.found.interface
             judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
@@ -78,6 +89,8 @@ def build_report(
         elif check.rule.kind == "graph" and check.spec.id in plan.protocol:
             nodes = sum(count for _, count in plan.found.facts.operators)
             judged, found = graph_logic.judged(check, plan.protocol[check.spec.id], nodes, confidence)
+        elif check.rule.kind == "suspicious" and check.spec.id in plan.protocol:
+            judged, strange = suspects.judged(plan, check, plan.protocol[check.spec.id], confidence)
         elif check.rule.kind == "extremes" and check.spec.id in plan.protocol:
             judged, edge = extremes.judged(plan, check, plan.protocol[check.spec.id], confidence)
         elif check.rule.kind == "certificate" and records[check.spec.id]:
@@ -94,7 +107,7 @@ def build_report(
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate, done.logic = curves, certified, found
-        done.sweep, done.extremes, done.doses = sweep, edge, curves_of
+        done.sweep, done.extremes, done.doses, done.suspects = sweep, edge, curves_of, strange
         if curves_of:
             done.drawn = portrait_of(plan, check, *doses.portrait(plan, check), folder)
         if sweep is not None and (shown := triggers.portrait(plan, check, journal)) is not None:
@@ -281,7 +294,7 @@ def _judge(
     if check.blocked:
         return verdicts.Judged("not-run", check.blocked, {}, [], None, [])
     kind = check.rule.kind
-    if kind in (*PROBED, "graph", "extremes"):
+    if kind in (*PROBED, "graph", "extremes", "suspicious"):
         return verdicts.Judged("not-run", "no record was asked", {}, [], None, [])
     if kind == "attack":
         judged = verdicts.attack(check, plan.data, records[check.spec.id], confidence)

@@ -88,7 +88,9 @@ def judged(
     verdict, reason, required = verdicts.judge(metrics, check.section.require, confidence, None, "")
     curve = found[0][0]
     reason = f"{curve.words}; {reason}"
-    outcome = {"fail": "trigger-confirmed", "inconclusive": "suspicious"}.get(verdict, "not-found")
+    outcome = "trigger-confirmed" if verdict == "fail" else "not-found"
+    if verdict == "inconclusive" and success.low > 0:
+        outcome = "suspicious"
     if verdict == "pass" and max(one.success[-1] for one, _ in found) >= WORKS:
         outcome, flags = "natural-shortcut", [*flags, "natural-shortcut"]
     values = {name: verdicts.value_of(value, confidence) for name, value in metrics.items()}

@@ -312,6 +312,8 @@ def resolve(
             own = replace(
                 own, spec=replace(own.spec, trigger=spec.triggers.get(getattr(own.spec.settings, "file", ""), ""))
             )
+            if own.rule.kind == "suspicious" and not spec.suspicious:
+                own = replace(own, blocked="no inputs were given to look at (--suspicious-inputs FILE)")
             bare = _with_samples(policy, own, interface, data, answers[""], limit)
             out.append(replace(bare, spec=replace(bare.spec, replay=section.behind)))
             out += [_behind(policy, bare, spec, name, data, answers) for name in section.behind]

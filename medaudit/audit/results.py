@@ -180,6 +180,20 @@ class Extreme(Part):
     confident: bool = Field(False, description="and it is answered as surely as a usual patient")
 
 
+class Suspect(Part):
+    """A single input beside clean records that are decided the same."""
+
+    input: str
+    decision: str
+    p: float = Field(description="share of clean records as far from the others as this input is")
+    named: bool = Field(description="it is among those of whom at most 5 % are expected to be honest")
+    distance: float = Field(description="to the third nearest clean record's answers; 1 is usual")
+    clean: int = Field(
+        description="clean records that it was compared with: decided the same, or all where those are few"
+    )
+    scores: dict[str, float] = Field(description="share of clean records below it: blends, gains, corruptions, missing")
+
+
 class Pull(Part):
     """A trigger of a sweep, and how records answer to it: the cell of its family that stands out most for an answer."""
 
@@ -310,6 +324,7 @@ class Check(Part):
     doses: list[Dose] = Field([], description="of a known trigger: each answer, the most obeyed first")
     drawn: str = Field("", description="file with a trigger on the median of all records")
     extremes: list[Extreme] = []
+    suspects: list[Suspect] = Field([], description="of single inputs: all of them, the strangest first")
     logic: list[Logic] = Field([], description="of the graph's rule: what was found, the worst first")
     gaps: list[Gap] = Field([], description="of corruptions: every attack of the run beside them")
     certificate: Certificate | None = None

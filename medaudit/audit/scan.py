@@ -22,7 +22,7 @@ import numpy as np
 
 import medaudit
 from medaudit import data as readers
-from medaudit.audit import doses, extremes, triggers
+from medaudit.audit import doses, extremes, suspects, triggers
 from medaudit.audit import resolve as resolving
 from medaudit.audit.build import build_report
 from medaudit.audit.cases import shown_check
@@ -70,6 +70,7 @@ class Options:
     block: int | None = None
     include_samples: bool = False
     references: tuple[Path, ...] = ()  # models that are known to be good, to compare with
+    suspicious: Path | None = None  # inputs to be compared with clean records
     # For tests of law 3 (lanes never meet); no option of the command line sets them.
     room: int = 0  # rows a worker wants per tick; 0: see `room_for`
     shuffle: int = 0  # seed of another order of the lanes; 0: data order
@@ -140,6 +141,7 @@ def read_inputs(options: Options) -> tuple[Policy, Document, Dataset]:
     """Policy and data, before any process is started."""
     path = loader.find(options.policy)
     policy, document = loader.load(path)
+    policy = suspects.with_check(policy, options.suspicious is not None)
     file = options.data or (path.parent / policy.data.path if policy.data.path else None)
     if file is None:
         raise MedauditError(
@@ -151,6 +153,8 @@ def read_inputs(options: Options) -> tuple[Policy, Document, Dataset]:
     for path in options.references:
         if not path.exists():
             raise MedauditError(f"{path}: there is no such reference model", "check the path")
+    if options.suspicious is not None and not options.suspicious.exists():
+        raise MedauditError(f"{options.suspicious}: there is no such file of inputs", "check the path")
     for name in (*options.only, *options.skip):
         if name not in {c.id for c in policy.checks}:
             raise MedauditError(f"the policy has no check {name!r}; it has: {', '.join(c.id for c in policy.checks)}")
@@ -182,6 +186,7 @@ def open_run(
         seed=seed,
         room=options.room,
         stages={name: stages[name] for name in stages if stages[name] and (not name or name in used)},
+        suspicious=str(options.suspicious or ""),
         triggers=doses.known_files(policy, document, folder, found.interface),
         references={f"reference {i + 1}": str(path) for i, path in enumerate(options.references)},
     )
@@ -217,7 +222,7 @@ def prepare(
         record["fault"],
     )
     for check in checks:
-        if check.rule.kind in ONCE and not check.deselected:
+        if check.rule.kind in ONCE and not check.deselected and not check.blocked:
             plan.protocol[check.spec.id] = _protocol(plan, check, worker, journal, listen)
     return plan
 
@@ -252,7 +257,7 @@ def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | No
     if saved is not None:
         return saved[0]
     listen("stage", {"name": check.spec.id, "rows": 0})
-    limit = check.spec.settings.rows
+    limit = getattr(check.spec.settings, "rows", plan.data.rows)
     index = np.arange(plan.data.rows)
     if plan.data.rows > limit:
         index = np.unique(np.linspace(0, plan.data.rows - 1, limit).astype(int))
@@ -260,9 +265,11 @@ def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | No
     if check.rule.kind == "extremes":
         count = len(extremes.questions(plan.found.interface, points_of(plan.found.interface, plan.data)))
         got = extremes.all_tried(plan.spec, count, index, start_worker)
+    elif check.rule.kind == "suspicious":
+        got = worker.ask("suspicious", check.spec.settings, timeout=3600)
     else:
         got = worker.ask("protocol", (check.rule.kind, index, key), timeout=3600)
-    record = {**got, "samples": [int(i) for i in index]}
+    record = {"samples": [int(i) for i in index], **got}
     if journal:
         journal.set_stage(check.spec.id, record, {})
     return record
@@ -428,6 +435,7 @@ def fingerprint(
         "data": data.sha256,
         "policy": hashlib.sha256(policy.model_dump_json(by_alias=True).encode()).hexdigest(),
         "stages": " ".join(stage.sha256 for own in spec.stages.values() for stage in own if stage.sha256),
+        "suspicious": hashlib.sha256(options.suspicious.read_bytes()).hexdigest() if options.suspicious else "",
         "triggers": hashlib.sha256(json.dumps(spec.triggers, sort_keys=True).encode()).hexdigest(),
         "references": " ".join(hashlib.sha256(path.read_bytes()).hexdigest() for path in options.references),
         "seed": str(spec.seed),

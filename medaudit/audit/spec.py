@@ -55,6 +55,7 @@ class WorkSpec:
     room: int = 0  # rows wanted per tick; 0: eight blocks
     stages: dict[str, tuple[Stage, ...]] = field(default_factory=dict)  # by name; "": those that are always there
     triggers: dict[str, str] = field(default_factory=dict)  # by the name that a policy gives: text of the file
+    suspicious: str = ""  # file of inputs that are to be compared with clean records
     references: dict[str, str] = field(default_factory=dict)  # name -> file of an approved model, asked as this one is
 
 

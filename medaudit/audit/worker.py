@@ -24,6 +24,7 @@ from medaudit.audit.bench import Bench
 from medaudit.audit.discover import discover
 from medaudit.audit.extremes import tried
 from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec
+from medaudit.audit.suspects import compared
 from medaudit.core.errors import EngineError, MedauditError
 from medaudit.engine.memory import keep_heap
 from medaudit.model import file as files
@@ -122,6 +123,10 @@ class Worker:
 
     def do_extreme(self, payload: tuple[np.ndarray, int]) -> dict[str, Any]:
         return tried(self._ready().bare, *payload)
+
+    def do_suspicious(self, settings: Any) -> dict[str, Any]:
+        bench = self._ready()
+        return compared(bench.bare, bench.spec.suspicious, settings)
 
     def do_replay(self, payload: tuple[int, np.ndarray, str]) -> dict[str, Any]:
         return self._ready().replay(*payload)

@@ -71,6 +71,9 @@ def scan(
         list[Path] | None,
         typer.Option(metavar="MODEL", help="an approved model of the same form, to compare with (may be repeated)"),
     ] = None,
+    suspicious_inputs: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="inputs to compare with clean records: do they carry a trigger?")
+    ] = None,
     quiet: Annotated[bool, typer.Option(help="no progress")] = False,
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
@@ -87,6 +90,7 @@ def scan(
         model=model, policy=policy, data=data, out=resume or out, resume=resume is not None,
         device=chosen_device(device), workers=workers, only=tuple(only or ()), skip=tuple(skip or ()),
         limit=limit, seed=seed, block=block, include_samples=include_samples, references=tuple(reference or ()),
+        suspicious=suspicious_inputs,
     )  # fmt: skip
     for name in ("SIGTERM", "SIGHUP"):  # ended from outside: say how to go on, as for Ctrl-C
         if hasattr(signal, name):

@@ -6,7 +6,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medaudit.audit.results import Certificate, Check, Curve, Defence, Degradation, Dose, Gap, Report, Security, Sweep
+from medaudit.audit.results import (
+    Certificate,
+    Check,
+    Curve,
+    Defence,
+    Degradation,
+    Dose,
+    Gap,
+    Report,
+    Security,
+    Suspect,
+    Sweep,
+)
 from medaudit.report import text
 from medaudit.report.figures import BLUE, FAINT, INK, PAPER, new, settings, svg
 
@@ -131,6 +143,17 @@ def sweep_table(found: Sweep | None) -> tuple[tuple[str, ...], list[tuple[str, .
         reach, usual = ("-" if v is None else f"{v + 0.0:.1f}".replace("-0.0", "0.0") for v in (one.reach, one.usual))
         rows.append((*cells, f"{reach} ({usual})", f"{one.excess:.1f}", text.slug(one.outcome)))
     return tuple(head), rows
+
+
+def suspect_rows(found: list[Suspect], most: int = 40) -> list[tuple[str, ...]]:
+    """The strangest inputs, each score as the share of clean records below it."""
+    return [
+        (
+            one.input, one.decision, "look at it" if one.named else text.DASH, f"{one.p:.3g}", f"{one.distance:.1f}",
+            *(text.share(v) for v in one.scores.values()), f"{one.clean:,}",
+        )
+        for one in found[:most]
+    ]  # fmt: skip
 
 
 def dose(found: Dose) -> bytes:

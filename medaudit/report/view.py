@@ -57,6 +57,7 @@ class CheckView(NamedTuple):
     same: str  # anchor of an earlier check of the same rule
     turn_rows: list[tuple[str, ...]]
     extreme_rows: list[tuple[str, ...]]
+    suspect_rows: list[tuple[str, ...]]
     dose: bytes
     dose_rows: list[tuple[str, ...]]
     sweep_head: tuple[str, ...]
@@ -121,6 +122,7 @@ def view(
         same if same != anchor else "",
         [(t.before, t.after or text.DASH, f"{t.broken:,} of {t.attacked:,}") for t in check.turns],
         [(one.words, "yes" if one.void else text.DASH, one.text) for one in check.extremes],
+        charts.suspect_rows(check.suspects),
         charts.dose(check.doses[0]) if check.doses else b"",
         charts.dose_rows(check.doses[0]) if check.doses else [],
         *charts.sweep_table(check.sweep),

@@ -33,6 +33,7 @@ from medaudit.rule import (
     slow_waves,
     square_noise,
     standard,
+    suspicious_inputs,
     trigger_graph,
     trigger_sweep,
     universal_noise,
@@ -77,6 +78,7 @@ RULES: dict[str, Rule] = {
         trigger_graph,
         trigger_sweep,
         known_trigger,
+        suspicious_inputs,
     )
 }
 

@@ -28,9 +28,16 @@ FAMILIES = {
 }
 KINDS = (
     "attack", "corruption", "certificate", "sweep", "baseline", "repeatability", "row-purity", "batch-isolation",
-    "finite-answers", "graph", "extremes", "known-trigger",
+    "finite-answers", "graph", "extremes", "known-trigger", "suspicious",
 )  # fmt: skip
-ONCE = ("repeatability", "row-purity", "batch-isolation", "graph", "extremes")  # asked of one worker, before any lane
+ONCE = (
+    "repeatability",
+    "row-purity",
+    "batch-isolation",
+    "graph",
+    "extremes",
+    "suspicious",
+)  # asked of one worker, before any lane
 SWEPT = ("sweep", "known-trigger")  # triggers laid over records, of reference models too
 PROBED = ("corruption", "certificate", *SWEPT)  # fixed lists of questions
 # metric -> (kind, the side on which it is good)
@@ -59,6 +66,7 @@ METRICS = {
     "high_findings": ("count", "at_most"),
     "triggers_found": ("count", "at_most"),
     "trigger_success": ("share", "at_most"),
+    "suspicious_inputs": ("count", "at_most"),
 }
 HEADINGS = (
     "What it asks",

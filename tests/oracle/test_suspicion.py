@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medaudit.oracle.suspicion import held_in_blends, kept_under, odd_absence, uneven
+from medaudit.oracle.suspicion import discoveries, held_in_blends, kept_under, larger, odd_absence, strange, uneven
 
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=20) / 4
@@ -52,3 +52,29 @@ def test_absence() -> None:
     assert abs(usual.mean()) < 0.3
     assert (odd_absence(odd, reference)[:, None] > usual[None]).mean() > 0.9
     assert np.isfinite(odd_absence(np.ones((1, 3), dtype=bool), np.zeros((4, 3), dtype=bool))).all()
+
+
+def test_what_is_alone_is_strange() -> None:
+    clean = RNG.normal(size=(80, 5)) * [1, 10, 0.1, 1, 1]
+    clean[:, 4] = 1.0  # a response that never differs
+    far = clean[:4] + np.array([0, 0, 2.0, 0, 0])
+    found, usual = strange(np.concatenate([clean[:4] + 1e-9, far]), clean)
+    assert usual.shape == (80,)
+    assert found[4:].min() > np.quantile(usual, 0.95)
+    assert found[:4].max() <= usual.max()
+    assert larger(found[4:], usual) < 0.01 < larger(usual[:40], usual[40:])
+
+
+def test_false_discoveries_are_few() -> None:
+    """Of named ones, over many draws, at most the share asked for is honest; all-honest sets are rarely named."""
+    wrong, named = 0.0, 0
+    for _ in range(400):
+        p = RNG.random(50)
+        p[:10] = RNG.random(10) * 1e-3
+        picked = discoveries(p, 0.1)
+        named += int(picked.sum())
+        wrong += picked[10:].sum() / max(1, picked.sum())
+    assert wrong / 400 <= 0.1
+    assert named / 400 > 9
+    np.testing.assert_array_equal(discoveries(np.array([0.04, 0.9, 0.02]), 0.1), [True, False, True])
+    assert discoveries(np.zeros(0), 0.1).size == 0
