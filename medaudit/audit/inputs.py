@@ -14,6 +14,7 @@ from medaudit.core.errors import DataError, MedauditError
 from medaudit.core.interface import CHANNEL_AXIS, Channel, Input, Interface
 from medaudit.data import Dataset
 from medaudit.domain.quantity import Quantity, convert, known
+from medaudit.domain.slips import sober
 from medaudit.domain.threat import Threat
 from medaudit.model.codec import stored_to_points
 from medaudit.model.facts import Facts, Tensor
@@ -365,7 +366,7 @@ def _channel(given: dict[str, Any], item: Input, values: np.ndarray, clean: np.n
         )
     both = np.concatenate([values, clean]).astype(np.float64)
     both, known_ = both[np.isfinite(both)], clean.astype(np.float64)
-    known_ = known_[np.isfinite(known_)]
+    usual, known_ = sober(both), sober(known_[np.isfinite(known_)])
     sd = float(np.std(known_)) if known_.size > 1 else 1.0
     whole = bool(both.size) and bool(np.all(both == np.rint(both)))
     table = item.domain in ("table", "sequence")
@@ -382,8 +383,8 @@ def _channel(given: dict[str, Any], item: Input, values: np.ndarray, clean: np.n
         unit=given["unit"],
         kind=kind,
         fixed=table and bool(FIXED_NAMES.match(given["name"])),
-        lo=lo if lo is not None else (float(both.min()) if both.size else None),
-        hi=hi if hi is not None else (float(both.max()) if both.size else None),
+        lo=lo if lo is not None else (float(usual.min()) if usual.size else None),
+        hi=hi if hi is not None else (float(usual.max()) if usual.size else None),
         sd=sd if sd > 0 else 1.0,
         step=step,
     )

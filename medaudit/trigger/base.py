@@ -19,6 +19,7 @@ import numpy as np
 from medaudit.core import streams
 from medaudit.core.interface import Channel, Input
 from medaudit.domain.corruptions import as_stored, typical
+from medaudit.domain.slips import sober
 from medaudit.domain.threat import spread
 
 
@@ -50,17 +51,26 @@ class Space:
     @cached_property
     def low(self) -> np.ndarray:
         """Lowest legal number of every place, [planes, rows, columns]: what the channel says, else the least seen."""
-        return self._of_channels(lambda c: c.lo, np.nanmin)
+        return self._of_channels(lambda c: c.lo, np.min)
 
     @cached_property
     def high(self) -> np.ndarray:
         """Highest legal number of every place."""
-        return self._of_channels(lambda c: c.hi, np.nanmax)
+        return self._of_channels(lambda c: c.hi, np.max)
+
+    @cached_property
+    def hard(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest number that can be at all: of records and series what is entered by hand is any number."""
+        low, high = (np.full(self.channels, v) for v in (-np.inf, np.inf))
+        for i, c in enumerate(self.item.channels):
+            if self.item.domain in ("image", "signal") or c.kind in ("binary", "category"):
+                low[i], high[i] = -np.inf if c.lo is None else c.lo, np.inf if c.hi is None else c.hi
+        return self.laid(low), self.laid(high)
 
     @cached_property
     def sd(self) -> np.ndarray:
         """Standard deviation of every place's channel in the reference records, [planes, rows, columns]."""
-        return np.asarray(np.maximum(self._of_channels(lambda c: None, np.nanstd), 1e-12))
+        return np.asarray(np.maximum(self._of_channels(lambda c: None, np.std), 1e-12))
 
     @cached_property
     def typical(self) -> np.ndarray:
@@ -88,7 +98,7 @@ class Space:
 
     def _of_channels(self, said: Callable[[Channel], float | None], seen: Callable[[np.ndarray], float]) -> np.ndarray:
         every = self.by_channel(self.reference).transpose(1, 0, 2).reshape(self.channels, -1)
-        some = [row[~np.isnan(row)] for row in every]
+        some = [sober(row[~np.isnan(row)]) for row in every]
         found = [float(seen(row)) if row.size else 0.0 for row in some]
         told = [said(c) for c in self.item.channels] or [None] * self.channels
         return self.laid(np.array([f if t is None else t for f, t in zip(found, told, strict=True)]))
@@ -111,6 +121,7 @@ class Family(NamedTuple):
     render: Render
     words: Callable[[Space, np.ndarray], str]  # dials [k] -> the member at full strength, for people
     needs: Callable[[Space], str] = lambda space: ""  # why it cannot be on this input; "" where it can
+    as_told: bool = False  # it may go beyond what was ever seen
     enters: bool = False  # what it does to missing values stands: it enters them, or takes values away
 
 
@@ -128,8 +139,9 @@ def planted(
     known = np.where(np.isnan(x), space.typical, x) if holes and not family.enters else x
     changed = np.array(family.render(space, known, dials, strength))
     least, most = (np.fmin, np.fmax) if holes else (np.minimum, np.maximum)
-    np.maximum(changed, least(space.low, x), out=changed)
-    np.minimum(changed, most(space.high, x), out=changed)
+    low, high = space.hard if family.as_told else (space.low, space.high)
+    np.maximum(changed, least(low, x), out=changed)
+    np.minimum(changed, most(high, x), out=changed)
     if any(c.kind != "number" or c.step for c in space.item.channels):
         stepped = as_stored(space.item, changed.reshape(len(x), -1)).reshape(x.shape)
         changed = np.where(changed == known, x, stepped)  # what is off its steps already stays so

@@ -56,7 +56,8 @@ def grid(space: Space) -> np.ndarray:
 def roots(space: Space) -> np.ndarray:
     """Cholesky factors of the reference records' covariances, of every so many numbers where a record is long."""
     planes, rows, columns = space.shape
-    series = np.where(np.isnan(space.reference), space.typical, space.reference).reshape(-1, planes * rows, columns)
+    known = np.clip(space.reference, space.low, space.high)
+    series = np.where(np.isnan(known), space.typical, known).reshape(-1, planes * rows, columns)
     return np.linalg.cholesky(covariances(series[:, :, :: -(-columns // LONGEST)]))
 
 

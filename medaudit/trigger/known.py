@@ -149,7 +149,7 @@ def members(space: Space, known: Known, shams: int) -> tuple[Family, np.ndarray]
         return (known.words or "an array") if choice(dials[0], len(every)) == 0 else "an array like it"
 
     family = Family("array", "An array", (space.item.domain,), ("which",), lambda space: product(len(every)), render,
-                    words, enters=known.mode == "set")  # fmt: skip
+                    words, as_told=True, enters=known.mode == "set")  # fmt: skip
     return family, product(len(every))
 
 

@@ -120,11 +120,11 @@ def test_a_reference_that_answers_the_same_takes_it_away(tmp_path: Path) -> None
 
 
 def test_only_the_target_counts_where_one_is_named(tmp_path: Path) -> None:
-    report, _ = run(tmp_path, "poisoned", "{file: t.json, target: well, records: 30, shams: 3}")
+    report, _ = run(tmp_path, "poisoned", "{file: t.json, target: well, records: 70, shams: 3}")
     (check,) = report.checks
     assert [one.towards for one in check.doses] == ["well"]
     assert check.verdict == "pass"
-    assert check.queries.rows == 30 * 5 * 4
+    assert check.queries.rows == 70 * 5 * 4
 
 
 @pytest.mark.parametrize(
