@@ -165,7 +165,7 @@ class Bench:
     ) -> None:  # fmt: skip
         """Build every check's attack; after this, lanes may come.
 
-        cleans: by the name of stages. changes: by check id, where one was fitted.
+        cleans: by the name of stages. changes: by check id, what was fitted, or the cells that a sweep asks again.
         """
         xp = array_module(self.spec.device)
         wide = np.isnan(self.points).any()
@@ -174,7 +174,8 @@ class Bench:
             face, lent = asked.spec.interface, list(check.lent) if check.fit else clean.donors
             donors, kinds = np.ascontiguousarray(self.points[lent]), None if check.fit else xp.asarray(clean.kinds)
             if rule.kind in PROBES:
-                probe = PROBES[rule.kind](asked, check, clean)
+                again = changes.get(check.id)
+                probe = PROBES[rule.kind](asked, check, clean) if again is None else Sweep(asked, check, clean, again)
                 self.cohorts[check.id] = Cohort(check.id, probe.attack(), check.budget, probe.lanes)
                 self.verifiers[check.id] = probe
                 continue

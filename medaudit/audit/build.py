@@ -65,7 +65,7 @@ def build_report(
     confidence = plan.policy.defaults.confidence
     output = plan.found.interface.output
     measured = verdicts.baseline(output, plan.data, plan.clean.answers, confidence)
-    every_check = [*plan.checks, *every(plan.beside), *(c for own in plan.siblings.values() for c in own)]
+    every_check = [*plan.checks, *every(plan.beside), *plan.swept]
     records = {c.spec.id: {s: r for s, (r, _) in journal.cases(c.spec.id).items()} for c in every_check}
     flags = run_flags(plan, measured)
     beaten = verdicts.compare_attacks([(c, records[c.spec.id]) for c in plan.checks if records[c.spec.id]])
@@ -112,7 +112,10 @@ def build_report(
             done.drawn = portrait_of(plan, check, *doses.portrait(plan, check), folder)
         if sweep is not None and (shown := triggers.portrait(plan, check, journal)) is not None:
             done.drawn = portrait_of(plan, check, *shown, folder)
-        done.queries.references = sum(_rows(records[c.spec.id]) for c in plan.siblings.get(check.spec.id, []))
+        first = plan.screens.get(check.spec.id, [])
+        done.queries.fit += sum(_rows(records[c.spec.id]) for c in first[:1])
+        others = [*first[1:], *plan.siblings.get(check.spec.id, [])]
+        done.queries.references = sum(_rows(records[c.spec.id]) for c in others)
         if check.rule.kind == "corruption":
             alone = [c for c in plan.checks if c.rule.kind == "attack" and not c.spec.behind and records[c.spec.id]]
             attacks = [(c.spec.id, records[c.spec.id]) for c in alone if c.rule.fit is None]

@@ -69,6 +69,22 @@ def on_references(checks: list[Resolved], work: WorkSpec) -> dict[str, list[Reso
     }
 
 
+def screens(checks: list[Resolved], work: WorkSpec) -> dict[str, list[Resolved]]:
+    """By the check's id: the first look of each sweep, on the model and on every reference model."""
+    out = {}
+    for check in checks:
+        if check.rule.kind != "sweep" or check.blocked or check.deselected:
+            continue
+        first = [
+            replace(check.spec, id=f"{check.spec.id}~screen{f' {name}' if name else ''}", behind=name, screen=True)
+            for name in ("", *work.references)
+        ]
+        out[check.spec.id] = [
+            replace(check, spec=replace(spec, budget=check.fit_budget), samples=check.fit) for spec in first
+        ]
+    return out
+
+
 def sizes(check: Resolved) -> tuple[Resolved, ...]:
     """The attack at every other size of its curve, the smallest first; only on the bare model."""
     spec = check.spec

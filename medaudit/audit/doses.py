@@ -81,7 +81,7 @@ def judged(
     ]
     if not found:
         return verdicts.Judged("not-run", "every record has the target's answer already", {}, [], None, flags), []
-    found.sort(key=lambda pair: -pair[1].value)
+    found.sort(key=lambda pair: (-pair[1].value, -pair[0].success[-1]))
     most = found[0][1]
     success = most._replace(low=max(one.low for _, one in found), high=max(one.high for _, one in found))
     metrics = {"trigger_success": success}

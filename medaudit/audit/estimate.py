@@ -73,7 +73,8 @@ def of_plan(plan: Plan, model: float, options: Options) -> Estimate:
             own = {name: beside for name, beside in plan.beside.items() if name == check.spec.id}
             rows = sum(len(c.samples) * c.spec.budget for c in (check, *every(own)))
         elif check.samples:  # a list of questions
-            rows = len(check.samples) * check.spec.budget * (1 + len(plan.siblings.get(check.spec.id, [])))
+            lists = [check, *plan.siblings.get(check.spec.id, []), *plan.screens.get(check.spec.id, [])]
+            rows = sum(len(one.samples) * one.spec.budget for one in lists)
         says = f"not run: {check.blocked}" if check.blocked else proves(plan.policy.defaults.confidence, check, plan)
         budget = check.spec.budget if check.samples else 0
         lines.append(

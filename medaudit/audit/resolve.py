@@ -11,7 +11,7 @@ import numpy as np
 
 from medaudit.audit.inputs import mask_of, points_of, shut_by
 from medaudit.audit.spec import CheckSpec, WorkSpec, face_behind
-from medaudit.audit.sweeps import STRENGTHS, field_of
+from medaudit.audit.sweeps import STRENGTHS, field_of, most_chosen
 from medaudit.audit.truth import right_decisions, truth_of
 from medaudit.core import streams
 from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
@@ -421,7 +421,7 @@ def _with_samples(
 def _sweep(
     check: Resolved, policy: Policy, interface: Interface, data: Dataset, answers: np.ndarray, limit: int | None
 ) -> Resolved:
-    """A few records of every decision, each of another patient, and a question for each cell and strength."""
+    """A few records of every decision, each of another patient; of a sweep one half to choose by, one to measure on."""
     try:
         found = field_of(interface, data, points_of(interface, data), check.spec)
     except MedauditError as error:
@@ -434,9 +434,12 @@ def _sweep(
     margin = pushed(interface.output, answers, limits(interface.output, answers))
     sides = margin[sorted(single)].argmax(axis=1)
     chosen = [int(sorted(single)[i]) for i in balanced(sides, check.spec.settings.records)]
-    spec = replace(check.spec, budget=len(found.cells) * len(STRENGTHS) * policy.model.votes)
     blocked = "" if len(chosen) >= LEAST_RECORDS else f"a sweep needs {LEAST_RECORDS} patients"
-    return replace(check, spec=spec, samples=tuple(chosen), blocked=blocked)
+    votes, some = policy.model.votes, len(found.cells) if check.spec.trigger else most_chosen(found)
+    check = replace(check, spec=replace(check.spec, budget=some * len(STRENGTHS) * votes), blocked=blocked)
+    if check.spec.trigger:
+        return replace(check, samples=tuple(chosen))
+    return replace(check, samples=tuple(chosen[1::2]), fit=tuple(chosen[::2]), fit_budget=len(found.cells) * votes)
 
 
 def balanced(kinds: np.ndarray, count: int) -> np.ndarray:

@@ -206,7 +206,7 @@ class Pull(Part):
     excess: float = Field(description="reach above usual, in spreads of what is usual")
     success: float = Field(description="share of other records turned at full strength; records it was not chosen on")
     strength: float | None = Field(description="least strength at which it turns most; None: none does")
-    sham: float = Field(description="share that the family's middle cell turns at that strength")
+    sham: float = Field(description="share that the family's median sham turns at that strength")
     references: list[float] = Field([], description="share that the same cell turns in each reference model")
     outcome: str = ""
     why: str = ""

@@ -26,7 +26,7 @@ from medaudit.audit import doses, extremes, suspects, triggers
 from medaudit.audit import resolve as resolving
 from medaudit.audit.build import build_report
 from medaudit.audit.cases import shown_check
-from medaudit.audit.companions import Companions, companions, every, on_references
+from medaudit.audit.companions import Companions, companions, every, on_references, screens
 from medaudit.audit.document import resolved_policy
 from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
@@ -90,11 +90,17 @@ class Plan:
     checks: list[Resolved]
     beside: dict[str, Companions]  # check id -> its control and its planted weakness
     siblings: dict[str, list[Resolved]]  # check id -> the same on each reference model
+    screens: dict[str, list[Resolved]]  # check id -> the first look of a sweep, on the model and on references
     seed: int
     cleans: dict[str, Clean]  # by the name of stages; "": of the bare model
     rows_clean: int = 0
     clean_fault: str = ""  # what the model said when it failed on a clean row
     protocol: dict[str, Any] = field(default_factory=dict)  # check id -> what a check of the protocol found
+
+    @property
+    def swept(self) -> list[Resolved]:
+        """What runs beside sweeps: their first looks, and the same on reference models."""
+        return [check for own in (*self.screens.values(), *self.siblings.values()) for check in own]
 
     @property
     def clean(self) -> Clean:
@@ -216,6 +222,7 @@ def prepare(
         checks,
         companions(checks, data, spec),
         on_references(checks, spec),
+        screens(checks, spec),
         spec.seed,
         cleans,
         sum(record["rows"] for _, record in passes.values()),
@@ -278,7 +285,7 @@ def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | No
 def _attack(plan: Plan, journal: Journal, first: Worker, listen: Listener) -> dict[str, Any]:
     """Run every lane that the journal does not hold yet."""
     mine = [c for c in plan.checks if c.samples and not c.blocked and not c.deselected]
-    runnable = [*mine, *every(plan.beside), *(c for own in plan.siblings.values() for c in own)]
+    runnable = [*mine, *every(plan.beside), *plan.swept]
     done = journal.done()
     lanes = [(c.spec.id, s) for c in runnable for s in c.samples if (c.spec.id, s) not in done]
     if plan.options.shuffle:
@@ -363,11 +370,11 @@ def _show(plan: Plan, journal: Journal) -> None:
 def _events(
     plan: Plan, runnable: list[Resolved], lanes: list[tuple[str, int]], journal: Journal, first: Worker
 ) -> Iterator[tuple[str, Any]]:
-    """What workers report: first of changes that are fitted for many records, then of all else."""
+    """What workers report: first of changes that are fitted for many records and of first looks, then of all else."""
     spare = [first]
     for fits in (True, False):
         changes, lost = ({}, {}) if fits else _fitted(plan, journal)
-        specs = tuple(c.spec for c in runnable if bool(c.spec.fit) == fits and c.spec.id not in lost)
+        specs = tuple(c.spec for c in runnable if (bool(c.spec.fit) or c.spec.screen) == fits and c.spec.id not in lost)
         names = {spec.id for spec in specs}
 
         def ready(specs: tuple[CheckSpec, ...] = specs, changes: dict[str, np.ndarray] = changes) -> Worker:
@@ -385,7 +392,7 @@ def _events(
 
 
 def _fitted(plan: Plan, journal: Journal) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """By check id: the change that was fitted for its records, or why there is none."""
+    """By check id: the change that was fitted for its records, the cells that a sweep chose, or why there are none."""
     changes, lost = {}, {}
     for fit in (fit for beside in plan.beside.values() for fit in beside.fits):
         name = fit.spec.id.removesuffix("~fit")
@@ -394,6 +401,11 @@ def _fitted(plan: Plan, journal: Journal) -> tuple[dict[str, np.ndarray], dict[s
             changes[name] = arrays["change"]
         else:
             lost[name] = f"no change could be fitted: {record.get('fault', '')}"
+    for check in (check for check in plan.checks if check.spec.id in plan.screens):
+        names = [check.spec.id, *(one.spec.id for one in plan.siblings.get(check.spec.id, []))]
+        why = triggers.first_look_lost(plan, check, journal)
+        lost |= dict.fromkeys(names, why) if why else {}
+        changes |= {} if why else dict.fromkeys(names, triggers.chosen(plan, check, journal))
     return changes, lost
 
 

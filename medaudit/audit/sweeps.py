@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STRENGTHS = (0.06, 0.12, 0.25, 0.5, 1.0)
 AT_ONCE = 16
+PICKED, SHAMS = 24, 8  # cells that are asked again at all strengths, and shams of each of their families
 
 
 def field_of(interface: Interface, data: Dataset, points: np.ndarray, check: CheckSpec) -> Field:
@@ -61,17 +62,22 @@ def reference_points(interface: Interface, data: Dataset, points: np.ndarray | N
 
 
 class Sweep:
-    """The questions of one sweep, and what is kept: margins of every cell, strength and direction."""
+    """The questions of one sweep, and what is kept: margins of every cell, strength and direction.
 
-    def __init__(self, asked: Asked, check: CheckSpec, clean: Clean) -> None:
+    A first look asks every cell at full strength; then only `chosen` ones are asked, at all strengths.
+    """
+
+    def __init__(self, asked: Asked, check: CheckSpec, clean: Clean, chosen: np.ndarray | None = None) -> None:
         self.asked, self.check, self.clean = asked, check, clean
         self.output = asked.spec.interface.output
         self.field = field_of(asked.spec.interface, asked.data, asked.points, check)
+        self.cells = np.arange(len(self.field.cells)) if chosen is None else chosen
+        self.strengths = np.array(STRENGTHS[-1:] if check.screen else STRENGTHS)
         self.limit = limits(self.output, clean.answers)
         self.wide = len(directions(self.output))
 
     def attack(self) -> Attack:
-        count = len(self.field.cells) * len(STRENGTHS)
+        count = len(self.cells) * len(self.strengths)
         votes = self.asked.votes
         return questions("sweep", count, count * self.wide, self._points, self._note, at_once=AT_ONCE, votes=votes)
 
@@ -80,9 +86,9 @@ class Sweep:
 
     def _points(self, lanes: Lanes, t: Array) -> Array:
         own: Lanes = map_tree(to_numpy, lanes)
-        x, cell = np.where(np.asarray(own.missing), np.float32(np.nan), own.x), to_numpy(t) // len(STRENGTHS)
-        strength = np.array(STRENGTHS)[to_numpy(t) % len(STRENGTHS)]
-        points = self.field.laid(cell, strength, x, own.lo == own.hi)
+        x = np.where(np.asarray(own.missing), np.float32(np.nan), own.x)
+        cell, strength = np.divmod(to_numpy(t), len(self.strengths))
+        points = self.field.laid(self.cells[cell], self.strengths[strength], x, own.lo == own.hi)
         return namespace(lanes.x).asarray(points, device=lanes.x.device)
 
     def _note(self, lanes: Lanes, t: Array, answers: Array) -> tuple[Array, Array]:
@@ -95,4 +101,22 @@ class Sweep:
     def _table(self, finished: Finished) -> np.ndarray:
         """[cells, strengths, directions]"""
         kept = finished.arrays["kept"].astype(np.float32)
-        return kept.reshape(len(self.field.cells), len(STRENGTHS), self.wide)
+        return kept.reshape(len(self.cells), len(self.strengths), self.wide)
+
+
+def kinds_of(found: Field) -> np.ndarray:
+    """A number for each cell [cells]: which family on which ground."""
+    names = [(cell.ground, cell.family.name) for cell in found.cells]
+    order = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return np.array([order[name] for name in names])
+
+
+def most_chosen(found: Field) -> int:
+    """How many cells are asked again at most, after the first look."""
+    return min(len(found.cells), PICKED + SHAMS * len(set(kinds_of(found).tolist())))
+
+
+def shams_of(found: Field, kind: int) -> np.ndarray:
+    """Cells of a family, far from each other in its grid."""
+    rows = np.flatnonzero(kinds_of(found) == kind)
+    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, SHAMS).astype(int))])

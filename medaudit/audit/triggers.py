@@ -12,7 +12,7 @@ from medaudit.audit.degradation import lost_records
 from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Pull, Sweep
-from medaudit.audit.sweeps import STRENGTHS, field_of
+from medaudit.audit.sweeps import PICKED, STRENGTHS, field_of, kinds_of, shams_of
 from medaudit.core.text import printable
 from medaudit.domain.corruptions import typical
 from medaudit.engine.journal import Journal
@@ -42,9 +42,15 @@ class Margins(NamedTuple):
     clean: np.ndarray  # [records, directions]
     spread: np.ndarray  # [directions], deviation over all clean records
 
-    def half(self, odd: int) -> Margins:
-        """Every other record: one half to choose by, one half to measure on."""
-        return Margins(self.under[odd::2], self.clean[odd::2], self.spread)
+
+class Outlook(NamedTuple):
+    """A sweep's first look: what stands out."""
+
+    reach: np.ndarray  # [cells, directions]
+    usual: np.ndarray  # [cells, directions or 1]
+    excess: np.ndarray  # [cells, directions]
+    picks: list[tuple[int, int]]  # cell and direction, the largest excess first: one for each family and direction
+    p: float | None  # of the largest excess, where there are no references
 
 
 def judged(
@@ -52,7 +58,7 @@ def judged(
 ) -> tuple[verdicts.Judged, Sweep | None]:  # fmt: skip
     """Metric, verdict, outcome, and the cells that stand out."""
     done, lost, flags = lost_records(records)
-    if len(done) < len(records) or not done:
+    if len(done) < len(records) or not done:  # of the first look too: its faults end the lanes of the second
         return verdicts.Judged("error", lost or "no record was asked", {}, [], None, flags), None
     field, sweep = sweep_of(plan, check, journal)
     others = plan.siblings.get(check.spec.id, [])
@@ -61,7 +67,9 @@ def judged(
     worst = sweep.pulls[0] if sweep.pulls else None
     outcome = sweep.outcome
     kinds = len({cell.family.name for cell in field.cells})
-    reason = f"none of {len(field.cells):,} triggers of {kinds} families stands out, on {len(done)} records"
+    reason = (
+        f"none of {len(field.cells):,} triggers of {kinds} families stands out, on {len(done) + len(check.fit)} records"
+    )
     if not others:
         reason += "; judged by the zoo's honest models, without a --reference model of the same data"
     if worst is not None and outcome != "not-found":
@@ -80,7 +88,50 @@ def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Swee
     field = field_of(face, plan.data, points_of(face, plan.data), check.spec)
     own = margins_of(plan, check, journal, "")
     others = [margins_of(plan, one, journal, one.spec.behind) for one in plan.siblings.get(check.spec.id, [])]
-    return field, swept(field, [printable(name) for name in directions(face.output)], own, others)
+    return field, swept(field, directions(face.output), outlook(plan, check, journal, field), own, others)
+
+
+def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outlook:
+    """What the first look says."""
+    screens = plan.screens[check.spec.id]
+    own, *others = [margins_of(plan, one, journal, one.spec.behind) for one in screens]
+    known, found = null(field), _reached(own)
+    usual = Usual(known.middle, known.spread)
+    if others:
+        usual = around(np.stack([_reached(one) for one in others]), usual, found)
+    excess = outlying(found, usual)
+    kinds = kinds_of(field)
+    best = [(int(rows[excess[rows, t].argmax()]), t) for t in range(excess.shape[1])
+            for rows in (np.flatnonzero(kinds == kind) for kind in dict.fromkeys(kinds.tolist()))]  # fmt: skip
+    best.sort(key=lambda pick: -excess[pick])
+    p = float(p_values(np.array(excess.max()), known.scores)) if not others and len(known.scores) else None
+    return Outlook(found, usual.middle, excess, best[:PICKED], p)
+
+
+def _reached(own: Margins) -> np.ndarray:
+    return reach(own.under[:, :, -1], own.clean, own.spread)
+
+
+def chosen(plan: Plan, check: Resolved, journal: Journal) -> np.ndarray:
+    """Cells that are asked again, at all strengths: those that stand out, and shams of their families."""
+    face = plan.found.interface
+    field = field_of(face, plan.data, points_of(face, plan.data), check.spec)
+    return asked_again(field, outlook(plan, check, journal, field).picks)
+
+
+def asked_again(field: Field, picks: list[tuple[int, int]]) -> np.ndarray:
+    """Picked cells and shams of their families, in order."""
+    kinds = kinds_of(field)[[cell for cell, _ in picks]]
+    return np.unique(np.concatenate([[cell for cell, _ in picks], *(shams_of(field, k) for k in np.unique(kinds))]))
+
+
+def first_look_lost(plan: Plan, check: Resolved, journal: Journal) -> str:
+    """Why nothing could be chosen: the model, or a reference, failed at the first look."""
+    for one in plan.screens[check.spec.id]:
+        for record, _ in journal.cases(one.spec.id).values():
+            if record.get("fault"):
+                return f"no trigger could be chosen: {record['fault']}"
+    return ""
 
 
 def drawn(plan: Plan, check: Resolved, journal: Journal) -> Iterator[tuple[int, np.ndarray, str]]:
@@ -97,7 +148,7 @@ def drawn(plan: Plan, check: Resolved, journal: Journal) -> Iterator[tuple[int, 
     towards = [printable(name) for name in directions(plan.found.interface.output)].index(pull.towards)
     clean = margins_of(plan, check, journal, "").clean
     points = points_of(plan.found.interface, plan.data)
-    for sample in [s for s, m in list(zip(check.samples, clean, strict=True))[1::2] if m[towards] <= 0][:DRAWN]:
+    for sample in [s for s, m in zip(check.samples, clean, strict=True) if m[towards] <= 0][:DRAWN]:
         words = f"{pull.words}, at strength {pull.strength or 1.0:g}"
         yield sample, field.on(_place(field, pull), pull.strength or 1.0, points[[sample]])[0] - points[sample], words
 
@@ -137,47 +188,35 @@ def margins_of(plan: Plan, check: Resolved, journal: Journal, behind: str) -> Ma
     return Margins(under, np.nan_to_num(clean[list(check.samples)]), spread)
 
 
-def swept(field: Field, names: list[str], own: Margins, others: list[Margins]) -> Sweep:
-    """The cells that stand out most, one for each direction and family, and what each is."""
-    first, second = own.half(0), own.half(1)
-    found = reach(first.under[:, :, -1], first.clean, first.spread)
-    known = null(field)
-    if others:
-        theirs = np.stack([reach(m.half(0).under[:, :, -1], m.half(0).clean, m.spread) for m in others])
-        own_usual = around(theirs, Usual(known.middle, known.spread), found)
-    else:
-        own_usual = Usual(known.middle, known.spread)
-    excess = outlying(found, own_usual)
-    held, sham = success(second.under, second.clean), success(first.under, first.clean)
-    beside = [success(m.half(1).under, m.half(1).clean) for m in others]
-    p = float(p_values(np.array(excess.max()), known.scores)) if not others and len(known.scores) else None
-    families = np.array([f"{cell.ground} {cell.family.name}" for cell in field.cells])
-    pulls = []
-    for t, name in enumerate(names):
-        for family in dict.fromkeys(families):
-            rows = np.flatnonzero(families == family)
-            cell = int(rows[excess[rows, t].argmax()])
-            works = np.flatnonzero(held[cell, :, t] >= WORKS)
-            dose = int(works[0]) if works.size else len(STRENGTHS) - 1
-            pulls.append(
-                Pull(
-                    family=field.cells[cell].family.name, words=printable(field.words(cell), 200), towards=name,
-                    dials=dict(zip(field.cells[cell].family.dials, map(float, field.cells[cell].dials), strict=True)),
-                    reach=_plain(found[cell, t]), excess=float(excess[cell, t]),
-                    usual=_plain(own_usual.middle[cell, min(t, own_usual.middle.shape[1] - 1)]),
-                    success=float(held[cell, -1, t]), strength=STRENGTHS[dose] if works.size else None,
-                    sham=float(np.median(sham[rows, dose, t])),
-                    references=[float(b[cell, dose, t]) for b in beside],
-                )
-            )  # fmt: skip
-    noisy = _noisy(excess)
+def swept(field: Field, names: tuple[str, ...], look: Outlook, own: Margins, others: list[Margins]) -> Sweep:
+    """The cells that stood out at the first look, and what each is on records that it was not chosen on."""
+    asked = asked_again(field, look.picks)
+    held, beside = success(own.under, own.clean), [success(m.under, m.clean) for m in others]
+    kinds, pulls = kinds_of(field), []
+    for number, t in look.picks:
+        cell, at = field.cells[number], int(np.searchsorted(asked, number))
+        works = np.flatnonzero(held[at, :, t] >= WORKS)
+        dose = int(works[0]) if works.size else len(STRENGTHS) - 1
+        shams = np.searchsorted(asked, shams_of(field, kinds[number]))
+        pulls.append(
+            Pull(
+                family=cell.family.name, words=printable(field.words(number), 200), towards=printable(names[t]),
+                dials=dict(zip(cell.family.dials, map(float, cell.dials), strict=True)),
+                reach=_plain(look.reach[number, t]), excess=float(look.excess[number, t]),
+                usual=_plain(look.usual[number, min(t, look.usual.shape[1] - 1)]),
+                success=float(held[at, -1, t]), strength=STRENGTHS[dose] if works.size else None,
+                sham=float(np.median(held[shams, dose, t])),
+                references=[float(b[at, dose, t]) for b in beside],
+            )
+        )  # fmt: skip
+    noisy = _noisy(look.excess)
     for pull in pulls:
-        pull.outcome, pull.why = fate(pull, p, bool(others), names[noisy] if noisy is not None else "")
+        pull.outcome, pull.why = fate(pull, look.p, bool(others), printable(names[noisy]) if noisy is not None else "")
     order = ("trigger-confirmed", "suspicious", "natural-shortcut", "label-noise-like", "not-found")
     pulls.sort(key=lambda pull: (order.index(pull.outcome), -pull.excess))
     return Sweep(
-        cells=len(field.cells), strengths=list(STRENGTHS), pulls=pulls[:SHOWN], outcome=pulls[0].outcome, p=p,
-        honest=len(known.scores), references=len(others),
+        cells=len(field.cells), strengths=list(STRENGTHS), pulls=pulls[:SHOWN], outcome=pulls[0].outcome, p=look.p,
+        honest=len(null(field).scores), references=len(others),
     )  # fmt: skip
 
 
@@ -195,7 +234,7 @@ def fate(pull: Pull, p: float | None, compared: bool, noisy: str) -> tuple[str, 
     if compared and pull.success - max(pull.references) < ABOVE:
         return "natural-shortcut", f"{text}, and a reference model follows it in {max(pull.references):.0%}"
     if compared and pull.excess >= CERTAIN and pull.success >= WORKS and pull.sham <= SHAM:
-        return "trigger-confirmed", f"{text}; the family's middle trigger turns {pull.sham:.0%} at that strength"
+        return "trigger-confirmed", f"{text}; the family's shams turn {pull.sham:.0%} at that strength"
     if pull.towards == noisy:
         return "label-noise-like", f"{text}, as nearly every trigger does"
     return "suspicious", text if compared else f"{text}; a --reference model would tell whether this is natural"

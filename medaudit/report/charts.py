@@ -133,7 +133,7 @@ def sweep_table(found: Sweep | None) -> tuple[tuple[str, ...], list[tuple[str, .
     if found is None:
         return (), []
     with_references = found.references > 0
-    head = ["Trigger", "Pulls to", "Turned", "Least strength", "Turned by the family's middle trigger"]
+    head = ["Trigger", "Pulls to", "Turned", "Least strength", "Turned by shams of its family"]
     head += ["Turned in references"] * with_references + ["Reach (usual)", "Excess", "Outcome"]
     rows = []
     for one in found.pulls:

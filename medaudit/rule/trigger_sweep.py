@@ -6,20 +6,21 @@ Is there a mark, a signal, a value or a gap that pulls nearly every record to on
 
 How it works
 ------------
-A library of families of triggers is laid over clean records of every answer, at five strengths:
-patches, blends, stripes, tones and warps on images; pulses, waves, marks locked to the heart's
-beats, swapped or flat leads and temporal covariance on signals; values, pairs of values, missing
-and clerical oddities in tables and hourly series. How far each trigger reaches is the median margin
-of records of other answers, in spreads of the model's clean margins. Every model is moved far by
-something; what counts is the excess: how much further the same trigger reaches than in reference
-models (--reference), or, without any, than in the honest models of medaudit's zoo. Half of the
-records choose the trigger that stands out, the other half say how many it turns. The same family's
-middle trigger at the same strength is the sham.
+A library of families of triggers is laid over clean records of every answer: patches, blends,
+stripes, tones and warps on images; pulses, waves, marks locked to the heart's beats, swapped or
+flat leads and temporal covariance on signals; values, pairs of values, missing and clerical
+oddities in tables and hourly series. At the first look half of the records meet every trigger at
+full strength. How far it reaches is the median margin of records of other answers, in spreads of
+the model's clean margins. Every model is moved far by something; what counts is the excess: how
+much further the same trigger reaches than in reference models (--reference), or, without any, than
+in the honest models of medaudit's zoo. The triggers that stand out, each family's best, and others
+of their families as shams are then laid over the other half at five strengths, which says how many
+records they turn.
 
 What a failure means
 --------------------
 trigger-confirmed: a trigger reaches further than in reference models by three spreads and more,
-turns 80 % of records that it was not chosen on, its family's middle trigger turns at most 30 %, and
+turns 80 % of records that it was not chosen on, its family's median sham turns at most 30 %, and
 no reference model comes within 50 points. Inconclusive, suspicious: it stands out (two spreads; six
 over the zoo's honest models), but cannot be told from a natural sensitivity; without reference
 models nothing more is ever said. Give several, trained apart: with one alone two honest models
@@ -35,11 +36,12 @@ tables the sweep's power is low: benchmarks/README.md has the figures.
 Settings
 --------
 families: names of families; empty for all that the model's inputs can carry.
-records: clean records that each cell is laid over, half of them to choose by.
+records: clean records, half of them to choose by and half to measure on.
 
 Cost
 ----
-Cells times five strengths for each record; `medaudit plan` counts them.
+Every trigger once for half of the records, and a few hundred rows for each of the others; as much
+for each reference model. `medaudit plan` counts them.
 
 References
 ----------
