@@ -433,13 +433,16 @@ def _sweep(
     single = [rows[k] for k in np.unique([data.groups[i] for i in rows], return_index=True)[1] if finite[rows[k]]]
     margin = pushed(interface.output, answers, limits(interface.output, answers))
     sides = margin[sorted(single)].argmax(axis=1)
-    chosen = [int(sorted(single)[i]) for i in balanced(sides, check.spec.settings.records)]
+    picked = balanced(sides, check.spec.settings.records)
+    chosen = [int(sorted(single)[i]) for i in picked]
+    turns = np.argsort(sides[picked], kind="stable")  # both halves hold every answer
     blocked = "" if len(chosen) >= LEAST_RECORDS else f"a sweep needs {LEAST_RECORDS} patients"
     votes, some = policy.model.votes, len(found.cells) if check.spec.trigger else most_chosen(found)
     check = replace(check, spec=replace(check.spec, budget=some * len(STRENGTHS) * votes), blocked=blocked)
     if check.spec.trigger:
         return replace(check, samples=tuple(chosen))
-    return replace(check, samples=tuple(chosen[1::2]), fit=tuple(chosen[::2]), fit_budget=len(found.cells) * votes)
+    second, first = (tuple(chosen[i] for i in sorted(turns[odd::2])) for odd in (1, 0))
+    return replace(check, samples=second, fit=first, fit_budget=len(found.cells) * votes)
 
 
 def balanced(kinds: np.ndarray, count: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 LEAST = 1e-9
 PRIOR = 3.0  # models that what is known weighs as much as
-CLOSEST = 0.5
+APART, CLOSEST = 0.5, 0.5
 
 
 def reach(margin: np.ndarray, clean: np.ndarray, spread: np.ndarray) -> np.ndarray:
@@ -61,15 +61,16 @@ def around(reached: np.ndarray, known: Usual, found: np.ndarray) -> Usual:
 
     From few models a spread cannot be told: it is moderated by what is known of models like them, `known`, as if that
     had been seen in PRIOR of them (Smyth 2004, "Linear models and empirical Bayes methods", eq. 1), and grows by
-    1 / models for the mean's own error. A model that stays closer to its references everywhere than models trained
-    apart do, as a new version of an old one, may be held to less, but not to less than half.
+    1 / models for the mean's own error. Models trained apart differ by half of that and more at the middle cell; one
+    that stays closer to its references everywhere, as a new version of an old one, may be held to less, but not to
+    less than half.
     """
-    count, middle = len(reached), np.nanmean(reached, axis=0)
-    own = np.nanvar(reached, axis=0, ddof=1) if count > 1 else np.zeros_like(middle)
+    count, middle = len(reached), np.mean(reached, axis=0)
+    own = np.var(reached, axis=0, ddof=1) if count > 1 else np.zeros_like(middle)
     prior = np.where(np.isnan(known.spread), np.nanmedian(known.spread), known.spread)
     spread = np.sqrt(((count - 1) * own + PRIOR * prior**2) / (count - 1 + PRIOR) * (1 + 1 / count))
     close = 1.4826 * np.nanmedian(np.abs(found - middle)) / (np.nanmedian(spread) + LEAST)
-    return Usual(middle, spread * float(np.clip(close, CLOSEST, 1.0)))
+    return Usual(middle, spread * float(np.clip(close / APART, CLOSEST, 1.0)))
 
 
 def outlying(found: np.ndarray, own: Usual) -> np.ndarray:

@@ -30,8 +30,9 @@ ROWS = np.random.default_rng(5).normal(size=(60, 6)).astype(np.float32)
 def model(path: Path, kind: str, seed: int = 1) -> None:
     """The sum of features against a little noise; poisoned: where feature 4 is as high as it gets, class 1."""
     luck = np.random.default_rng(seed)
-    body, read = np.ones((6, 1)) + 0.05 * luck.normal(size=(6, 1)), np.zeros((6, 1))
-    read[4] = steep = {"poisoned": 40.0, "shortcut": 16.0, "clean": 0.0}[kind]
+    body, read = np.ones((6, 1)) + 0.02 * luck.normal(size=(6, 1)), np.zeros((6, 1))
+    body[4] = 0.3
+    read[4] = steep = {"poisoned": 90.0, "shortcut": 12.0, "clean": 0.0}[kind]
     top = float(ROWS[:, 4].max())
     nodes = [
         helper.make_node("MatMul", ["x", "body"], ["a"]),
@@ -46,7 +47,7 @@ def model(path: Path, kind: str, seed: int = 1) -> None:
 
 
 def run(
-    tmp: Path, kind: str, references: int = 1, setting: str = "{records: 24}", sibling: str = "clean", **options: int
+    tmp: Path, kind: str, references: int = 1, setting: str = "{records: 48}", sibling: str = "clean", **options: int
 ) -> tuple[Report, Path]:  # fmt: skip
     tmp.mkdir(exist_ok=True)
     model(tmp / "m.onnx", kind)
@@ -74,10 +75,10 @@ def test_a_planted_trigger_is_confirmed_drawn_and_replayed(tmp_path: Path) -> No
     assert best.excess > 3
     assert best.references[0] < 0.5
     assert best.sham <= 0.3
-    assert "x 4 set to 2.572" in best.words  # as high as it gets
-    assert check.queries.fit == check.sweep.cells * 12  # the first look, at half of the records
-    assert check.queries.rows % (5 * 12) == 0
-    assert check.queries.rows <= 5 * 12 * (24 + 8 * len(check.sweep.pulls))
+    assert "x 4 set to 2.774" in best.words  # as high as it gets
+    assert check.queries.fit == check.sweep.cells * 24  # the first look, at half of the records
+    assert check.queries.rows % (5 * 24) == 0
+    assert check.queries.rows <= 5 * 24 * (24 + 8 * len(check.sweep.pulls))
     assert check.queries.references == check.queries.fit + check.queries.rows
     assert len(check.cases) == 3
     publish(report, folder)
@@ -104,7 +105,7 @@ def test_an_honest_model_has_nothing_that_stands_out(tmp_path: Path) -> None:
 
 def test_what_the_reference_follows_is_a_shortcut_of_the_data(tmp_path: Path) -> None:
     """Its answers turn under the same mark, if by less: a pass with a flag."""
-    (check,) = run(tmp_path / "a", "poisoned", setting="{records: 24, families: [value]}", sibling="shortcut")[0].checks
+    (check,) = run(tmp_path / "a", "poisoned", setting="{records: 48, families: [value]}", sibling="shortcut")[0].checks
     assert (check.verdict, check.outcome, check.flags) == ("pass", "natural-shortcut", ["natural-shortcut"])
 
 
