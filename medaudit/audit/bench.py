@@ -22,8 +22,9 @@ from medaudit.audit.handoff import findings
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
 from medaudit.audit.probes import Corruptions
+from medaudit.audit.searches import Joint, Searching, searched_field
 from medaudit.audit.spec import CheckSpec, Clean, WorkSpec, around, face_behind
-from medaudit.audit.sweeps import Sweep
+from medaudit.audit.sweeps import Sweep, field_of
 from medaudit.core import subspace as subspaces
 from medaudit.core.arrays import Array, array_module
 from medaudit.core.region import Region
@@ -41,12 +42,13 @@ from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance
 from medaudit.rule import RULES, Context
 
-Probe = Corruptions | Smoothing | Sweep
-PROBES: dict[str, type[Probe]] = {
+Probe = Corruptions | Smoothing | Sweep | Searching
+PROBES: dict[str, type[Corruptions | Smoothing | Sweep]] = {
     "corruption": Corruptions,
     "certificate": Smoothing,
     "sweep": Sweep,
     "known-trigger": Sweep,
+    "search": Sweep,
 }
 BEAT = 0.5  # seconds between signs of life
 SNAPSHOT = 60.0  # seconds of model time between snapshots of open lanes
@@ -67,6 +69,7 @@ class Bench:
         self.bare = self.asked[""]
         self.cohorts: dict[str, Cohort] = {}
         self.verifiers: dict[str, Verifier | Probe] = {}
+        self.joint: Joint | None = None
         self.rows = self.padded = 0
         self.seconds = 0.0
         self.beat = time.monotonic()
@@ -175,7 +178,13 @@ class Bench:
             donors, kinds = np.ascontiguousarray(self.points[lent]), None if check.fit else xp.asarray(clean.kinds)
             if rule.kind in PROBES:
                 again = changes.get(check.id)
-                probe = PROBES[rule.kind](asked, check, clean) if again is None else Sweep(asked, check, clean, again)
+                probe: Probe
+                if rule.kind == "search":
+                    probe = self._searching(check, cleans) if check.screen else self._measuring(check, clean, again)
+                else:
+                    probe = (
+                        PROBES[rule.kind](asked, check, clean) if again is None else Sweep(asked, check, clean, again)
+                    )
                 self.cohorts[check.id] = Cohort(check.id, probe.attack(), check.budget, probe.lanes)
                 self.verifiers[check.id] = probe
                 continue
@@ -210,6 +219,18 @@ class Bench:
                 asked, check, area, clean, lanes, attack.members, [self.asked[name] for name in check.replay]
             )
 
+    def _searching(self, check: CheckSpec, cleans: dict[str, Clean]) -> Searching:
+        """A search on the model and its references together."""
+        names = list(self.spec.references)
+        self.joint = self.joint or Joint(self.bare, [self.asked[name] for name in names])
+        return Searching(self.joint, check, [cleans[name] for name in ("", *names)], self.data, self.points)
+
+    def _measuring(self, check: CheckSpec, clean: Clean, picks: np.ndarray | None) -> Sweep:
+        """What a search found, on records that it did not see."""
+        face, asked = self.spec.interface, self.asked[check.behind]
+        found = field_of(face, self.data, self.points, check)
+        return Sweep(asked, check, clean, found=searched_field(found, face.output, np.asarray(picks)))
+
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
         for check, sample, saved in lanes:
             self.cohorts[check].waiting.append((sample, saved))
@@ -231,7 +252,8 @@ class Bench:
         """One tick; report what finished, statistics, and now and then snapshots."""
         finished: list[Finished] = []
         room = self.spec.room or room_for(self.spec.block, self.spec.interface.size)
-        for asked in self.asked.values():
+        every: list[Asked | Joint] = [*self.asked.values(), *([self.joint] if self.joint else [])]
+        for asked in every:
             own = [c for n, c in self.cohorts.items() if self.verifiers[n].asked is asked and (c.waiting or c.open)]
             if own:
                 finished += tick(own, self.spec.block, partial(self._answer, asked), room)
@@ -248,7 +270,7 @@ class Bench:
             states = [(c.check, s, blob) for c in self.cohorts.values() for s, blob in c.snapshots()]
             self.pipe.send(("snapshots", states))
 
-    def _answer(self, asked: Asked, points: Array) -> np.ndarray:
+    def _answer(self, asked: Asked | Joint, points: Array) -> np.ndarray:
         start = time.perf_counter()
         answers = asked.ask(points)
         self.seconds += time.perf_counter() - start

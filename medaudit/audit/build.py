@@ -82,7 +82,7 @@ def build_report(
         if check.rule.kind == "corruption" and records[check.spec.id]:
             face = plan.found.interface
             judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
-        elif check.rule.kind == "sweep" and records[check.spec.id]:
+        elif check.rule.kind in ("sweep", "search") and records[check.spec.id]:
             judged, sweep = triggers.judged(plan, check, journal, records[check.spec.id], confidence)
         elif check.rule.kind == "known-trigger" and records[check.spec.id]:
             judged, curves_of = doses.judged(plan, check, journal, records[check.spec.id], confidence)
@@ -116,6 +116,9 @@ def build_report(
         done.queries.fit += sum(_rows(records[c.spec.id]) for c in first[:1])
         others = [*first[1:], *plan.siblings.get(check.spec.id, [])]
         done.queries.references = sum(_rows(records[c.spec.id]) for c in others)
+        if check.rule.kind == "search":  # the model and its references were asked together
+            done.queries.fit //= 1 + len(plan.spec.references)
+            done.queries.references += len(plan.spec.references) * done.queries.fit
         if check.rule.kind == "corruption":
             alone = [c for c in plan.checks if c.rule.kind == "attack" and not c.spec.behind and records[c.spec.id]]
             attacks = [(c.spec.id, records[c.spec.id]) for c in alone if c.rule.fit is None]

@@ -70,18 +70,21 @@ def on_references(checks: list[Resolved], work: WorkSpec) -> dict[str, list[Reso
 
 
 def screens(checks: list[Resolved], work: WorkSpec) -> dict[str, list[Resolved]]:
-    """By the check's id: the first look of each sweep, on the model and on every reference model."""
-    out = {}
+    """By the check's id: the first look of each sweep, on the model and on every reference model, or the search."""
+    out: dict[str, list[Resolved]] = {}
     for check in checks:
-        if check.rule.kind != "sweep" or check.blocked or check.deselected:
+        if check.blocked or check.deselected:
             continue
-        first = [
-            replace(check.spec, id=f"{check.spec.id}~screen{f' {name}' if name else ''}", behind=name, screen=True)
-            for name in ("", *work.references)
-        ]
-        out[check.spec.id] = [
-            replace(check, spec=replace(spec, budget=check.fit_budget), samples=check.fit) for spec in first
-        ]
+        spec = replace(check.spec, screen=True, budget=check.fit_budget)
+        if check.rule.kind == "search":
+            every = 1 + len(work.references)
+            spec = replace(spec, id=f"{spec.id}~search", budget=every * check.fit_budget, fit=check.fit)
+            out[check.spec.id] = [replace(check, spec=spec, samples=tuple(range(check.lanes)))]
+        elif check.rule.kind == "sweep":
+            own = [
+                replace(spec, id=f"{spec.id}~screen{f' {n}' if n else ''}", behind=n) for n in ("", *work.references)
+            ]
+            out[check.spec.id] = [replace(check, spec=one, samples=check.fit) for one in own]
     return out
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from medaudit.audit.inputs import mask_of, points_of, shut_by
+from medaudit.audit.searches import POPULATION, searched, ways
 from medaudit.audit.spec import CheckSpec, WorkSpec, face_behind
 from medaudit.audit.sweeps import STRENGTHS, field_of, most_chosen
 from medaudit.audit.truth import right_decisions, truth_of
@@ -51,6 +52,7 @@ class Resolved:
     fit: tuple[int, ...] = ()  # rows that the one change is fitted on, where the rule fits one
     refuses: bool = False  # stages before it may give no answer
     fit_budget: int = 0  # rows asked to fit it
+    lanes: int = 0  # of a search that comes before the check, each of fit_budget
     notes: tuple[str, ...] = field(default=())
 
 
@@ -189,7 +191,7 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     spec = CheckSpec(section.id, rule.name, threat, Goal(), budget, settings)
     if rule.kind == "corruption":
         return _corruptions(policy, Resolved(section, rule, spec), interface)
-    if rule.kind == "sweep":
+    if rule.kind in ("sweep", "search"):
         for name in (name for name in settings.families if name not in FAMILIES):
             raise PolicyError(f"family {name!r} is not known; use some of: {', '.join(FAMILIES)}", path="with")
     if threat is None:
@@ -314,6 +316,8 @@ def resolve(
             )
             if own.rule.kind == "suspicious" and not spec.suspicious:
                 own = replace(own, blocked="no inputs were given to look at (--suspicious-inputs FILE)")
+            if own.rule.kind == "search" and not spec.references:
+                own = replace(own, blocked="it compares with reference models (--reference MODEL), and none was given")
             bare = _with_samples(policy, own, interface, data, answers[""], limit)
             out.append(replace(bare, spec=replace(bare.spec, replay=section.behind)))
             out += [_behind(policy, bare, spec, name, data, answers) for name in section.behind]
@@ -441,8 +445,15 @@ def _sweep(
     check = replace(check, spec=replace(check.spec, budget=some * len(STRENGTHS) * votes), blocked=blocked)
     if check.spec.trigger:
         return replace(check, samples=tuple(chosen))
+    if check.rule.kind == "search":
+        many = len(ways(found, interface.output))
+        lists = check.spec.settings.generations * POPULATION * (len(chosen) - len(chosen) // 2) * votes
+        asked = searched(many) * len(STRENGTHS) * votes
+        check = replace(check, spec=replace(check.spec, budget=asked), lanes=many, fit_budget=lists)
+    else:
+        check = replace(check, fit_budget=len(found.cells) * votes)
     second, first = (tuple(chosen[i] for i in sorted(turns[odd::2])) for odd in (1, 0))
-    return replace(check, samples=second, fit=first, fit_budget=len(found.cells) * votes)
+    return replace(check, samples=second, fit=first)
 
 
 def balanced(kinds: np.ndarray, count: int) -> np.ndarray:

@@ -344,7 +344,7 @@ def _show(plan: Plan, journal: Journal) -> None:
         if check.blocked or check.deselected:
             continue
         name, shown = shown_check(check).spec.id, []
-        if check.rule.kind == "sweep" and check.samples:
+        if check.rule.kind in ("sweep", "search") and check.samples:
             shown = [] if journal.cases(name) else list(triggers.drawn(plan, check, journal))
         elif check.rule.kind == "known-trigger" and check.samples:
             shown = [] if journal.cases(name) else list(doses.shown(plan, check, journal))

@@ -38,7 +38,7 @@ class CheckSpec:
     behind: str = ""  # the name of stages that it is made behind; "": of none
     replay: tuple[str, ...] = ()  # names of stages that its failing inputs are put before
     trigger: str = ""  # the text of a trigger file
-    screen: bool = False  # a sweep's first look: every cell at full strength
+    screen: bool = False  # what comes before a sweep or search: every cell at full strength, or the search itself
     truth: bool = False  # attacked from the label, not from the clean decision: all records are admitted
 
 

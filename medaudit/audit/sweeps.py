@@ -67,10 +67,13 @@ class Sweep:
     A first look asks every cell at full strength; then only `chosen` ones are asked, at all strengths.
     """
 
-    def __init__(self, asked: Asked, check: CheckSpec, clean: Clean, chosen: np.ndarray | None = None) -> None:
+    def __init__(
+        self, asked: Asked, check: CheckSpec, clean: Clean, chosen: np.ndarray | None = None, found: Field | None = None
+    ) -> None:  # fmt: skip
+        """chosen: of the cells, those that are asked. found: other cells than the check's own."""
         self.asked, self.check, self.clean = asked, check, clean
         self.output = asked.spec.interface.output
-        self.field = field_of(asked.spec.interface, asked.data, asked.points, check)
+        self.field = found or field_of(asked.spec.interface, asked.data, asked.points, check)
         self.cells = np.arange(len(self.field.cells)) if chosen is None else chosen
         self.strengths = np.array(STRENGTHS[-1:] if check.screen else STRENGTHS)
         self.limit = limits(self.output, clean.answers)

@@ -12,6 +12,8 @@ from medaudit.audit.degradation import lost_records
 from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Pull, Sweep
+from medaudit.audit.searches import PICKED as PICKED_WAYS
+from medaudit.audit.searches import POPULATION, searched_cells, searched_field, ways
 from medaudit.audit.sweeps import PICKED, STRENGTHS, field_of, kinds_of, shams_of
 from medaudit.core.text import printable
 from medaudit.domain.corruptions import typical
@@ -62,14 +64,13 @@ def judged(
         return verdicts.Judged("error", lost or "no record was asked", {}, [], None, flags), None
     field, sweep = sweep_of(plan, check, journal)
     others = plan.siblings.get(check.spec.id, [])
-    count = bounds.count(sum(pull.outcome == "trigger-confirmed" for pull in sweep.pulls), len(field.cells))
+    count = bounds.count(sum(pull.outcome == "trigger-confirmed" for pull in sweep.pulls), sweep.cells)
     verdict, reason, required = verdicts.judge({"triggers_found": count}, check.section.require, confidence, None, "")
     worst = sweep.pulls[0] if sweep.pulls else None
     outcome = sweep.outcome
     kinds = len({cell.family.name for cell in field.cells})
-    reason = (
-        f"none of {len(field.cells):,} triggers of {kinds} families stands out, on {len(done) + len(check.fit)} records"
-    )
+    many = len(done) + len(check.fit)
+    reason = f"none of {sweep.cells:,} triggers of {kinds} families stands out, on {many} records"
     if not others:
         reason += "; judged by the zoo's honest models, without a --reference model of the same data"
     if worst is not None and outcome != "not-found":
@@ -88,6 +89,8 @@ def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Swee
     field = field_of(face, plan.data, points_of(face, plan.data), check.spec)
     own = margins_of(plan, check, journal, "")
     others = [margins_of(plan, one, journal, one.spec.behind) for one in plan.siblings.get(check.spec.id, [])]
+    if check.rule.kind == "search":
+        return searched(plan, check, journal, field, own, others)
     return field, swept(field, directions(face.output), outlook(plan, check, journal, field), own, others)
 
 
@@ -114,6 +117,8 @@ def _reached(own: Margins) -> np.ndarray:
 
 def chosen(plan: Plan, check: Resolved, journal: Journal) -> np.ndarray:
     """Cells that are asked again, at all strengths: those that stand out, and shams of their families."""
+    if check.rule.kind == "search":
+        return picked(plan, check, journal)
     face = plan.found.interface
     field = field_of(face, plan.data, points_of(face, plan.data), check.spec)
     return asked_again(field, outlook(plan, check, journal, field).picks)
@@ -123,6 +128,14 @@ def asked_again(field: Field, picks: list[tuple[int, int]]) -> np.ndarray:
     """Picked cells and shams of their families, in order."""
     kinds = kinds_of(field)[[cell for cell, _ in picks]]
     return np.unique(np.concatenate([[cell for cell, _ in picks], *(shams_of(field, k) for k in np.unique(kinds))]))
+
+
+def picked(plan: Plan, check: Resolved, journal: Journal) -> np.ndarray:
+    """The best members that a search found: number of the way and dials, [n, 1 + k], the largest excess first."""
+    (search,) = plan.screens[check.spec.id]
+    cases = journal.cases(search.spec.id)
+    order = sorted(cases, key=lambda way: (-cases[way][0]["excess"], way))[:PICKED_WAYS]
+    return np.array([[way, *cases[way][1]["dials"]] for way in order])
 
 
 def first_look_lost(plan: Plan, check: Resolved, journal: Journal) -> str:
@@ -194,29 +207,63 @@ def swept(field: Field, names: tuple[str, ...], look: Outlook, own: Margins, oth
     held, beside = success(own.under, own.clean), [success(m.under, m.clean) for m in others]
     kinds, pulls = kinds_of(field), []
     for number, t in look.picks:
-        cell, at = field.cells[number], int(np.searchsorted(asked, number))
-        works = np.flatnonzero(held[at, :, t] >= WORKS)
-        dose = int(works[0]) if works.size else len(STRENGTHS) - 1
-        shams = np.searchsorted(asked, shams_of(field, kinds[number]))
-        pulls.append(
-            Pull(
-                family=cell.family.name, words=printable(field.words(number), 200), towards=printable(names[t]),
-                dials=dict(zip(cell.family.dials, map(float, cell.dials), strict=True)),
-                reach=_plain(look.reach[number, t]), excess=float(look.excess[number, t]),
-                usual=_plain(look.usual[number, min(t, look.usual.shape[1] - 1)]),
-                success=float(held[at, -1, t]), strength=STRENGTHS[dose] if works.size else None,
-                sham=float(np.median(held[shams, dose, t])),
-                references=[float(b[at, dose, t]) for b in beside],
-            )
-        )  # fmt: skip
+        at, shams = (int(np.searchsorted(asked, number)), np.searchsorted(asked, shams_of(field, kinds[number])))
+        usual = look.usual[number, min(t, look.usual.shape[1] - 1)]
+        pull = pull_of(field, number, names[t], held[:, :, t], at, shams, [b[:, :, t] for b in beside])
+        pull.reach, pull.usual = _plain(look.reach[number, t]), _plain(usual)
+        pull.excess = float(look.excess[number, t])
+        pulls.append(pull)
     noisy = _noisy(look.excess)
+    towards = printable(names[noisy]) if noisy is not None else ""
+    return ranked(pulls, look.p, len(others), towards, len(field.cells), len(null(field).scores))
+
+
+def searched(
+    plan: Plan, check: Resolved, journal: Journal, field: Field, own: Margins, others: list[Margins]
+) -> tuple[Field, Sweep]:  # fmt: skip
+    """What a search found, on records that it did not see; reaches are compared there, on so few members."""
+    output, picks = plan.found.interface.output, picked(plan, check, journal)
+    groups, found = searched_cells(field, output, picks), searched_field(field, output, picks)
+    held, beside = success(own.under, own.clean), [success(m.under, m.clean) for m in others]
+    full, theirs = _reached(own), np.mean([_reached(m) for m in others], axis=0)
+    spread = 2 * float(np.nanmedian(null(field).spread)) * np.sqrt(1 + 1 / len(others))
+    names, every, pulls, at = directions(output), ways(field, output), [], 0
+    for number, group in zip(picks[:, 0], groups, strict=True):
+        t, shams = every[int(number)].towards, np.arange(at + 1, at + len(group))
+        pull = pull_of(found, at, names[t], held[:, :, t], at, shams, [b[:, :, t] for b in beside])
+        pull.reach, pull.usual = _plain(full[at, t]), _plain(theirs[at, t])
+        pull.excess = float(np.nan_to_num((full[at, t] - theirs[at, t]) / spread))
+        pulls.append(pull)
+        at += len(group)
+    asked = check.lanes * check.spec.settings.generations * POPULATION
+    return found, ranked(pulls, None, len(others), "", asked, 0)
+
+
+def pull_of(
+    field: Field, number: int, towards: str, held: np.ndarray, at: int, shams: np.ndarray, beside: list[np.ndarray]
+) -> Pull:  # fmt: skip
+    """A cell by its success [asked cells, strengths] in place `at`, shams' beside it, and in reference models."""
+    cell, works = field.cells[number], np.flatnonzero(held[at] >= WORKS)
+    dose = int(works[0]) if works.size else len(STRENGTHS) - 1
+    return Pull(
+        family=cell.family.name, words=printable(field.words(number), 200), towards=printable(towards),
+        dials=dict(zip(cell.family.dials, map(float, cell.dials), strict=True)),
+        reach=None, usual=None, excess=0.0, success=float(held[at, -1]),
+        strength=STRENGTHS[dose] if works.size else None, sham=float(np.median(held[shams, dose])),
+        references=[float(b[at, dose]) for b in beside],
+        dose=held[at].tolist(), shams=held[shams].mean(axis=0).tolist(),
+    )  # fmt: skip
+
+
+def ranked(pulls: list[Pull], p: float | None, references: int, noisy: str, cells: int, honest: int) -> Sweep:
+    """Pulls with their outcomes, the worst first."""
     for pull in pulls:
-        pull.outcome, pull.why = fate(pull, look.p, bool(others), printable(names[noisy]) if noisy is not None else "")
+        pull.outcome, pull.why = fate(pull, p, references > 0, noisy)
     order = ("trigger-confirmed", "suspicious", "natural-shortcut", "label-noise-like", "not-found")
     pulls.sort(key=lambda pull: (order.index(pull.outcome), -pull.excess))
     return Sweep(
-        cells=len(field.cells), strengths=list(STRENGTHS), pulls=pulls[:SHOWN], outcome=pulls[0].outcome, p=look.p,
-        honest=len(null(field).scores), references=len(others),
+        cells=cells, strengths=list(STRENGTHS), pulls=pulls[:SHOWN], outcome=pulls[0].outcome, p=p, honest=honest,
+        references=references,
     )  # fmt: skip
 
 

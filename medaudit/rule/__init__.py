@@ -35,6 +35,7 @@ from medaudit.rule import (
     standard,
     suspicious_inputs,
     trigger_graph,
+    trigger_search,
     trigger_sweep,
     universal_noise,
     universal_patch,
@@ -77,6 +78,7 @@ RULES: dict[str, Rule] = {
         randomised_smoothing,
         trigger_graph,
         trigger_sweep,
+        trigger_search,
         known_trigger,
         suspicious_inputs,
     )

@@ -28,7 +28,7 @@ FAMILIES = {
 }
 KINDS = (
     "attack", "corruption", "certificate", "sweep", "baseline", "repeatability", "row-purity", "batch-isolation",
-    "finite-answers", "graph", "extremes", "known-trigger", "suspicious",
+    "finite-answers", "graph", "extremes", "known-trigger", "suspicious", "search",
 )  # fmt: skip
 ONCE = (
     "repeatability",
@@ -38,7 +38,7 @@ ONCE = (
     "extremes",
     "suspicious",
 )  # asked of one worker, before any lane
-SWEPT = ("sweep", "known-trigger")  # triggers laid over records, of reference models too
+SWEPT = ("sweep", "search", "known-trigger")  # triggers laid over records, of reference models too
 PROBED = ("corruption", "certificate", *SWEPT)  # fixed lists of questions
 # metric -> (kind, the side on which it is good)
 METRICS = {
