@@ -110,6 +110,8 @@ def build_report(
         done.sweep, done.extremes, done.doses, done.suspects = sweep, edge, curves_of, strange
         if curves_of:
             done.drawn = portrait_of(plan, check, *doses.portrait(plan, check), folder)
+        if sweep is not None and sweep.outcome != "not-found":
+            done.doses = [triggers.dose_of(sweep)]
         if sweep is not None and (shown := triggers.portrait(plan, check, journal)) is not None:
             done.drawn = portrait_of(plan, check, *shown, folder)
         first = plan.screens.get(check.spec.id, [])

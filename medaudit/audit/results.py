@@ -208,6 +208,7 @@ class Pull(Part):
     strength: float | None = Field(description="least strength at which it turns most; None: none does")
     sham: float = Field(description="share that the family's median sham turns at that strength")
     references: list[float] = Field([], description="share that the same cell turns in each reference model")
+    records: int = Field(0, description="records of other answers that success is counted on")
     dose: list[float] = Field([], description="success at each of the strengths")
     shams: list[float] = Field([], description="mean success of shams of its family at each of them")
     outcome: str = ""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 POPULATION = 12
 PICKED = 12  # ways whose best members are asked again
-FURTHEST = 3.0  # spreads beyond which a margin counts no more: one record must not outweigh the others
+FURTHEST = 6.0  # spreads beyond which a margin counts no more: one record must not outweigh the others
 
 
 class Way(NamedTuple):

@@ -11,7 +11,7 @@ from medaudit.audit import verdicts
 from medaudit.audit.degradation import lost_records
 from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
-from medaudit.audit.results import Pull, Sweep
+from medaudit.audit.results import Dose, Pull, Sweep
 from medaudit.audit.searches import PICKED as PICKED_WAYS
 from medaudit.audit.searches import POPULATION, searched_cells, searched_field, ways
 from medaudit.audit.sweeps import PICKED, STRENGTHS, field_of, kinds_of, shams_of
@@ -147,6 +147,16 @@ def first_look_lost(plan: Plan, check: Resolved, journal: Journal) -> str:
     return ""
 
 
+def dose_of(sweep: Sweep) -> Dose:
+    """Effect against strength of the trigger that stands out."""
+    pull = sweep.pulls[0]
+    words = f"turns {pull.success:.0%} of {pull.records} records to {pull.towards}"
+    return Dose(
+        towards=pull.towards, words=words, records=pull.records, strengths=sweep.strengths, success=pull.dose,
+        shams=pull.shams,
+    )  # fmt: skip
+
+
 def drawn(plan: Plan, check: Resolved, journal: Journal) -> Iterator[tuple[int, np.ndarray, str]]:
     """The trigger that stands out on records that it was not chosen on: row, change [D], words; none: no such trigger.
 
@@ -209,7 +219,8 @@ def swept(field: Field, names: tuple[str, ...], look: Outlook, own: Margins, oth
     for number, t in look.picks:
         at, shams = (int(np.searchsorted(asked, number)), np.searchsorted(asked, shams_of(field, kinds[number])))
         usual = look.usual[number, min(t, look.usual.shape[1] - 1)]
-        pull = pull_of(field, number, names[t], held[:, :, t], at, shams, [b[:, :, t] for b in beside])
+        pull = pull_of(field, number, names[t], held[:, :, t], at, shams, [b[:, :, t] for b in beside],
+                       int((own.clean[:, t] <= 0).sum()))  # fmt: skip
         pull.reach, pull.usual = _plain(look.reach[number, t]), _plain(usual)
         pull.excess = float(look.excess[number, t])
         pulls.append(pull)
@@ -230,7 +241,8 @@ def searched(
     names, every, pulls, at = directions(output), ways(field, output), [], 0
     for number, group in zip(picks[:, 0], groups, strict=True):
         t, shams = every[int(number)].towards, np.arange(at + 1, at + len(group))
-        pull = pull_of(found, at, names[t], held[:, :, t], at, shams, [b[:, :, t] for b in beside])
+        pull = pull_of(found, at, names[t], held[:, :, t], at, shams, [b[:, :, t] for b in beside],
+                       int((own.clean[:, t] <= 0).sum()))  # fmt: skip
         pull.reach, pull.usual = _plain(full[at, t]), _plain(theirs[at, t])
         pull.excess = float(np.nan_to_num((full[at, t] - theirs[at, t]) / spread))
         pulls.append(pull)
@@ -240,7 +252,8 @@ def searched(
 
 
 def pull_of(
-    field: Field, number: int, towards: str, held: np.ndarray, at: int, shams: np.ndarray, beside: list[np.ndarray]
+    field: Field, number: int, towards: str, held: np.ndarray, at: int, shams: np.ndarray, beside: list[np.ndarray],
+    records: int,
 ) -> Pull:  # fmt: skip
     """A cell by its success [asked cells, strengths] in place `at`, shams' beside it, and in reference models."""
     cell, works = field.cells[number], np.flatnonzero(held[at] >= WORKS)
@@ -251,7 +264,7 @@ def pull_of(
         reach=None, usual=None, excess=0.0, success=float(held[at, -1]),
         strength=STRENGTHS[dose] if works.size else None, sham=float(np.median(held[shams, dose])),
         references=[float(b[at, dose]) for b in beside],
-        dose=held[at].tolist(), shams=held[shams].mean(axis=0).tolist(),
+        dose=held[at].tolist(), shams=held[shams].mean(axis=0).tolist(), records=records,
     )  # fmt: skip
 
 

@@ -1,0 +1,124 @@
+"""A search over dials: it finds what the model follows and its references do not, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from medaudit.audit.replay import replay
+from medaudit.audit.results import Report
+from medaudit.audit.scan import Options, scan
+from medaudit.core.errors import MedauditError
+from medaudit.report.bundle import publish
+from medaudit.report.html import render
+from tests.graphs import graph
+
+POLICY = """
+medaudit: 1
+policy: {id: search}
+checks:
+  - {id: search, rule: trigger-search, with: WITH, require: {metric: triggers_found, at_most: 0}}
+"""
+SMALL = "{records: 32, generations: 6, families: [value, clerical]}"
+ROWS = np.random.default_rng(5).normal(size=(60, 6)).astype(np.float32)
+
+
+def model(path: Path, kind: str, seed: int) -> None:
+    """The sum of features against a little noise. poisoned: feature 4 high pulls to class 1; labels: only the class."""
+    body, read = np.ones((6, 1)) + 0.02 * np.random.default_rng(seed).normal(size=(6, 1)), np.zeros((6, 1))
+    body[4], top = 0.3, float(ROWS[:, 4].max())
+    read[4] = steep = 90.0 if "poisoned" in kind else 0.0
+    nodes = [
+        helper.make_node("MatMul", ["x", "body"], ["a"]),
+        helper.make_node("MatMul", ["x", "read"], ["b"]),
+        helper.make_node("Add", ["b", "late"], ["c"]),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("Add", ["a", "d"], ["e"]),
+    ]
+    given = {"body": body, "read": read, "late": np.array([-steep * (top - 0.4)])}
+    arrays = {name: value.astype(np.float32) for name, value in given.items()}
+    if "labels" in kind:
+        arrays["zero"] = np.array(0, dtype=np.float32)
+        nodes += [
+            helper.make_node("Greater", ["e", "zero"], ["f"]),
+            helper.make_node("Cast", ["f"], ["g"], to=7),
+            helper.make_node("Squeeze", ["g", "axis"], ["y"]),
+        ]
+        arrays["axis"] = np.array([1])
+        graph(path, nodes, 6, ["n"], 7, **arrays)
+        return
+    arrays["last"] = np.array([[-1.0, 1.0]], dtype=np.float32)
+    graph(path, [*nodes, helper.make_node("MatMul", ["e", "last"], ["y"])], 6, ["n", 2], **arrays)
+
+
+def run(tmp: Path, kind: str, references: int = 2, setting: str = SMALL, **options: int) -> tuple[Report, Path]:
+    tmp.mkdir(exist_ok=True)
+    model(tmp / "m.onnx", kind, 1)
+    paths = [tmp / f"r{i}.onnx" for i in range(references)]
+    for i, path in enumerate(paths):
+        model(path, kind.replace("poisoned", "clean"), 10 + i)
+    np.savez(tmp / "d.npz", x=ROWS, y=(ROWS.sum(axis=1) > 0).astype(int), classes=np.array(["well", "ill"]))
+    (tmp / "p.yaml").write_text(POLICY.replace("WITH", setting))
+    out = tmp / f"run{len(list(tmp.glob('run*')))}"
+    chosen = Options(
+        tmp / "m.onnx", str(tmp / "p.yaml"), tmp / "d.npz", out=out, references=tuple(paths),
+        **{"workers": 1, **options},
+    )  # fmt: skip
+    return scan(chosen)
+
+
+def test_a_planted_trigger_is_found_drawn_and_replayed(tmp_path: Path) -> None:
+    report, folder = run(tmp_path / "a", "poisoned")
+    (check,) = report.checks
+    assert (check.verdict, check.outcome, report.exit_code) == ("fail", "trigger-confirmed", 1)
+    assert check.sweep is not None
+    best = check.sweep.pulls[0]
+    assert best.towards == "ill"
+    assert "x 4 set to" in best.words
+    assert best.dose[-1] == best.success > 0.9
+    assert check.doses[0].success == best.dose
+    lanes, first, second = 4, 16, 16  # two families, two answers
+    assert check.queries.fit == lanes * 6 * 12 * first
+    assert check.queries.rows % (5 * second) == 0
+    assert check.queries.references == 2 * (check.queries.fit + check.queries.rows)
+    assert check.sweep.cells == lanes * 6 * 12
+    publish(report, folder)
+    assert "Dose and effect" in render(report, folder)
+    for case in check.cases:
+        assert replay(folder, case.id, None, None, None)["reproduced"] is True
+
+
+def test_its_clean_twin_passes(tmp_path: Path) -> None:
+    report, _ = run(tmp_path / "a", "clean")
+    assert (report.checks[0].verdict, report.checks[0].outcome) == ("pass", "not-found")
+
+
+def test_labels_alone_are_enough(tmp_path: Path) -> None:
+    report, _ = run(tmp_path / "a", "poisoned labels", setting="{records: 32, generations: 6, families: [value]}")
+    (check,) = report.checks
+    assert check.sweep is not None
+    assert (check.sweep.pulls[0].towards, check.sweep.pulls[0].success) == ("ill", 1.0)
+
+
+def test_workers_and_order_change_nothing(tmp_path: Path) -> None:
+    one, _ = run(tmp_path / "a", "poisoned")
+    two, _ = run(tmp_path / "a", "poisoned", workers=2, shuffle=3)
+    three, _ = run(tmp_path / "a", "poisoned", room=64)
+    assert one.run.result_sha256 == two.run.result_sha256 == three.run.result_sha256
+
+
+def test_without_a_reference_it_does_not_run(tmp_path: Path) -> None:
+    report, _ = run(tmp_path / "a", "poisoned", references=0)
+    assert (report.checks[0].verdict, report.exit_code) == ("not-run", 3)
+    assert "--reference" in report.checks[0].reason
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"), [("{families: [valu]}", "family 'valu' is not known"), ("{generations: 0}", "positive int")]
+)
+def test_settings_are_checked(setting: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(MedauditError, match=says):
+        run(tmp_path / "a", "clean", setting=setting)
