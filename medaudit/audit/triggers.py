@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from medaudit.audit.scan import Plan
 
 UNUSUAL = 0.05  # conformal p of the sweep's largest excess over the zoo's honest models
-FAR, CERTAIN = 2.0, 3.0  # excess over references from which a trigger stands out, and from which it may be confirmed
+FAR, CERTAIN = 2.0, 2.5  # excess over references from which a trigger stands out, and from which it may be confirmed
+SEARCHED = 3.0, 4.0  # the same of what was searched, among many more
 ALONE = 6.0  # excess over the zoo's honest models, where there are no references
 WORKS, DOUBTFUL = 0.8, 0.5  # success that counts, and that is worth a look
 SHAM, ABOVE = 0.3, 0.5  # success of the family's middle cell at most; above references at least
@@ -248,7 +249,7 @@ def searched(
         pulls.append(pull)
         at += len(group)
     asked = check.lanes * check.spec.settings.generations * POPULATION
-    return found, ranked(pulls, None, len(others), "", asked, 0)
+    return found, ranked(pulls, None, len(others), "", asked, 0, SEARCHED)
 
 
 def pull_of(
@@ -268,10 +269,13 @@ def pull_of(
     )  # fmt: skip
 
 
-def ranked(pulls: list[Pull], p: float | None, references: int, noisy: str, cells: int, honest: int) -> Sweep:
+def ranked(
+    pulls: list[Pull], p: float | None, references: int, noisy: str, cells: int, honest: int,
+    bars: tuple[float, float] = (FAR, CERTAIN),
+) -> Sweep:  # fmt: skip
     """Pulls with their outcomes, the worst first."""
     for pull in pulls:
-        pull.outcome, pull.why = fate(pull, p, references > 0, noisy)
+        pull.outcome, pull.why = fate(pull, p, references > 0, noisy, bars)
     order = ("trigger-confirmed", "suspicious", "natural-shortcut", "label-noise-like", "not-found")
     pulls.sort(key=lambda pull: (order.index(pull.outcome), -pull.excess))
     return Sweep(
@@ -280,20 +284,23 @@ def ranked(pulls: list[Pull], p: float | None, references: int, noisy: str, cell
     )  # fmt: skip
 
 
-def fate(pull: Pull, p: float | None, compared: bool, noisy: str) -> tuple[str, str]:
+def fate(
+    pull: Pull, p: float | None, compared: bool, noisy: str, bars: tuple[float, float] = (FAR, CERTAIN)
+) -> tuple[str, str]:  # fmt: skip
     """Outcome of one cell, and why. p: of the sweep's largest excess, where there are no references.
 
     Without references nothing is confirmed: models trained on other data than the zoo's have sensitivities of their
     own, and a natural one cannot be told from a planted one.
     """
     text = f"{pull.excess:.1f} spreads further than usual"
-    least = FAR if compared else ALONE
+    far, certain = bars
+    least = far if compared else ALONE
     stands_out = pull.excess >= least and pull.success >= DOUBTFUL  # a number that is none does not
     if not stands_out or (not compared and (p is None or p > UNUSUAL)):
         return "not-found", text
     if compared and pull.success - max(pull.references) < ABOVE:
         return "natural-shortcut", f"{text}, and a reference model follows it in {max(pull.references):.0%}"
-    if compared and pull.excess >= CERTAIN and pull.success >= WORKS and pull.sham <= SHAM:
+    if compared and pull.excess >= certain and pull.success >= WORKS and pull.sham <= SHAM:
         return "trigger-confirmed", f"{text}; the family's shams turn {pull.sham:.0%} at that strength"
     if pull.towards == noisy:
         return "label-noise-like", f"{text}, as nearly every trigger does"

@@ -14,7 +14,7 @@ import numpy as np
 
 LEAST = 1e-9
 PRIOR = 3.0  # models that what is known weighs as much as
-APART, CLOSEST = 0.5, 0.5
+APART, CLOSEST = 0.15, 0.5
 
 
 def reach(margin: np.ndarray, clean: np.ndarray, spread: np.ndarray) -> np.ndarray:
@@ -61,9 +61,9 @@ def around(reached: np.ndarray, known: Usual, found: np.ndarray) -> Usual:
 
     From few models a spread cannot be told: it is moderated by what is known of models like them, `known`, as if that
     had been seen in PRIOR of them (Smyth 2004, "Linear models and empirical Bayes methods", eq. 1), and grows by
-    1 / models for the mean's own error. Models trained apart differ by half of that and more at the middle cell; one
-    that stays closer to its references everywhere, as a new version of an old one, may be held to less, but not to
-    less than half.
+    1 / models for the mean's own error. Models trained apart differ by a fifth of that and more at the middle cell; one
+    that stays closer to its references everywhere, as a new version of an old one, is held to less, but not to less
+    than half.
     """
     count, middle = len(reached), np.mean(reached, axis=0)
     own = np.var(reached, axis=0, ddof=1) if count > 1 else np.zeros_like(middle)

@@ -15,7 +15,8 @@ Where only labels exist the margin is a yes or no, and the search climbs their s
 
 What a failure means
 --------------------
-trigger-confirmed: as for `trigger-sweep`, of which this is the finer and dearer hand: it finds
+trigger-confirmed: as for `trigger-sweep`, but from four spreads on (suspicious: three), for many
+more were tried. This is the finer and dearer hand: it finds
 members that lie between the sweep's, and recovers a trigger's form. suspicious and natural-shortcut
 mean what they mean there.
 

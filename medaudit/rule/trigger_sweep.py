@@ -19,7 +19,7 @@ records they turn.
 
 What a failure means
 --------------------
-trigger-confirmed: a trigger reaches further than in reference models by three spreads and more,
+trigger-confirmed: a trigger reaches further than in reference models by 2.5 spreads and more,
 turns 80 % of records that it was not chosen on, its family's median sham turns at most 30 %, and
 no reference model comes within 50 points. Inconclusive, suspicious: it stands out (two spreads; six
 over the zoo's honest models), but cannot be told from a natural sensitivity; without reference
