@@ -41,6 +41,7 @@ from medaudit.model.pipeline import Pipeline
 from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance
 from medaudit.rule import RULES, Context
+from medaudit.rule.base import PROBED
 
 Probe = Corruptions | Smoothing | Sweep | Searching
 PROBES: dict[str, type[Corruptions | Smoothing | Sweep]] = {
@@ -48,7 +49,6 @@ PROBES: dict[str, type[Corruptions | Smoothing | Sweep]] = {
     "certificate": Smoothing,
     "sweep": Sweep,
     "known-trigger": Sweep,
-    "search": Sweep,
 }
 BEAT = 0.5  # seconds between signs of life
 SNAPSHOT = 60.0  # seconds of model time between snapshots of open lanes
@@ -176,15 +176,8 @@ class Bench:
             rule, asked, clean = RULES[check.rule], self.asked[check.behind], cleans[check.behind]
             face, lent = asked.spec.interface, list(check.lent) if check.fit else clean.donors
             donors, kinds = np.ascontiguousarray(self.points[lent]), None if check.fit else xp.asarray(clean.kinds)
-            if rule.kind in PROBES:
-                again = changes.get(check.id)
-                probe: Probe
-                if rule.kind == "search":
-                    probe = self._searching(check, cleans) if check.screen else self._measuring(check, clean, again)
-                else:
-                    probe = (
-                        PROBES[rule.kind](asked, check, clean) if again is None else Sweep(asked, check, clean, again)
-                    )
+            if rule.kind in PROBED:
+                probe = self._probe(check, cleans, changes.get(check.id))
                 self.cohorts[check.id] = Cohort(check.id, probe.attack(), check.budget, probe.lanes)
                 self.verifiers[check.id] = probe
                 continue
@@ -219,17 +212,18 @@ class Bench:
                 asked, check, area, clean, lanes, attack.members, [self.asked[name] for name in check.replay]
             )
 
-    def _searching(self, check: CheckSpec, cleans: dict[str, Clean]) -> Searching:
-        """A search on the model and its references together."""
-        names = list(self.spec.references)
-        self.joint = self.joint or Joint(self.bare, [self.asked[name] for name in names])
-        return Searching(self.joint, check, [cleans[name] for name in ("", *names)], self.data, self.points)
-
-    def _measuring(self, check: CheckSpec, clean: Clean, picks: np.ndarray | None) -> Sweep:
-        """What a search found, on records that it did not see."""
-        face, asked = self.spec.interface, self.asked[check.behind]
-        found = field_of(face, self.data, self.points, check)
-        return Sweep(asked, check, clean, found=searched_field(found, face.output, np.asarray(picks)))
+    def _probe(self, check: CheckSpec, cleans: dict[str, Clean], again: np.ndarray | None) -> Probe:
+        """The questions of a check. again: the cells that a sweep asks again, or the members that a search found."""
+        asked, clean, kind = self.asked[check.behind], cleans[check.behind], RULES[check.rule].kind
+        if kind == "search" and check.screen:  # on the model and its references together
+            names = list(self.spec.references)
+            self.joint = self.joint or Joint(self.bare, [self.asked[name] for name in names])
+            return Searching(self.joint, check, [cleans[name] for name in ("", *names)], self.data, self.points)
+        if kind == "search":
+            face = self.spec.interface
+            cells = field_of(face, self.data, self.points, check)
+            return Sweep(asked, check, clean, found=searched_field(cells, face.output, np.asarray(again)))
+        return PROBES[kind](asked, check, clean) if again is None else Sweep(asked, check, clean, again)
 
     def take(self, lanes: list[tuple[str, int, bytes | None]]) -> None:
         for check, sample, saved in lanes:

@@ -49,7 +49,7 @@ class Resolved:
     blocked: str = ""  # why it cannot run on this model or data
     deselected: bool = False
     unit: str = ""  # of eps
-    fit: tuple[int, ...] = ()  # rows that the one change is fitted on, where the rule fits one
+    fit: tuple[int, ...] = ()  # rows that the one change is fitted on, or that a sweep or search chooses by
     refuses: bool = False  # stages before it may give no answer
     fit_budget: int = 0  # rows asked to fit it
     lanes: int = 0  # of a search that comes before the check, each of fit_budget

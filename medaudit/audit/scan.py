@@ -343,13 +343,8 @@ def _show(plan: Plan, journal: Journal) -> None:
     for check in plan.checks:
         if check.blocked or check.deselected:
             continue
-        name, shown = shown_check(check).spec.id, []
-        if check.rule.kind in ("sweep", "search") and check.samples:
-            shown = [] if journal.cases(name) else list(triggers.drawn(plan, check, journal))
-        elif check.rule.kind == "known-trigger" and check.samples:
-            shown = [] if journal.cases(name) else list(doses.shown(plan, check, journal))
-        elif check.rule.kind == "extremes":
-            shown = [] if journal.cases(name) else list(extremes.shown(plan, check))
+        name = shown_check(check).spec.id
+        shown = [] if journal.cases(name) else list(_to_show(plan, check, journal))
         if not shown:
             continue
         worker = start_worker()
@@ -365,6 +360,16 @@ def _show(plan: Plan, journal: Journal) -> None:
                 journal.append([(name, sample, record, {"delta": change})])
         finally:
             worker.close()
+
+
+def _to_show(plan: Plan, check: Resolved, journal: Journal) -> Iterator[tuple[int, np.ndarray, str]]:
+    """Row, change [D] and words of what a check shows."""
+    if check.rule.kind in ("sweep", "search") and check.samples:
+        yield from triggers.drawn(plan, check, journal)
+    elif check.rule.kind == "known-trigger" and check.samples:
+        yield from doses.shown(plan, check, journal)
+    elif check.rule.kind == "extremes":
+        yield from extremes.shown(plan, check)
 
 
 def _events(

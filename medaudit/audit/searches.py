@@ -147,12 +147,11 @@ class Searching:
         return score, np.zeros(len(score), dtype=bool)
 
     def case(self, finished: Finished) -> Case:
-        """The best member of a lane, and its excess."""
+        """The best member of a lane, and its excess; None where no member was answered with numbers."""
         got = finished.arrays
-        dials = np.asarray(got["worst"], dtype=np.float64)
-        return Case(
-            finished.check, finished.sample, {**answered(finished), "excess": -float(got["low"])}, {"dials": dials}
-        )
+        low = float(got["low"])
+        record = {**answered(finished), "excess": -low if np.isfinite(low) else None}
+        return Case(finished.check, finished.sample, record, {"dials": np.asarray(got["worst"], dtype=np.float64)})
 
 
 def searched(many: int) -> int:

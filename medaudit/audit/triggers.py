@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -63,6 +63,8 @@ def judged(
     done, lost, flags = lost_records(records)
     if len(done) < len(records) or not done:  # of the first look too: its faults end the lanes of the second
         return verdicts.Judged("error", lost or "no record was asked", {}, [], None, flags), None
+    if any(record["invalid"] for record in before(plan, check, journal)):
+        flags = list(dict.fromkeys([*flags, "invalid-answers"]))
     field, sweep = sweep_of(plan, check, journal)
     others = plan.siblings.get(check.spec.id, [])
     count = bounds.count(sum(pull.outcome == "trigger-confirmed" for pull in sweep.pulls), sweep.cells)
@@ -134,18 +136,23 @@ def asked_again(field: Field, picks: list[tuple[int, int]]) -> np.ndarray:
 def picked(plan: Plan, check: Resolved, journal: Journal) -> np.ndarray:
     """The best members that a search found: number of the way and dials, [n, 1 + k], the largest excess first."""
     (search,) = plan.screens[check.spec.id]
-    cases = journal.cases(search.spec.id)
+    cases = {way: case for way, case in journal.cases(search.spec.id).items() if case[0]["excess"] is not None}
     order = sorted(cases, key=lambda way: (-cases[way][0]["excess"], way))[:PICKED_WAYS]
     return np.array([[way, *cases[way][1]["dials"]] for way in order])
 
 
+def before(plan: Plan, check: Resolved, journal: Journal) -> list[dict[str, Any]]:
+    """Records of what comes before a sweep or search: its first look, on references too, or the search itself."""
+    return [record for one in plan.screens[check.spec.id] for record, _ in journal.cases(one.spec.id).values()]
+
+
 def first_look_lost(plan: Plan, check: Resolved, journal: Journal) -> str:
-    """Why nothing could be chosen: the model, or a reference, failed at the first look."""
-    for one in plan.screens[check.spec.id]:
-        for record, _ in journal.cases(one.spec.id).values():
-            if record.get("fault"):
-                return f"no trigger could be chosen: {record['fault']}"
-    return ""
+    """Why nothing could be chosen: the model, or a reference, failed, or never answered with numbers."""
+    records = before(plan, check, journal)
+    why = next((record["fault"] for record in records if record.get("fault")), "")
+    if not why and all("excess" in record and record["excess"] is None for record in records):
+        why = "no candidate was answered with numbers"
+    return f"no trigger could be chosen: {why}" if why else ""
 
 
 def dose_of(sweep: Sweep) -> Dose:

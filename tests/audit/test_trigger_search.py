@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from onnx import helper
 
+from medaudit.audit import triggers
 from medaudit.audit.replay import replay
 from medaudit.audit.results import Report
 from medaudit.audit.scan import Options, scan
@@ -122,3 +125,58 @@ def test_without_a_reference_it_does_not_run(tmp_path: Path) -> None:
 def test_settings_are_checked(setting: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(MedauditError, match=says):
         run(tmp_path / "a", "clean", setting=setting)
+
+
+def test_what_was_never_answered_is_not_passed_over() -> None:
+    """Answers that are no numbers before the measuring are flagged; where there was nothing else, nothing is chosen."""
+
+    def lost(*records: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+        one = SimpleNamespace(spec=SimpleNamespace(id="s~search"))
+        plan, check = SimpleNamespace(screens={"s": [one]}), SimpleNamespace(spec=SimpleNamespace(id="s"))
+        journal = SimpleNamespace(cases=lambda name: {i: (r, {}) for i, r in enumerate(records)})
+        some: Any = plan, check, journal
+        return triggers.first_look_lost(*some), triggers.before(*some)
+
+    good, bad = {"invalid": 0, "excess": 1.0}, {"invalid": 9, "excess": None}
+    assert lost(good, bad) == ("", [good, bad])
+    assert lost(bad, bad)[0] == "no trigger could be chosen: no candidate was answered with numbers"
+    assert lost({"invalid": 3}, {"invalid": 3})[0] == ""  # a sweep's first look has margins, not one excess
+    assert "it died" in lost(good, {"invalid": 0, "fault": "it died"})[0]
+
+
+def test_a_model_that_answers_no_member_ends_in_an_error(tmp_path: Path) -> None:
+    """Whatever changes a record makes its answer NaN: silence of a search is not a pass."""
+    rows = np.array([[0.0, 0.0], [1.0, 1.0]] * 20, dtype=np.float32)
+    nodes = [
+        helper.make_node("Slice", ["x", "zero", "one", "axis"], ["a"]),
+        helper.make_node("Slice", ["x", "one", "two", "axis"], ["b"]),
+        helper.make_node("Sub", ["a", "b"], ["d"]),
+        helper.make_node("Mul", ["d", "d"], ["e"]),
+        helper.make_node("Neg", ["e"], ["f"]),
+        helper.make_node("Sqrt", ["f"], ["g"]),  # of less than nothing
+        helper.make_node("Sub", ["x", "half"], ["h"]),
+        helper.make_node("MatMul", ["h", "w"], ["i"]),
+        helper.make_node("Add", ["i", "g"], ["y"]),
+    ]
+    given = {
+        "zero": np.array([0]), "one": np.array([1]), "two": np.array([2]), "axis": np.array([1]),
+        "half": np.array(0.5, dtype=np.float32), "w": np.array([[-1.0, 1.0], [-1.0, 1.0]], dtype=np.float32),
+    }  # fmt: skip
+    graph(tmp_path / "m.onnx", nodes, 2, ["n", 2], **given)
+    np.savez(tmp_path / "d.npz", x=rows, y=(rows[:, 0] > 0.5).astype(int), classes=np.array(["well", "ill"]),
+             lo=np.array([-9.0, -9.0]), hi=np.array([9.0, 9.0]))  # fmt: skip
+    (tmp_path / "p.yaml").write_text(POLICY.replace("WITH", "{records: 8, generations: 2, families: [value]}"))
+    report, _ = scan(
+        Options(
+            tmp_path / "m.onnx",
+            str(tmp_path / "p.yaml"),
+            tmp_path / "d.npz",
+            out=tmp_path / "run",
+            workers=1,
+            references=(tmp_path / "m.onnx",),
+        )  # fmt: skip
+    )
+    (check,) = report.checks
+    assert check.verdict in ("error", "inconclusive")
+    assert {"faults", "invalid-answers"} & set(check.flags)
+    assert report.exit_code != 0
