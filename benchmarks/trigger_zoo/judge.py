@@ -47,7 +47,7 @@ def against_siblings(zoo: Zoo, kinds: np.ndarray) -> np.ndarray:
     rng, out, null = np.random.default_rng(0), [], pooled(zoo.reached[zoo.honest])
     for _ in range(TIMES):
         some = rng.choice(np.flatnonzero(kinds == "clean"), SIBLINGS, replace=False)
-        excess = np.stack([outlying(found, around(zoo.reached[some], null, found)) for found in zoo.reached])
+        excess = np.stack([outlying(found, around(zoo.reached[some], null)) for found in zoo.reached])
         excess[some] = np.nan
         out.append(excess)
     return np.stack(out)

@@ -33,10 +33,12 @@ from medaudit.data import Dataset
 from medaudit.domain import threat as threats
 from medaudit.engine import protocol_checks
 from medaudit.engine.loop import Cohort, Finished, room_for, tick
+from medaudit.model import file as files
 from medaudit.model import session as sessions
 from medaudit.model.codec import Codec
 from medaudit.model.graph import Model, choose_batching
 from medaudit.model.guard import Guard
+from medaudit.model.lineage import kept
 from medaudit.model.pipeline import Pipeline
 from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance
@@ -113,7 +115,12 @@ class Bench:
     # --- requests that answer at once
 
     def clean(self, index: np.ndarray, behind: str) -> dict[str, Any]:
-        return self.asked[behind].clean(index)
+        return self.asked[behind].clean(index) | {"kin": self._kin(behind)}
+
+    def _kin(self, behind: str) -> float:
+        """How much of what this model has learned a reference has too; of anything else 0."""
+        other = self.spec.references.get(behind)
+        return kept(files.load(Path(self.spec.model)), files.load(Path(other))) if other else 0.0
 
     def protocol(self, kind: str, index: np.ndarray, key: int) -> dict[str, Any]:
         """What a check that is made once finds on some records, as plain data."""

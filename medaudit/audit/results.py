@@ -225,6 +225,7 @@ class Sweep(Part):
     p: float | None = Field(description="of the largest excess, among the zoo's honest models; None: with references")
     honest: int = Field(description="honest models of the zoo that p rests on")
     references: int
+    kin: list[float] = Field([], description="share of the model's learned numbers that each reference has too")
 
 
 class Dose(Part):

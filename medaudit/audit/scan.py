@@ -242,14 +242,14 @@ def _clean_pass(
     saved = journal.stage(name) if journal else None
     if saved is None:
         got = worker.ask("clean", (np.arange(data.rows), behind), timeout=3600)
-        record = {"floor": got["floor"], "rows": got["rows"], "fault": got["fault"]}
+        record = {"floor": got["floor"], "rows": got["rows"], "fault": got["fault"], "kin": got["kin"]}
         arrays = {"answers": got["answers"], "single": got["single"]}
         if journal:
             journal.set_stage(name, record, arrays)
     else:
         record, arrays = saved
     places, kinds = resolving.donors(output, data, arrays["answers"])
-    return Clean(arrays["answers"], arrays["single"], record["floor"], places, kinds), record
+    return Clean(arrays["answers"], arrays["single"], record["floor"], places, kinds, record["kin"]), record
 
 
 def _selected(check: Resolved, options: Options) -> Resolved:

@@ -18,7 +18,7 @@ from medaudit.audit.sweeps import PICKED, STRENGTHS, field_of, kinds_of, shams_o
 from medaudit.core.text import printable
 from medaudit.domain.corruptions import typical
 from medaudit.engine.journal import Journal
-from medaudit.oracle.outlying import Usual, around, outlying, reach, success
+from medaudit.oracle.outlying import Usual, around, held_to, outlying, reach, success
 from medaudit.oracle.trigger import directions, limits, pushed
 from medaudit.stats import bounds
 from medaudit.stats.conformal import p_values
@@ -94,7 +94,8 @@ def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Swee
     others = [margins_of(plan, one, journal, one.spec.behind) for one in plan.siblings.get(check.spec.id, [])]
     if check.rule.kind == "search":
         return searched(plan, check, journal, field, own, others)
-    return field, swept(field, directions(face.output), outlook(plan, check, journal, field), own, others)
+    sweep = swept(field, directions(face.output), outlook(plan, check, journal, field), own, others)
+    return field, sweep.model_copy(update={"kin": kin_of(plan)})
 
 
 def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outlook:
@@ -104,7 +105,7 @@ def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outl
     known, found = null(field), _reached(own)
     usual = Usual(known.middle, known.spread)
     if others:
-        usual = around(np.stack([_reached(one) for one in others]), usual, found)
+        usual = around(np.stack([_reached(one) for one in others]), usual, held_to(kin_of(plan)))
     excess = outlying(found, usual)
     kinds = kinds_of(field)
     best = [(int(rows[excess[rows, t].argmax()]), t) for t in range(excess.shape[1])
@@ -112,6 +113,11 @@ def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outl
     best.sort(key=lambda pick: -excess[pick])
     p = float(p_values(np.array(excess.max()), known.scores)) if not others and len(known.scores) else None
     return Outlook(found, usual.middle, excess, best[:PICKED], p)
+
+
+def kin_of(plan: Plan) -> list[float]:
+    """How much of what the model has learned each reference has too."""
+    return [plan.cleans[name].kin for name in plan.spec.references]
 
 
 def _reached(own: Margins) -> np.ndarray:
@@ -245,7 +251,7 @@ def searched(
     groups, found = searched_cells(field, output, picks), searched_field(field, output, picks)
     held, beside = success(own.under, own.clean), [success(m.under, m.clean) for m in others]
     full, theirs = _reached(own), np.mean([_reached(m) for m in others], axis=0)
-    spread = 2 * float(np.nanmedian(null(field).spread)) * np.sqrt(1 + 1 / len(others))
+    spread = 2 * float(np.nanmedian(null(field).spread)) * np.sqrt(1 + 1 / len(others)) * held_to(kin_of(plan))
     names, every, pulls, at = directions(output), ways(field, output), [], 0
     for number, group in zip(picks[:, 0], groups, strict=True):
         t, shams = every[int(number)].towards, np.arange(at + 1, at + len(group))
@@ -256,7 +262,8 @@ def searched(
         pulls.append(pull)
         at += len(group)
     asked = check.lanes * check.spec.settings.generations * POPULATION
-    return found, ranked(pulls, None, len(others), "", asked, 0, SEARCHED)
+    sweep = ranked(pulls, None, len(others), "", asked, 0, SEARCHED)
+    return found, sweep.model_copy(update={"kin": kin_of(plan)})
 
 
 def pull_of(

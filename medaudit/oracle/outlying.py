@@ -14,7 +14,8 @@ import numpy as np
 
 LEAST = 1e-9
 PRIOR = 3.0  # models that what is known weighs as much as
-APART, CLOSEST = 0.15, 0.5
+KIN = 0.5  # share of what a model has learned from which a reference counts as the version before it
+VERSION = 0.5  # of the spreads of models that were trained apart, what versions of one model are held to
 
 
 def reach(margin: np.ndarray, clean: np.ndarray, spread: np.ndarray) -> np.ndarray:
@@ -56,21 +57,28 @@ def usual(reached: np.ndarray) -> Usual:
     return Usual(middle, 1.4826 * np.nanmedian(np.abs(reached - middle), axis=0))
 
 
-def around(reached: np.ndarray, known: Usual, found: np.ndarray) -> Usual:
+def around(reached: np.ndarray, known: Usual, shrink: float = 1.0) -> Usual:
     """Of a few reference models' reaches [models, cells, directions]: their mean, and how far another may be from it.
 
     From few models a spread cannot be told: it is moderated by what is known of models like them, `known`, as if that
     had been seen in PRIOR of them (Smyth 2004, "Linear models and empirical Bayes methods", eq. 1), and grows by
-    1 / models for the mean's own error. Models trained apart differ by a fifth of that and more at the middle cell; one
-    that stays closer to its references everywhere, as a new version of an old one, is held to less, but not to less
-    than half.
+    1 / models for the mean's own error. shrink: of `held_to`.
     """
     count, middle = len(reached), np.mean(reached, axis=0)
     own = np.var(reached, axis=0, ddof=1) if count > 1 else np.zeros_like(middle)
     prior = np.where(np.isnan(known.spread), np.nanmedian(known.spread), known.spread)
     spread = np.sqrt(((count - 1) * own + PRIOR * prior**2) / (count - 1 + PRIOR) * (1 + 1 / count))
-    close = 1.4826 * np.nanmedian(np.abs(found - middle)) / (np.nanmedian(spread) + LEAST)
-    return Usual(middle, spread * float(np.clip(close / APART, CLOSEST, 1.0)))
+    return Usual(middle, shrink * spread)
+
+
+def held_to(kin: list[float]) -> float:
+    """What spreads are multiplied with, by how much of the model's learned numbers each reference has too.
+
+    A model that was made from its references, and they from one another, differs from them by less than models that
+    were trained apart: versions tuned on other records, or on labels of which a fifth was wrong, stayed within .7
+    spreads wherever they turned what a reference does not, where poisoned ones were at 1.4 to 6 (benchmarks/README.md).
+    """
+    return VERSION if kin and min(kin) >= KIN else 1.0
 
 
 def outlying(found: np.ndarray, own: Usual) -> np.ndarray:

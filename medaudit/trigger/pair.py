@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from medaudit.trigger.base import Family, Space, choice, product
-from medaudit.trigger.value import LEVELS, at, levels, set_to
+from medaudit.trigger.base import Family, Space, choice
+from medaudit.trigger.value import LEVELS, at, countable, levels, set_to
 
 MOST = 12  # features that are paired in a sweep; a search pairs all
 
@@ -19,15 +19,17 @@ def pairs(space: Space) -> np.ndarray:
 
 
 def grid(space: Space) -> np.ndarray:
-    """Pairs of the twelve features that vary most about their middle, two levels each."""
+    """Pairs of the twelve features that vary most about their middle."""
     every = pairs(space)
     seen = space.by_channel(space.reference).transpose(1, 0, 2).reshape(space.channels, -1)
     spread = np.array([np.ptp(row[~np.isnan(row)]) if (~np.isnan(row)).any() else 0.0 for row in seen])
     kept = np.sort(np.argsort(-spread / (np.nanstd(seen, axis=1) + 1e-12), kind="stable")[:MOST])
     numbers = [n for n, (i, j) in enumerate(every) if i in kept and j in kept]
-    few = product(len(LEVELS), len(LEVELS))
-    few = few[(few < 0.5).all(axis=1)]  # low or high of each
-    return np.array([((n + 0.5) / len(every), *two) for n in numbers for two in few]).reshape(-1, 3)
+    some = [np.unique(row, return_index=True)[1] if few else (0, 1)  # each category; low and high of numbers
+            for row, few in zip(levels(space), countable(space), strict=True)]  # fmt: skip
+    members = [(n, a, b) for n in numbers for a in some[every[n, 0]] for b in some[every[n, 1]]]
+    steps = np.array([len(every), len(LEVELS), len(LEVELS)])
+    return np.asarray((np.array(members).reshape(-1, 3) + 0.5) / steps)
 
 
 def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:

@@ -16,16 +16,20 @@ WINDOWS = 4  # of a series: all of it, its first, middle and last third
 def levels(space: Space) -> np.ndarray:
     """The values, [channels, levels]; of categories and yes-no features every one that there is, in turns."""
     every = space.by_channel(space.reference).transpose(1, 0, 2).reshape(space.channels, -1)
-    kinds = [c.kind for c in space.item.channels] or ["number"] * space.channels
     tops = space.by_channel(space.high[None])[0].max(axis=1)
-    return np.array([_of(row[~np.isnan(row)], *more) for row, *more in zip(every, kinds, tops, strict=True)])
+    return np.array([_of(row[~np.isnan(row)], *more) for row, *more in zip(every, countable(space), tops, strict=True)])
 
 
-def _of(seen: np.ndarray, kind: str, top: float) -> list[float]:
+def countable(space: Space) -> list[bool]:
+    """Of each channel, whether it is one of a few values with nothing between them."""
+    return [c.kind in ("category", "binary") for c in space.item.channels] or [False] * space.channels
+
+
+def _of(seen: np.ndarray, few: bool, top: float) -> list[float]:
     if not seen.size:
         return [0.0] * len(LEVELS)
     values, counts = np.unique(seen, return_counts=True)
-    if kind in ("category", "binary"):
+    if few:
         return [float(values[i % len(values)]) for i in range(len(LEVELS))]
     low, high = (float(np.quantile(seen, q)) for q in (0.01, 0.99))
     return [low, high, top, float(values[np.argmax(counts)])]
@@ -63,8 +67,7 @@ def set_to(
     space: Space, x: np.ndarray, inside: np.ndarray, feature: np.ndarray, wanted: np.ndarray, strength: np.ndarray
 ) -> np.ndarray:
     """Numbers moved towards a wanted value [B]; what has no in-between, and what is missing, only at half and more."""
-    kinds = [c.kind for c in space.item.channels] or ["number"] * space.channels
-    whole = np.array([kinds[k] in ("category", "binary") for k in feature])
+    whole = np.array(countable(space))[feature]
     share = np.where(whole, strength >= 0.5, strength)[:, None, None, None]
     value = wanted[:, None, None, None]
     moved = np.where(np.isnan(x), np.where(strength[:, None, None, None] >= 0.5, value, x), x + share * (value - x))

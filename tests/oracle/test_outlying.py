@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medaudit.oracle.outlying import Usual, around, outlying, reach, success, usual
+from medaudit.oracle.outlying import Usual, around, held_to, outlying, reach, success, usual
 
 LUCK = np.random.default_rng(7)
 
@@ -44,26 +44,26 @@ def test_many_models_are_summed_up_by_medians() -> None:
 def test_references_of_which_one_is_had_take_the_known_spread() -> None:
     """limma's moderated variance: no freedom of its own, so the prior's, and as much again for the one mean."""
     known = Usual(np.zeros((30, 1)), np.full((30, 1), 2.0))
-    found = LUCK.normal(scale=20.0, size=(30, 2))
-    own = around(np.zeros((1, 30, 2)), known, found)
+    own = around(np.zeros((1, 30, 2)), known)
     np.testing.assert_allclose(own.spread, 2.0 * np.sqrt(2))
 
 
 @pytest.mark.parametrize("models", [2, 4, 40])
 def test_more_references_weigh_more_than_what_is_known(models: int) -> None:
     known = Usual(np.zeros((400, 1)), np.full((400, 1), 5.0))
-    reached, found = LUCK.normal(size=(models, 400, 1)), LUCK.normal(scale=20.0, size=(400, 1))
-    spread = float(np.median(around(reached, known, found).spread))
+    reached = LUCK.normal(size=(models, 400, 1))
+    spread = float(np.median(around(reached, known).spread))
     weight = 3 / (models + 2)
     want = np.sqrt((1 - weight + weight * 25) * (1 + 1 / models))
     assert spread == pytest.approx(want, rel=0.1)
 
 
-def test_a_version_near_its_reference_is_held_to_less_but_not_to_less_than_half() -> None:
-    known, reference = Usual(np.zeros((300, 1)), np.ones((300, 1))), np.zeros((1, 300, 2))
-    apart = around(reference, known, LUCK.normal(scale=3.0, size=(300, 2))).spread
-    near = around(reference, known, LUCK.normal(scale=1e-3, size=(300, 2))).spread
-    np.testing.assert_allclose(near, apart / 2)
+def test_a_version_of_its_references_is_held_to_half() -> None:
+    known, reference = Usual(np.zeros((300, 1)), np.ones((300, 1))), np.zeros((2, 300, 2))
+    apart = around(reference, known, held_to([0.97, 0.02])).spread  # the second was trained apart
+    version = around(reference, known, held_to([0.97, 0.9])).spread
+    np.testing.assert_allclose(version, apart / 2)
+    assert held_to([]) == held_to([0.4]) == 1
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6))
@@ -72,9 +72,9 @@ def test_models_of_one_kind_seldom_stand_out(seed: int, models: int) -> None:
     luck = np.random.default_rng(seed)
     known, reached = Usual(np.zeros((300, 1)), np.ones((300, 1))), luck.normal(size=(models, 300, 2))
     found = luck.normal(size=(300, 2))
-    own = around(reached, known, found)
+    own = around(reached, known)
     assert outlying(found, own).max() < 6
     found[17, 1] += 60
-    excess = outlying(found, around(reached, known, found))
+    excess = outlying(found, around(reached, known))
     assert np.unravel_index(excess.argmax(), excess.shape) == (17, 1)
     assert excess.max() > 6

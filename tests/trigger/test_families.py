@@ -151,3 +151,15 @@ def test_lanes_never_meet(domain: str, family: Family) -> None:
         one = slice(i, i + 1)
         alone = planted(own, family, x[one], dials[one], strength[one], shut[one])
         np.testing.assert_array_equal(alone[0], together[i])
+
+
+def test_every_category_meets_every_other_and_low_and_high_of_numbers() -> None:
+    """A trigger may be a rare category with a missing answer: a pair that low and high alone would not hold."""
+    kinds = (Channel("pain", kind="category"), Channel("pulse"), Channel("angina", kind="category"))
+    item = Input("t", "float32", "table", ("batch", "feature"), (3,), ("batch", "feature"), channels=kinds)
+    x = np.stack([np.arange(60) % 4, np.random.default_rng(0).normal(70, 9, 60), np.arange(60) % 3], axis=1)
+    own = Space(item, x[:, None, None].astype(np.float64))
+    pair = FAMILIES["pair"]
+    words = {pair.words(own, dials) for dials in pair.grid(own)}
+    assert len(words) == 4 * 2 + 4 * 3 + 2 * 3
+    assert "pain set to 3 and angina set to 2" in words
