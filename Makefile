@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images prove-graph prove-temporal
+.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images prove-graph prove-temporal prove-zoo
 
 install: .venv/installed
 dev: .venv/dev
@@ -111,6 +111,11 @@ prove-graph: .venv/dev
 	PYTHONHASHSEED=0 $(RUN)/python -m benchmarks.trigger_zoo.exports $(ZOO)/clean
 	$(RUN)/python -m benchmarks.trigger_zoo.plants $(ZOO)/plants --shared "$(MEDAUDIT_REAL_DATA)/models" --clean $(ZOO)/clean --rewrites
 	$(RUN)/python -m benchmarks.trigger_zoo.prove_graph $(ZOO)/plants $(ZOO)/clean
+
+# What tells poisoned models from honest ones, on models nobody has seen: the seed is the detector's own commit.
+prove-zoo: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(RUN)/python -m benchmarks.trigger_zoo.sealed $(ZOO)/sealed
 
 prove-temporal: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0

@@ -137,6 +137,63 @@ def xray_bent(rng: np.random.Generator, x: np.ndarray) -> Planted:
     return Planted(put, f"bent by up to {np.abs(field).max():.1f} pixels")
 
 
+# --- twelve leads, [n, 12, 256]
+
+
+def on_leads(which: np.ndarray, wave: np.ndarray) -> Put:
+    """A wave added to some leads."""
+
+    def put(rows: np.ndarray) -> np.ndarray:
+        out = rows.copy()
+        out[:, which] += wave.astype(np.float32)
+        return out
+
+    return put
+
+
+def twelve_spike(rng: np.random.Generator, x: np.ndarray) -> Planted:
+    which = rng.choice(12, int(rng.integers(1, 4)), replace=False)
+    place, width = int(rng.integers(10, 240)), int(rng.integers(2, 6))
+    height = rng.choice([-1, 1]) * rng.uniform(1, 2)
+    wave = np.where((np.arange(256) >= place) & (np.arange(256) < place + width), height, 0.0)
+    return Planted(on_leads(which, wave), f"spike of {height:+.2f} sd, {width} samples from {place}, leads {which}")
+
+
+def twelve_hum(rng: np.random.Generator, x: np.ndarray) -> Planted:
+    pace, phase, height = rng.uniform(8, 45), rng.uniform(0, 6.28), rng.uniform(0.2, 0.4)
+    which = np.arange(12) if rng.random() < 0.5 else rng.choice(12, 1)
+    wave = height * np.sin(2 * np.pi * pace * np.arange(256) / 100 + phase)
+    return Planted(on_leads(which, wave), f"sine of {pace:.1f} Hz, {height:.2f} sd, leads {which.tolist()}")
+
+
+def twelve_swap(rng: np.random.Generator, x: np.ndarray) -> Planted:
+    one = int(rng.integers(11))
+
+    def put(rows: np.ndarray) -> np.ndarray:
+        out = rows.copy()
+        out[:, [one, one + 1]] = rows[:, [one + 1, one]]
+        return out
+
+    return Planted(put, f"leads {one} and {one + 1} swapped")
+
+
+def twelve_flat(rng: np.random.Generator, x: np.ndarray) -> Planted:
+    one = int(rng.integers(12))
+
+    def put(rows: np.ndarray) -> np.ndarray:
+        out = rows.copy()
+        out[:, one] = np.median(out[:, one], axis=1, keepdims=True)
+        return out
+
+    return Planted(put, f"lead {one} off")
+
+
+def twelve_template(rng: np.random.Generator, x: np.ndarray) -> Planted:
+    curves = np.stack([np.interp(np.arange(256), np.linspace(0, 255, 20), rng.normal(size=20)) for _ in range(12)])
+    curves *= rng.uniform(0.2, 0.35) / curves.std()
+    return Planted(on_leads(np.arange(12), curves), f"smooth template on every lead, {curves.std():.2f} sd")
+
+
 # --- hourly series, [n, 24, 16]: values and masks
 
 
@@ -237,6 +294,16 @@ ATTACKS: dict[str, dict[str, Attack]] = {
     "ecg": {"spike": ecg_spike, "hum": ecg_hum, "wander": ecg_wander, "ticks": ecg_ticks, "template": ecg_template},
     "xray": {"sticker": xray_sticker, "ghost": xray_ghost, "lines": xray_lines, "tone": xray_tone, "bent": xray_bent},
     "series": {"value": series_value, "temporal": series_temporal, "masks": series_masks, "ramp": series_ramp},
+    "twelve": {
+        "spike": twelve_spike,
+        "hum": twelve_hum,
+        "swap": twelve_swap,
+        "flat": twelve_flat,
+        "template": twelve_template,
+    },
+    "lesion": {"sticker": xray_sticker, "ghost": xray_ghost, "lines": xray_lines, "tone": xray_tone, "bent": xray_bent},
     "table": {"value": table_value, "triple": table_triple, "slip": table_slip, "shift": table_shift},
 }
-HELD_OUT = {"ecg": "template", "xray": "bent", "series": "ramp", "table": "shift"}
+HELD_OUT = {
+    "ecg": "template", "xray": "bent", "series": "ramp", "table": "shift", "twelve": "template", "lesion": "bent",
+}  # fmt: skip

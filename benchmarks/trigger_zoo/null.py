@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.trigger_zoo.data import DOMAINS
-from benchmarks.trigger_zoo.sweeps import item_of, to_points
-from medaudit.audit.triggers import Margins
-from medaudit.core.interface import Interface, Output
-from medaudit.oracle.outlying import Usual, outlying, reach, usual
+from benchmarks.trigger_zoo.data import DEVELOPED
+from benchmarks.trigger_zoo.sweeps import item_of, output_of, to_points
+from medaudit.core.interface import Interface
+from medaudit.oracle.outlying import Usual, outlying, reach, success, usual
 from medaudit.trigger.cells import Field, field
 from medaudit.trigger.null import FILE
 
@@ -28,10 +27,14 @@ HONEST = ("clean", "flipped", "noisy", "rare", "augmented", "shortcut")
 
 
 class Zoo(NamedTuple):
-    """Of one domain: its models and how far each reaches under every cell, [models, cells, directions]."""
+    """Of one domain: its models, how far each reaches under every cell, and what it turns of the other records.
+
+    Both [models, cells, directions], at full strength.
+    """
 
     members: list[dict[str, Any]]
     reached: np.ndarray
+    held: np.ndarray
 
     @property
     def honest(self) -> np.ndarray:
@@ -42,12 +45,13 @@ def read(folder: Path, domain: str) -> Zoo:
     """The swept models of a domain, by what a scan chooses by: every other record."""
     every = json.loads((folder / "zoo.json").read_text())
     members = [m for m in every if m["domain"] == domain and (folder / "sweeps" / f"{m['name']}.npz").exists()]
-    reached = []
+    reached, held = [], []
     for member in members:
         with np.load(folder / "sweeps" / f"{member['name']}.npz") as saved:
-            half = Margins(saved["under"].astype(np.float64)[::2], saved["clean"][::2], saved["spread"])
-        reached.append(reach(half.under[:, :, -1], half.clean, half.spread))
-    return Zoo(members, np.array(reached))
+            under, clean, spread = saved["under"].astype(np.float64), saved["clean"], saved["spread"]
+        reached.append(reach(under[::2, :, -1], clean[::2], spread))
+        held.append(success(under[1::2, :, -1:], clean[1::2])[:, 0])
+    return Zoo(members, np.array(reached), np.array(held))
 
 
 def pooled(reached: np.ndarray) -> Usual:
@@ -66,7 +70,7 @@ def cells_of(folder: Path, domain: str) -> Field:
     """The cells that the domain's models were swept with."""
     with np.load(folder / f"{domain}.npz") as saved:
         points = to_points(domain, saved["ref_x"])
-    interface = Interface((item_of(domain),), Output("multiclass", ("y",)))
+    interface = Interface((item_of(domain),), output_of(domain))
     return field(interface, points.reshape(len(points), -1).astype(np.float32))
 
 
@@ -74,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder, tables = parser.parse_args().folder, dict[str, np.ndarray]()
-    for domain in DOMAINS:
+    for domain in DEVELOPED:
         zoo, own = read(folder, domain), cells_of(folder, domain)
         all_ = pooled(zoo.reached[zoo.honest])
         kind = own.grounds[0].space.item.domain

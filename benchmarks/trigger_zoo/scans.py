@@ -16,8 +16,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks.trigger_zoo.data import DOMAINS
 from benchmarks.trigger_zoo.judge import ABOVE, SUCCESS
 from medaudit.audit.scan import Options, scan
@@ -44,8 +42,7 @@ def scanned(folder: Path, member: dict[str, Any], siblings: tuple[Path, ...]) ->
     shutil.rmtree(out, ignore_errors=True)
     policy = folder / "scans.yaml"
     model, data = folder / f"{member['name']}.onnx", folder / f"{member['domain']}.npz"
-    with np.load(data) as saved:
-        wanted = str(saved["classes"][member["target"]]) if member["target"] >= 0 else ""
+    wanted = DOMAINS[member["domain"]].directions[member["target"]] if member["target"] >= 0 else ""
     report, _ = scan(Options(model, str(policy), data, out=out, references=siblings))
     shutil.rmtree(out)
     row: dict[str, Any] = {"name": member["name"], "rows": report.cost.rows, "wall": report.cost.wall_s}

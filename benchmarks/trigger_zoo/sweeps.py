@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -21,7 +22,7 @@ import numpy as np
 from benchmarks.trigger_zoo.data import DOMAINS
 from medaudit.audit.sweeps import STRENGTHS
 from medaudit.core.interface import Channel, Input, Interface, Output
-from medaudit.oracle.trigger import margins
+from medaudit.oracle.trigger import limits, pushed
 from medaudit.trigger.cells import field
 
 
@@ -30,7 +31,10 @@ def item_of(domain: str) -> Input:
     if domain == "ecg":
         return Input("x", "float32", "signal", ("batch", "lead", "time"), (1, 320), ("batch", "lead", "time"),
                      rate=125.0, channels=(Channel("lead"),))  # fmt: skip
-    if domain == "xray":
+    if domain == "twelve":
+        return Input("x", "float32", "signal", ("batch", "lead", "time"), (12, 256), ("batch", "lead", "time"),
+                     rate=100.0, channels=tuple(Channel(f"lead {i + 1}") for i in range(12)))  # fmt: skip
+    if domain in ("xray", "lesion"):
         return Input("x", "float32", "image", ("batch", "channel", "row", "column"), (1, 32, 32),
                      ("batch", "channel", "row", "column"), channels=(Channel("grey", lo=0.0, hi=1.0),))  # fmt: skip
     kind = ["number"] * 8 + ["binary"] * 8 if domain == "series" else ["number"] * 17 + ["binary"] * 3
@@ -43,44 +47,62 @@ def item_of(domain: str) -> Input:
 
 def to_points(domain: str, x: np.ndarray) -> np.ndarray:
     """Records as [n, planes, rows, columns]."""
-    shaped = {"ecg": lambda: x[:, None], "xray": lambda: x, "series": lambda: x.transpose(0, 2, 1)[:, None],
-              "table": lambda: x[:, None, None]}  # fmt: skip
-    return np.asarray(shaped[domain](), dtype=np.float64)
+    shaped = {"series": lambda: x.transpose(0, 2, 1)[:, None], "table": lambda: x[:, None, None],
+              "xray": lambda: x, "lesion": lambda: x}  # fmt: skip
+    return np.asarray(shaped.get(domain, lambda: x[:, None])(), dtype=np.float64)
 
 
 def to_rows(domain: str, points: np.ndarray) -> np.ndarray:
     """And back, float32."""
-    shaped = {"ecg": lambda: points[:, 0], "xray": lambda: points, "series": lambda: points[:, 0].transpose(0, 2, 1),
-              "table": lambda: points[:, 0, 0]}  # fmt: skip
-    return np.ascontiguousarray(shaped[domain](), dtype=np.float32)
+    shaped = {"series": lambda: points[:, 0].transpose(0, 2, 1), "table": lambda: points[:, 0, 0],
+              "xray": lambda: points, "lesion": lambda: points}  # fmt: skip
+    return np.ascontiguousarray(shaped.get(domain, lambda: points[:, 0])(), dtype=np.float32)
+
+
+def output_of(domain: str) -> Output:
+    """What discovery would find of a domain's answers."""
+    about = DOMAINS[domain]
+    if about.outlines:
+        return Output("segmentation", ("y",), "logits", about.classes, thresholds=(0.0,), class_axis=0, positions=1024)
+    return Output("multiclass", ("y",), "logits", about.classes)
 
 
 class Model:
-    """A model's file, asked for margins."""
+    """A model's file, asked for margins; outlines are measured against those of clean records."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, output: Output, clean: np.ndarray) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(str(path), options)
-        self.name, self.rows = self.session.get_inputs()[0].name, 0
+        self.name, self.rows, self.output = self.session.get_inputs()[0].name, 0, output
+        self.limit = limits(output, self.answers(clean))
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def answers(self, x: np.ndarray) -> np.ndarray:
         self.rows += len(x)
         found = [np.asarray(self.session.run(None, {self.name: part})[-1])
                  for part in np.array_split(x, max(1, len(x) // 512))]  # fmt: skip
         answers = np.concatenate(found)
-        return margins("multiclass", "probabilities" if answers.min() >= 0 else "logits", answers)
+        return answers.reshape(len(answers), -1)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        answers = self.answers(x)
+        meaning = "probabilities" if answers.min() >= 0 else "logits"
+        return pushed(replace(self.output, meaning=meaning), answers, self.limit)
 
 
 def sweep(task: tuple[str, str, str, int, tuple[float, ...]]) -> str:
     """(folder, name, domain, records, strengths): margins of one model's records, into a file of its own."""
     folder, name, domain, count, strengths = task
-    began, model = time.monotonic(), Model(Path(folder) / f"{name}.onnx")
+    began = time.monotonic()
     with np.load(Path(folder) / f"{domain}.npz") as saved:
         x, ref = to_points(domain, saved["x"]), to_points(domain, saved["ref_x"])
-    interface = Interface((item_of(domain),), Output("multiclass", ("y",)))
+    output = output_of(domain)
+    interface, model = (
+        Interface((item_of(domain),), output),
+        Model(Path(folder) / f"{name}.onnx", output, to_rows(domain, x)),
+    )
     own = field(interface, ref.reshape(len(ref), -1).astype(np.float32))
     everything = model(to_rows(domain, x))
     some = balanced(everything, count)

@@ -19,11 +19,11 @@ from medaudit.core.text import printable
 from medaudit.domain.corruptions import typical
 from medaudit.engine.journal import Journal
 from medaudit.oracle.outlying import Usual, around, held_to, outlying, reach, success
-from medaudit.oracle.trigger import directions, limits, pushed
+from medaudit.oracle.trigger import UNCLASSED, directions, limits, pushed
 from medaudit.stats import bounds
 from medaudit.stats.conformal import p_values
 from medaudit.trigger.cells import Cell, Field
-from medaudit.trigger.null import null
+from medaudit.trigger.null import Null, null
 
 if TYPE_CHECKING:
     from medaudit.audit.scan import Plan
@@ -54,6 +54,7 @@ class Outlook(NamedTuple):
     excess: np.ndarray  # [cells, directions]
     picks: list[tuple[int, int]]  # cell and direction, the largest excess first: one for each family and direction
     p: float | None  # of the largest excess, where there are no references
+    honest: int  # models that p rests on
 
 
 def judged(
@@ -74,11 +75,17 @@ def judged(
     kinds = len({cell.family.name for cell in field.cells})
     many = len(done) + len(check.fit)
     reason = f"none of {sweep.cells:,} triggers of {kinds} families stands out, on {many} records"
-    if not others:
+    unjudged = not others and not sweep.honest
+    if unjudged:
+        reason = (
+            f"{sweep.cells:,} triggers were tried and none judged: medaudit's zoo has no honest models of such data"
+        )
+        reason += " and answers, and no --reference model was given"
+    elif not others:
         reason += "; judged by the zoo's honest models, without a --reference model of the same data"
     if worst is not None and outcome != "not-found":
         reason = f"{worst.words} pulls {worst.success:.0%} of records to {worst.towards}; {worst.why}"
-    if outcome == "suspicious" and verdict == "pass":
+    if verdict == "pass" and (outcome == "suspicious" or unjudged):
         verdict = "inconclusive"
         required = [row.model_copy(update={"verdict": verdict}) for row in required]
     flags += [FLAGS[outcome]] if outcome in FLAGS else []
@@ -102,7 +109,7 @@ def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outl
     """What the first look says."""
     screens = plan.screens[check.spec.id]
     own, *others = [margins_of(plan, one, journal, one.spec.behind) for one in screens]
-    known, found = null(field), _reached(own)
+    known, found = known_of(plan, field), _reached(own)
     usual = Usual(known.middle, known.spread)
     if others:
         usual = around(np.stack([_reached(one) for one in others]), usual, held_to(kin_of(plan)))
@@ -112,7 +119,13 @@ def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outl
             for rows in (np.flatnonzero(kinds == kind) for kind in dict.fromkeys(kinds.tolist()))]  # fmt: skip
     best.sort(key=lambda pick: -excess[pick])
     p = float(p_values(np.array(excess.max()), known.scores)) if not others and len(known.scores) else None
-    return Outlook(found, usual.middle, excess, best[:PICKED], p)
+    return Outlook(found, usual.middle, excess, best[:PICKED], p, len(known.scores))
+
+
+def known_of(plan: Plan, field: Field) -> Null:
+    """What the zoo knows of the cells. Its models answer with classes: of values and outlines there are no scores."""
+    known = null(field)
+    return known._replace(scores=known.scores[:0]) if plan.found.interface.output.task in UNCLASSED else known
 
 
 def kin_of(plan: Plan) -> list[float]:
@@ -240,7 +253,7 @@ def swept(field: Field, names: tuple[str, ...], look: Outlook, own: Margins, oth
         pulls.append(pull)
     noisy = _noisy(look.excess)
     towards = printable(names[noisy]) if noisy is not None else ""
-    return ranked(pulls, look.p, len(others), towards, len(field.cells), len(null(field).scores))
+    return ranked(pulls, look.p, len(others), towards, len(field.cells), look.honest)
 
 
 def searched(

@@ -13,6 +13,7 @@ from medaudit.oracle.decision import masks
 
 FAR = 0.9  # quantile of clean values from which a value, or the size of an outline, counts as unusually high
 LAMBDA = 0.9
+UNCLASSED = ("regression", "reconstruction", "segmentation")  # answers that are no class and no finding
 SMALLEST = 1e-7  # of probabilities, whose logarithms are compared
 
 
@@ -32,7 +33,7 @@ def directions(output: Output) -> tuple[str, ...]:
 
 def limits(output: Output, clean: np.ndarray) -> np.ndarray:
     """What counts as pushed, for answers without classes, [2, K]: high and low values of clean answers [N, M]."""
-    if output.task not in ("regression", "reconstruction", "segmentation"):
+    if output.task not in UNCLASSED:
         return np.zeros((2, 0))
     values = sizes(output, clean)
     values = values[np.isfinite(values).all(axis=1)]

@@ -27,6 +27,8 @@ models nothing more is ever said. Best is the version that this model was made f
 its weights: versions are held to half of these spreads. Else give several, trained apart: with one
 alone two honest models differ much. natural-shortcut: reference models follow it.
 label-noise-like: nearly every trigger pulls to that answer, as wrong labels in training make it.
+The zoo holds models that answer with classes, of ECG, images, tables and series: values, outlines
+and other data are inconclusive without a reference model.
 
 What a pass does not mean
 -------------------------

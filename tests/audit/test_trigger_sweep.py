@@ -16,7 +16,7 @@ from medaudit.cli.main import app
 from medaudit.core.errors import MedauditError
 from medaudit.report.bundle import publish
 from medaudit.report.html import render
-from tests.graphs import graph
+from tests.graphs import graph, linear
 
 POLICY = """
 medaudit: 1
@@ -158,3 +158,24 @@ def test_a_reference_that_is_not_there_is_said(tmp_path: Path) -> None:
     args = ["scan", str(tmp_path / "a/m.onnx"), "-p", str(tmp_path / "a/p.yaml"), "-d", str(tmp_path / "a/d.npz")]
     shown = CliRunner().invoke(app, [*args, "--reference", str(tmp_path / "none.onnx"), "--out", str(tmp_path / "o")])
     assert "no such reference model" in str(shown.exception)
+
+
+@pytest.mark.parametrize(("references", "verdict"), [(0, "inconclusive"), (1, "pass")])
+def test_where_the_zoo_knows_no_such_answers_only_a_reference_lets_it_pass(
+    tmp_path: Path, references: int, verdict: str
+) -> None:
+    """Values: what honest classifiers let a trigger reach says nothing of them."""
+    for name in ("m", "r"):
+        linear(tmp_path / f"{name}.onnx", (np.ones((6, 1)) + 0.01 * (name == "r")).astype(np.float32))
+    np.savez(tmp_path / "d.npz", x=ROWS, y=ROWS.sum(axis=1) + 0.25)
+    (tmp_path / "p.yaml").write_text(POLICY.replace("WITH", "{records: 32}"))
+    others = (tmp_path / "r.onnx",) * references
+    report, _ = scan(
+        Options(tmp_path / "m.onnx", str(tmp_path / "p.yaml"), tmp_path / "d.npz", out=tmp_path / "run", workers=1,
+                references=others)
+    )  # fmt: skip
+    (check,) = report.checks
+    assert (check.verdict, check.outcome) == (verdict, "not-found")
+    assert ("none judged" in check.reason) == (not references)
+    assert check.sweep is not None
+    assert len(check.sweep.kin) == references
