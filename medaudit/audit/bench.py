@@ -22,11 +22,14 @@ from medaudit.audit.handoff import findings
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
 from medaudit.audit.probes import Corruptions
+from medaudit.audit.renamed import renamed
 from medaudit.audit.searches import Joint, Searching, searched_field
 from medaudit.audit.spec import CheckSpec, Clean, WorkSpec, around, face_behind
 from medaudit.audit.sweeps import Sweep, field_of
 from medaudit.core import subspace as subspaces
 from medaudit.core.arrays import Array, array_module
+from medaudit.core.errors import ModelError, ModelFault
+from medaudit.core.interface import Interface
 from medaudit.core.region import Region
 from medaudit.core.relations import Rules
 from medaudit.data import Dataset
@@ -79,15 +82,24 @@ class Bench:
 
     def _reference(self, path: str) -> Asked:
         """Another model in the place of this one. Raises ModelError where it does not take the same inputs."""
-        feeds = Codec(self.spec.interface).encode(self.points[: max(2, self.spec.block)])
-        batching = choose_batching(Path(path), feeds)
+        face = renamed(face_behind(self.spec, ""), self.model.facts, files.inspect(Path(path))[0])
+        feeds = Codec(face).encode(self.points[: max(2, self.spec.block)])
+        try:
+            batching = choose_batching(Path(path), feeds)
+        except ModelFault as error:
+            raise ModelError(
+                f"{path}: this reference model does not take what the model takes: {error.message}",
+                "give a version that was exported with the same inputs",
+            ) from error
         both = Model(Path(path), batching, self.spec.device), Model(Path(path), batching, "cpu")
-        return self._open("", both)
+        return self._open("", both, face)
 
-    def _open(self, name: str, sessions: tuple[Model, Model] | None = None) -> Asked:
+    def _open(
+        self, name: str, sessions: tuple[Model, Model] | None = None, face: Interface | None = None
+    ) -> Asked:  # fmt: skip
         """The model behind stages: sessions are shared, noise differs between searching and re-checking."""
         sessions = sessions or self.sessions
-        spec, stages = replace(self.spec, interface=face_behind(self.spec, name)), around(self.spec, name)
+        spec, stages = replace(self.spec, interface=face or face_behind(self.spec, name)), around(self.spec, name)
         alone = spec.batching.size if spec.batching.kind == "fixed" else 1
         search, single = sessions
         some = self.points[: max(2, spec.block)]
