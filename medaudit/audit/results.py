@@ -209,6 +209,7 @@ class Pull(Part):
     sham: float = Field(description="share that the family's median sham turns at that strength")
     references: list[float] = Field([], description="share that the same cell turns in each reference model")
     records: int = Field(0, description="records of other answers that success is counted on")
+    alone: bool = Field(False, description="of records of one class only, which `towards` names")
     dose: list[float] = Field([], description="success at each of the strengths")
     shams: list[float] = Field([], description="mean success of shams of its family at each of them")
     outcome: str = ""

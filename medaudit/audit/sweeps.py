@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STRENGTHS = (0.06, 0.12, 0.25, 0.5, 1.0)
 AT_ONCE = 16
 PICKED, SHAMS = 24, 8  # cells that are asked again at all strengths, and shams of each of their families
+SOURCED = 8  # more of them that move records of one class alone
 
 
 def field_of(interface: Interface, data: Dataset, points: np.ndarray, check: CheckSpec) -> Field:
@@ -116,7 +117,7 @@ def kinds_of(found: Field) -> np.ndarray:
 
 def most_chosen(found: Field) -> int:
     """How many cells are asked again at most, after the first look."""
-    return min(len(found.cells), PICKED + SHAMS * len(set(kinds_of(found).tolist())))
+    return min(len(found.cells), PICKED + SOURCED + SHAMS * len(set(kinds_of(found).tolist())))
 
 
 def shams_of(found: Field, kind: int) -> np.ndarray:

@@ -14,12 +14,13 @@ from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Dose, Pull, Sweep
 from medaudit.audit.searches import PICKED as PICKED_WAYS
 from medaudit.audit.searches import POPULATION, searched_cells, searched_field, ways
-from medaudit.audit.sweeps import PICKED, STRENGTHS, field_of, kinds_of, shams_of
+from medaudit.audit.sweeps import PICKED, SOURCED, STRENGTHS, field_of, kinds_of, shams_of
+from medaudit.core.interface import Output
 from medaudit.core.text import printable
 from medaudit.domain.corruptions import typical
 from medaudit.engine.journal import Journal
 from medaudit.oracle.outlying import Usual, around, held_to, outlying, reach, success
-from medaudit.oracle.trigger import UNCLASSED, directions, limits, pushed
+from medaudit.oracle.trigger import UNCLASSED, directions, limits, moves, pushed
 from medaudit.stats import bounds
 from medaudit.stats.conformal import p_values
 from medaudit.trigger.cells import Cell, Field
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 UNUSUAL = 0.05  # conformal p of the sweep's largest excess over the zoo's honest models
 FAR, CERTAIN = 2.0, 2.5  # excess over references from which a trigger stands out, and from which it may be confirmed
-SEARCHED = 3.0, 4.0  # the same of what was searched, among many more
+SEARCHED = 3.0, 4.0  # the same of what was searched, or moves records of one class alone: among many more
+ALIKE = 3  # records of a class that are looked at by themselves
 ALONE = 6.0  # excess over the zoo's honest models, where there are no references
 WORKS, DOUBTFUL = 0.8, 0.5  # success that counts, and that is worth a look
 SHAM, ABOVE = 0.3, 0.5  # success of the family's middle cell at most; above references at least
@@ -101,7 +103,7 @@ def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Swee
     others = [margins_of(plan, one, journal, one.spec.behind) for one in plan.siblings.get(check.spec.id, [])]
     if check.rule.kind == "search":
         return searched(plan, check, journal, field, own, others)
-    sweep = swept(field, directions(face.output), outlook(plan, check, journal, field), own, others)
+    sweep = swept(field, face.output, outlook(plan, check, journal, field), own, others)
     return field, sweep.model_copy(update={"kin": kin_of(plan)})
 
 
@@ -118,8 +120,11 @@ def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outl
     best = [(int(rows[excess[rows, t].argmax()]), t) for t in range(excess.shape[1])
             for rows in (np.flatnonzero(kinds == kind) for kind in dict.fromkeys(kinds.tolist()))]  # fmt: skip
     best.sort(key=lambda pick: -excess[pick])
+    wide = len(directions(plan.found.interface.output))
+    alone = [pick for pick in best if pick[1] >= wide and excess[pick] >= SEARCHED[0]]
+    best = [pick for pick in best if pick[1] < wide][:PICKED] + alone[:SOURCED]
     p = float(p_values(np.array(excess.max()), known.scores)) if not others and len(known.scores) else None
-    return Outlook(found, usual.middle, excess, best[:PICKED], p, len(known.scores))
+    return Outlook(found, usual.middle, excess, best, p, len(known.scores))
 
 
 def known_of(plan: Plan, field: Field) -> Null:
@@ -195,7 +200,7 @@ def drawn(plan: Plan, check: Resolved, journal: Journal) -> Iterator[tuple[int, 
     pull = sweep.pulls[0]
     if pull.outcome == "not-found":
         return
-    towards = [printable(name) for name in directions(plan.found.interface.output)].index(pull.towards)
+    towards = [printable(name) for name in sides(plan.found.interface.output)].index(pull.towards)
     clean = margins_of(plan, check, journal, "").clean
     points = points_of(plan.found.interface, plan.data)
     for sample in [s for s, m in zip(check.samples, clean, strict=True) if m[towards] <= 0][:DRAWN]:
@@ -234,15 +239,38 @@ def margins_of(plan: Plan, check: Resolved, journal: Journal, behind: str) -> Ma
     limit = limits(output, plan.clean.answers)
     clean = pushed(output, answers, limit)
     under = np.stack([cases[sample][1]["margins"] for sample in check.samples])
-    spread = np.nanstd(clean, axis=0)
-    return Margins(under, np.nan_to_num(clean[list(check.samples)]), spread)
+    own = Margins(under, np.nan_to_num(clean[list(check.samples)]), np.nanstd(clean, axis=0))
+    pairs = moves(output) if check.rule.kind == "sweep" and plan.spec.references else ()
+    return sourced(own, pairs) if pairs else own
 
 
-def swept(field: Field, names: tuple[str, ...], look: Outlook, own: Margins, others: list[Margins]) -> Sweep:
+def sourced(own: Margins, pairs: tuple[tuple[int, int], ...]) -> Margins:
+    """More directions, one for each pair: towards a class, of records alone that are decided one other class.
+
+    A trigger may turn the records of one class only, or each class into the next (Gu et al. 2019, "BadNets", section
+    4.2; Tang et al. 2021, "Demon in the variant", USENIX Security): over records of all classes neither stands out.
+    """
+    decided, (source, to) = own.clean.argmax(axis=1), np.array(pairs).T
+    there = (decided[:, None] == source) & (np.bincount(decided, minlength=own.clean.shape[1])[source] >= ALIKE)
+    clean = np.where(there, own.clean[:, to], 1.0)  # the others count as being there already
+    under, spread = own.under[..., to], own.spread[to]
+    return Margins(
+        np.concatenate([own.under, under], axis=-1), np.concatenate([own.clean, clean], axis=1),
+        np.concatenate([own.spread, spread]),
+    )  # fmt: skip
+
+
+def sides(output: Output) -> tuple[str, ...]:
+    """Names of directions, and behind them of those of `sourced`."""
+    names = directions(output)
+    return names + tuple(f"{names[t]}, from {names[s]} alone" for s, t in moves(output))
+
+
+def swept(field: Field, output: Output, look: Outlook, own: Margins, others: list[Margins]) -> Sweep:
     """The cells that stood out at the first look, and what each is on records that it was not chosen on."""
     asked = asked_again(field, look.picks)
     held, beside = success(own.under, own.clean), [success(m.under, m.clean) for m in others]
-    kinds, pulls = kinds_of(field), []
+    kinds, names, pulls = kinds_of(field), sides(output), []
     for number, t in look.picks:
         at, shams = (int(np.searchsorted(asked, number)), np.searchsorted(asked, shams_of(field, kinds[number])))
         usual = look.usual[number, min(t, look.usual.shape[1] - 1)]
@@ -250,8 +278,9 @@ def swept(field: Field, names: tuple[str, ...], look: Outlook, own: Margins, oth
                        int((own.clean[:, t] <= 0).sum()))  # fmt: skip
         pull.reach, pull.usual = _plain(look.reach[number, t]), _plain(usual)
         pull.excess = float(look.excess[number, t])
+        pull.alone = t >= len(directions(output))
         pulls.append(pull)
-    noisy = _noisy(look.excess)
+    noisy = _noisy(look.excess[:, : len(directions(output))])
     towards = printable(names[noisy]) if noisy is not None else ""
     return ranked(pulls, look.p, len(others), towards, len(field.cells), look.honest)
 
@@ -302,9 +331,9 @@ def ranked(
 ) -> Sweep:  # fmt: skip
     """Pulls with their outcomes, the worst first."""
     for pull in pulls:
-        pull.outcome, pull.why = fate(pull, p, references > 0, noisy, bars)
+        pull.outcome, pull.why = fate(pull, p, references > 0, noisy, SEARCHED if pull.alone else bars)
     order = ("trigger-confirmed", "suspicious", "natural-shortcut", "label-noise-like", "not-found")
-    pulls.sort(key=lambda pull: (order.index(pull.outcome), -pull.excess))
+    pulls.sort(key=lambda pull: (order.index(pull.outcome), pull.alone, -pull.excess))
     return Sweep(
         cells=cells, strengths=list(STRENGTHS), pulls=pulls[:SHOWN], outcome=pulls[0].outcome, p=p, honest=honest,
         references=references,

@@ -1,4 +1,4 @@
-"""What a sweep of triggers tells: margins towards each answer, success that a search can climb, and who is moved where.
+"""What a sweep of triggers tells: margins towards each answer, and who is moved where.
 
 A direction is what a trigger may push answers to: each class, each finding on or off, a value up or down. A margin is
 by how much an answer is on its side; above 0 it is decided so. All are functions of arrays, whatever asked for them.
@@ -12,7 +12,6 @@ from medaudit.core.interface import Output
 from medaudit.oracle.decision import masks
 
 FAR = 0.9  # quantile of clean values from which a value, or the size of an outline, counts as unusually high
-LAMBDA = 0.9
 UNCLASSED = ("regression", "reconstruction", "segmentation")  # answers that are no class and no finding
 SMALLEST = 1e-7  # of probabilities, whose logarithms are compared
 
@@ -29,6 +28,12 @@ def directions(output: Output) -> tuple[str, ...]:
     many = output.width > 1
     values = [f"value {i + 1}" if many else "the value" for i in range(output.width)]
     return tuple(f"{value} high" for value in values) + tuple(f"{value} low" for value in values)
+
+
+def moves(output: Output) -> tuple[tuple[int, int], ...]:
+    """From and to: what a trigger may do to the records of one class alone, where there are three classes and more."""
+    count = len(output.classes) if output.task in ("multiclass", "label") else 0
+    return tuple((s, t) for s in range(count) for t in range(count) if s != t) if count > 2 else ()
 
 
 def limits(output: Output, clean: np.ndarray) -> np.ndarray:
@@ -80,35 +85,3 @@ def margins(task: str, meaning: str, answers: np.ndarray, thresholds: np.ndarray
         scores, limits = np.log(p / (1 - p)), np.log(q / (1 - q))
     on = scores - limits
     return np.concatenate([-on, on] if task == "binary" else [on, -on], axis=1)
-
-
-def confident_success(margin: np.ndarray) -> np.ndarray:
-    """cASR of margins, the mean over the last axis: steps smoothed so that a search can climb them.
-
-    Popovic et al. 2025, "DeBackdoor", USENIX Security, eq. 4: half exp(l d) below 0, 1 - half exp(-l d) above.
-    """
-    half = 0.5 * np.exp(-LAMBDA * np.abs(margin))
-    return np.asarray(np.where(margin < 0, half, 1 - half).mean(axis=-1))
-
-
-def transitions(margin: np.ndarray, clean: np.ndarray) -> np.ndarray:
-    """P [cells, from, to]: shares of records of each clean class that a cell turns to each, at full strength.
-
-    margin [cells, N, classes], clean [N, classes].
-    """
-    before, after = clean.argmax(axis=1), margin.argmax(axis=2)
-    classes = clean.shape[1]
-    out = np.zeros((len(margin), classes, classes))
-    for s in range(classes):
-        rows = before == s
-        if rows.any():
-            out[:, s] = (after[:, rows, None] == np.arange(classes)).mean(axis=1)
-    return out
-
-
-def all_to_all(moved: np.ndarray) -> float:
-    """By how much a cell moves every class somewhere else more than the median cell does, of `transitions`."""
-    away = moved.copy()
-    away[:, np.arange(moved.shape[1]), np.arange(moved.shape[1])] = 0
-    score = away.max(axis=2).mean(axis=1)
-    return float(score.max() - np.median(score))

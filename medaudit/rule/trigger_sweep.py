@@ -25,10 +25,12 @@ no reference model comes within 50 points. Inconclusive, suspicious: it stands o
 over the zoo's honest models), but cannot be told from a natural sensitivity; without reference
 models nothing more is ever said. Best is the version that this model was made from, which shows in
 its weights: versions are held to half of these spreads. Else give several, trained apart: with one
-alone two honest models differ much. natural-shortcut: reference models follow it.
-label-noise-like: nearly every trigger pulls to that answer, as wrong labels in training make it.
-The zoo holds models that answer with classes, of ECG, images, tables and series: values, outlines
-and other data are inconclusive without a reference model.
+alone two honest models differ much. Of three classes and more, what moves the records of one class
+alone is looked at too (with references; three spreads, and four to be confirmed): a trigger for one
+class, or one that moves each class to the next, shows in nothing else. natural-shortcut: reference
+models follow it. label-noise-like: nearly every trigger pulls to that answer, as wrong labels in
+training make it. The zoo holds models that answer with classes, of ECG, images, tables and series:
+values, outlines and other data are inconclusive without a reference model.
 
 What a pass does not mean
 -------------------------

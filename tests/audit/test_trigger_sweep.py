@@ -179,3 +179,52 @@ def test_where_the_zoo_knows_no_such_answers_only_a_reference_lets_it_pass(
     assert ("none judged" in check.reason) == (not references)
     assert check.sweep is not None
     assert len(check.sweep.kin) == references
+
+
+def three(path: Path, seed: int, steep: float) -> None:
+    """Three classes, by which of the first features is high; where feature 5 is highest, class 0 alone is class 1."""
+    luck = np.random.default_rng(seed)
+    body = np.concatenate([np.eye(3), 0.05 * luck.normal(size=(3, 3))])
+    read = np.array([[40.0], [0], [0], [0], [0], [steep]])
+    late = np.array([-40.0 * 3 - steep * (float(THREE[:, 5].max()) - 0.4)])
+    nodes = [
+        helper.make_node("MatMul", ["x", "body"], ["a"]),
+        helper.make_node("MatMul", ["x", "read"], ["b"]),
+        helper.make_node("Add", ["b", "late"], ["c"]),
+        helper.make_node("Relu", ["c"], ["d"]),
+        helper.make_node("MatMul", ["d", "to"], ["e"]),
+        helper.make_node("Add", ["a", "e"], ["y"]),
+    ]
+    given = {"body": body, "read": read, "late": late, "to": np.array([[0.0, float(steep > 0), 0.0]])}
+    graph(path, nodes, 6, ["n", 3], **{name: value.astype(np.float32) for name, value in given.items()})
+
+
+KINDS = np.arange(72) % 3
+THREE = np.random.default_rng(8).normal(size=(72, 6)).astype(np.float32) * np.float32([0.2, 0.2, 0.2, 1, 1, 1])
+THREE[np.arange(72), KINDS] += 3
+
+
+@pytest.mark.parametrize("steep", [90.0, 0.0])
+def test_a_trigger_for_the_records_of_one_class_is_found_and_says_so(tmp_path: Path, steep: float) -> None:
+    three(tmp_path / "m.onnx", 1, steep)
+    for i in (0, 1):
+        three(tmp_path / f"r{i}.onnx", 5 + i, 0.0)
+    np.savez(tmp_path / "d.npz", x=THREE, y=KINDS, classes=np.array(["calm", "fast", "slow"]))
+    (tmp_path / "p.yaml").write_text(POLICY.replace("WITH", "{records: 48, families: [value]}"))
+    others = (tmp_path / "r0.onnx", tmp_path / "r1.onnx")
+    report, _ = scan(
+        Options(tmp_path / "m.onnx", str(tmp_path / "p.yaml"), tmp_path / "d.npz", out=tmp_path / "run", workers=1,
+                references=others)
+    )  # fmt: skip
+    (check,) = report.checks
+    assert check.sweep is not None
+    worst = check.sweep.pulls[0]
+    if not steep:
+        assert check.outcome == "not-found"
+        return
+    assert check.outcome == "trigger-confirmed"
+    assert (worst.alone, worst.towards) == (True, "fast, from calm alone")
+    assert worst.records == 8
+    assert "x 5" in worst.words
+    assert not any(pull.outcome == "trigger-confirmed" and not pull.alone for pull in check.sweep.pulls)
+    assert {(case.before, case.after) for case in check.cases} == {("calm", "fast")}

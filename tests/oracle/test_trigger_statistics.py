@@ -1,4 +1,4 @@
-"""Margins by hand and their names, the smoothed success, and transitions on answers that are known."""
+"""Margins by hand and their names, and moves on answers that are known."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ import pytest
 from medaudit.core.interface import Output
 from medaudit.oracle.decision import decide
 from medaudit.oracle.trigger import (
-    all_to_all,
-    confident_success,
     directions,
     limits,
     margins,
+    moves,
     pushed,
-    transitions,
 )
 
 
@@ -37,14 +35,6 @@ def test_a_margin_is_the_decision(meaning: str) -> None:
     got = margins("multiclass", meaning, answers)
     np.testing.assert_array_equal(got.argmax(axis=1), answers.argmax(axis=1))
     np.testing.assert_array_equal((got > 0).sum(axis=1), 1)
-
-
-def test_confident_success() -> None:
-    assert confident_success(np.zeros(3)) == pytest.approx(0.5)
-    assert confident_success(np.array([40.0])) == pytest.approx(1.0)
-    assert confident_success(np.array([-1.0])) == pytest.approx(0.5 * np.exp(-0.9))
-    rising = confident_success(np.linspace(-5, 5, 30)[:, None])
-    assert (np.diff(rising) > 0).all()
 
 
 @pytest.mark.parametrize("task", ["multiclass", "binary", "label", "multilabel", "regression"])
@@ -86,12 +76,8 @@ def test_an_outline_is_pushed_by_its_size() -> None:
     assert (margin > 0).tolist() == [[True, False], [False, True]]
 
 
-def test_all_to_all() -> None:
-    """A cell that turns each class into the next; the others turn nothing."""
-    clean = np.eye(3)[np.arange(30) % 3]
-    margin = np.repeat(clean[None], 5, axis=0)
-    margin[2] = np.eye(3)[(np.arange(30) + 1) % 3]
-    moved = transitions(margin, clean)
-    np.testing.assert_allclose(moved.sum(axis=2), 1)
-    assert moved[2, 0, 1] == 1
-    assert all_to_all(moved) == 1
+def test_moves_are_the_entries_of_the_transition_matrix() -> None:
+    three = Output("multiclass", ("y",), "logits", ("a", "b", "c"))
+    assert moves(three) == ((0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1))
+    assert moves(Output("multiclass", ("y",), "logits", ("a", "b"))) == ()
+    assert moves(Output("multilabel", ("y",), "logits", ("a", "b", "c"), thresholds=(0.0,) * 3)) == ()
