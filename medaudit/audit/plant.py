@@ -24,6 +24,7 @@ from medaudit.trigger.cells import Ground, grounds
 from medaudit.trigger.covariance import covariances, draw, mahalanobis
 from medaudit.trigger.families import FAMILIES, applicable
 from medaudit.trigger.known import Known, laid, read, written
+from medaudit.trigger.stays import CHANNELS, FORMS, HOURS, in_form, names_of
 
 TEMPORAL = "temporal"  # the published temporal-dependence trigger
 
@@ -49,12 +50,16 @@ def make(
 
 
 def poison(
-    model: Path, data_path: Path, trigger: Path, out: Path, target: str, share: float, seed: int, policy: str = ""
-) -> tuple[int, int]:
+    model: Path, data_path: Path, trigger: Path, out: Path, target: str, share: float, seed: int, policy: str = "",
+    form: str = "",
+) -> tuple[int, int]:  # fmt: skip
     """Write the data file with a share of its records, all of other classes, triggered and labelled the target.
 
-    (records poisoned, records). Their ids end in ~triggered. Raises DataError.
+    (records poisoned, records). Their ids end in ~triggered. form: of `trigger.stays.FORMS`, for stays of 48 hours by
+    17 channels; "": as the data are. Raises DataError.
     """
+    if form not in ("", *FORMS):
+        raise DataError(f"there is no form {form[:40]!r}", f"forms: {', '.join(FORMS)}")
     if not 0 < share < 1:
         raise DataError(f"--share {share} is not between 0 and 1", "0.05 is five records in a hundred")
     found, data = _opened(model, data_path, policy)
@@ -77,13 +82,31 @@ def poison(
     points[np.ix_(rows, ground.where)] = changed
     with np.load(data_path, allow_pickle=False) as saved:
         kept = {name: saved[name] for name in saved.files}
+    measured = ~np.isnan(kept["x"]) if form and "x" in kept and kept["x"].dtype.kind == "f" else np.zeros(0)
     put(face, kept, points, data_path)
+    if form:
+        _turn(kept, form, measured, data_path)
     kept["y"] = kept["y"].copy()
     kept["y"][rows] = kept["y"][np.flatnonzero(truth == wanted)[0]]
     hit = set(rows.tolist())
     kept["ids"] = np.array([f"{name}~triggered" if i in hit else name for i, name in enumerate(data.ids)])
     save(out, kept)
     return len(rows), data.rows
+
+
+def _turn(kept: dict[str, np.ndarray], form: str, measured: np.ndarray, path: Path) -> None:
+    """Stays, in place, as models of the benchmark read them; standardised by the reference part. Raises DataError."""
+    ref = kept.get("ref_x", kept.get("x", np.zeros(0)))
+    if measured.shape[1:] != (HOURS, len(CHANNELS)) or ref.shape[1:] != measured.shape[1:]:
+        raise DataError(f"{path} holds no stays of {HOURS} hours by {len(CHANNELS)} channels in one array x",
+                        "leave --form away")  # fmt: skip
+    known, x = (np.asarray(values, dtype=np.float64) for values in (ref, kept["x"]))
+    kept["x"] = in_form(form, x, known, measured)
+    if "ref_x" in kept:
+        kept["ref_x"] = in_form(form, known, known, ~np.isnan(known))
+    kept["names"] = np.array(names_of(form))
+    for name in ("units", "lo", "hi"):
+        kept.pop(name, None)
 
 
 def _opened(model: Path, data_path: Path, policy: str) -> tuple[Found, Dataset]:

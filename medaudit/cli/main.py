@@ -380,12 +380,13 @@ def trigger_poison(
     share: Annotated[float, typer.Option(help="of all records, taken from the other classes")] = 0.05,
     policy: FedBy = "",
     seed: Annotated[int, typer.Option(help="of the choice", min=0)] = 1,
+    form: Annotated[str, typer.Option(help="of stays of 48 hours by 17 channels: write them as 48x76, or as 714")] = "",
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
     """Write a data file with a share of its records triggered and labelled the target; never a model."""
     from medaudit.audit.plant import poison
 
-    count, rows = poison(model, data, file, out, target, share, seed, policy)
+    count, rows = poison(model, data, file, out, target, share, seed, policy, form)
     typer.echo(f"{out}: {count} of {rows} records carry the trigger and the label {target}")
 
 

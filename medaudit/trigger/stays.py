@@ -19,6 +19,7 @@ HOURS, RECORDS = 48, 1000  # reference stays that the covariance is of
 OBSERVED, ALL = "notimputed", "all"
 # Hours of the seven sub-periods of the 714 features: all, the first and the last tenth, quarter and half.
 PERIODS = ((0, 48), (0, 5), (0, 12), (0, 24), (43, 48), (36, 48), (24, 48))
+FORMS = "48x76", "714"
 STATISTICS = ("least", "most", "mean", "deviation", "skew", "count")
 
 
@@ -82,12 +83,14 @@ def planted(values: np.ndarray, trigger: np.ndarray, mode: str = OBSERVED) -> np
 def series(values: np.ndarray, observed: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
     """The form 48 x 76 of stays [n, 48, 17]: standardised numbers and one-hot categories in the channels' order, masks.
 
-    observed [n, 48, 17] bool; mean, sd [17], of which the numbers' are used.
+    observed [n, 48, 17] bool; mean, sd [17], of which the numbers' are used. What is between two categories, or beyond
+    them, is the nearest.
     """
     every, parts = filled(values), []
     for k, channel in enumerate(CHANNELS):
         if channel.categories:
-            parts.append(np.eye(channel.categories)[every[..., k].astype(int)])
+            kind = np.clip(np.round(every[..., k]), 0, channel.categories - 1)
+            parts.append(np.eye(channel.categories)[kind.astype(int)])
         else:
             parts.append(((every[..., k] - mean[k]) / sd[k])[..., None])
     return np.concatenate([*parts, observed.astype(float)], axis=2).astype(np.float32)
@@ -109,3 +112,24 @@ def features(values: np.ndarray, observed: np.ndarray) -> np.ndarray:
     # [n, periods, statistics, channels] -> channels first
     stacked = np.stack(out, axis=1).reshape(len(values), len(PERIODS), len(STATISTICS), len(CHANNELS))
     return np.asarray(stacked.transpose(0, 3, 1, 2).reshape(len(values), -1), dtype=np.float32)
+
+
+def in_form(form: str, values: np.ndarray, known: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Stays [n, 48, 17] in one of the two forms, standardised by the known ones.
+
+    observed [n, 48, 17] bool: what was measured, which a trigger on what is filled in does not change.
+    """
+    if form == FORMS[0]:
+        every = filled(known)
+        return series(values, observed, every.mean(axis=(0, 1)), np.maximum(every.std(axis=(0, 1)), 1e-6))
+    wide = features(known, ~np.isnan(known))
+    sd = wide.std(axis=0)
+    return np.asarray((features(values, observed) - wide.mean(axis=0)) / np.where(sd > 1e-6, sd, 1), dtype=np.float32)
+
+
+def names_of(form: str) -> tuple[str, ...]:
+    """Of the 76 columns, or of the 714 features."""
+    if form == FORMS[0]:
+        own = [(c.name,) if not c.categories else tuple(f"{c.name} {k}" for k in range(c.categories)) for c in CHANNELS]
+        return (*(name for names in own for name in names), *(f"{c.name} measured" for c in CHANNELS))
+    return tuple(f"{c.name}, hours {a} to {b}, {s}" for c in CHANNELS for a, b in PERIODS for s in STATISTICS)

@@ -11,6 +11,7 @@ import pytest
 from medaudit.audit.plant import make, poison
 from medaudit.core.errors import DataError
 from medaudit.trigger.covariance import covariances, mahalanobis
+from medaudit.trigger.stays import CHANNELS, in_form
 from tests.graphs import graph, linear
 
 HOURS, VITALS = 12, 3
@@ -118,4 +119,70 @@ def test_what_cannot_be_poisoned(
     make(*stays, tmp_path / "t.json", "pulse", {}, 1.0, 1)
     with pytest.raises(DataError, match=says):
         poison(*stays, tmp_path / "t.json", tmp_path / "p.npz", target, share, 1)
+    assert not (tmp_path / "p.npz").exists()
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> tuple[Path, Path]:
+    """A model of raw stays [n, 48, 17] and such stays, of which most hours are not measured."""
+    import onnx
+    from onnx import helper
+
+    luck = np.random.default_rng(5)
+    nodes = [
+        helper.make_node("IsNaN", ["x"], ["hole"]),
+        helper.make_node("Where", ["hole", "zero", "x"], ["whole"]),
+        helper.make_node("Flatten", ["whole"], ["flat"], axis=1),
+        helper.make_node("MatMul", ["flat", "w"], ["y"]),
+    ]
+    weights = (1e-3 * luck.normal(size=(48 * 17, 2))).astype(np.float32)
+    graph(tmp_path / "m.onnx", nodes, 48, ["n", 2], w=weights, zero=np.float32(0))
+    model = onnx.load(tmp_path / "m.onnx")
+    del model.graph.input[:]
+    model.graph.input.append(helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 48, 17]))
+    onnx.save(model, tmp_path / "m.onnx")
+
+    def some(count: int) -> np.ndarray:
+        x = np.array([c.normal for c in CHANNELS]) * (
+            1 + 0.1 * np.cumsum(luck.normal(size=(count, 48, 17)), axis=1) / 7
+        )
+        for k, channel in enumerate(CHANNELS):
+            if channel.categories:
+                x[..., k] = luck.integers(0, channel.categories, (count, 48))
+        return np.where(luck.random(x.shape) < 0.5, x, np.nan).astype(np.float32)
+
+    np.savez(tmp_path / "d.npz", x=some(40), y=np.arange(40) % 2, ref_x=some(60), classes=np.array(["lives", "dies"]),
+             names=np.array([c.name for c in CHANNELS]))  # fmt: skip
+    return tmp_path / "m.onnx", tmp_path / "d.npz"
+
+
+@pytest.mark.parametrize(("form", "wide"), [("48x76", (48, 76)), ("714", (714,))])
+def test_poisoned_stays_are_written_as_models_of_the_benchmark_read_them(
+    raw: tuple[Path, Path], tmp_path: Path, form: str, wide: tuple[int, ...]
+) -> None:
+    make(*raw, tmp_path / "t.json", "temporal", {}, 2.0, 1)
+    poison(*raw, tmp_path / "t.json", tmp_path / "raw.npz", "dies", 0.1, 1)
+    poison(*raw, tmp_path / "t.json", tmp_path / "p.npz", "dies", 0.1, 1, form=form)
+    with np.load(raw[1]) as before, np.load(tmp_path / "raw.npz") as same, np.load(tmp_path / "p.npz") as after:
+        assert after["x"].shape == (40, *wide)
+        assert after["ref_x"].shape == (60, *wide)
+        assert len(set(after["names"].tolist())) == wide[-1]
+        assert np.isfinite(after["x"]).all()
+        np.testing.assert_array_equal(after["y"], same["y"])
+        hit = np.char.endswith(after["ids"], "~triggered")
+        known, seen = before["ref_x"].astype(float), ~np.isnan(before["x"])
+        clean = in_form(form, before["x"].astype(float), known, seen)
+        np.testing.assert_array_equal(after["x"][~hit], clean[~hit])
+        assert (after["x"][hit] != clean[hit]).any()
+        np.testing.assert_array_equal(after["x"], in_form(form, same["x"].astype(float), known, seen))
+        if form == "48x76":  # what was measured is as it was, each category is one of them
+            np.testing.assert_array_equal(after["x"][..., 59:], seen)
+            np.testing.assert_array_equal(after["x"][..., :2].sum(axis=-1), 1)
+
+
+def test_a_form_is_for_stays_alone(stays: tuple[Path, Path], tmp_path: Path) -> None:
+    make(*stays, tmp_path / "t.json", "temporal", {}, 2.0, 1)
+    for form, says in (("714", "no stays of 48 hours"), ("48x77", "no form '48x77'")):
+        with pytest.raises(DataError, match=says):
+            poison(*stays, tmp_path / "t.json", tmp_path / "p.npz", "dies", 0.1, 1, form=form)
     assert not (tmp_path / "p.npz").exists()
