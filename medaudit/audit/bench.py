@@ -41,7 +41,7 @@ from medaudit.model import session as sessions
 from medaudit.model.codec import Codec
 from medaudit.model.graph import Model, choose_batching
 from medaudit.model.guard import Guard
-from medaudit.model.lineage import kept
+from medaudit.model.lineage import kinship
 from medaudit.model.pipeline import Pipeline
 from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance
@@ -130,9 +130,9 @@ class Bench:
         return self.asked[behind].clean(index) | {"kin": self._kin(behind)}
 
     def _kin(self, behind: str) -> float:
-        """How much of what this model has learned a reference has too; of anything else 0."""
+        """How far this model's weights go with a reference's; of anything else 0."""
         other = self.spec.references.get(behind)
-        return kept(files.load(Path(self.spec.model)), files.load(Path(other))) if other else 0.0
+        return kinship(files.load(Path(self.spec.model)), files.load(Path(other))) if other else 0.0
 
     def protocol(self, kind: str, index: np.ndarray, key: int) -> dict[str, Any]:
         """What a check that is made once finds on some records, as plain data."""

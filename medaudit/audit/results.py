@@ -226,7 +226,8 @@ class Sweep(Part):
     p: float | None = Field(description="of the largest excess, among the zoo's honest models; None: with references")
     honest: int = Field(description="honest models of the zoo that p rests on")
     references: int
-    kin: list[float] = Field([], description="share of the model's learned numbers that each reference has too")
+    kin: list[float] = Field([], description="how far the model's weights go with each reference's, 0 to 1")
+    version: bool = Field(False, description="so far that it counts as made from them, and is compared more finely")
 
 
 class Dose(Part):

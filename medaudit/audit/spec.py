@@ -69,7 +69,7 @@ class Clean:
     floor: float  # largest difference of scores between the two
     donors: np.ndarray  # [S] int64, rows that starts are taken from
     kinds: np.ndarray  # [S] int64, their decisions; -1 where a decision is not one class
-    kin: float = 0.0  # of a reference: share of the model's learned numbers that go with its own
+    kin: float = 0.0  # of a reference: how far the model's weights go with its own
 
 
 def around(spec: WorkSpec, name: str) -> tuple[Stage, ...]:

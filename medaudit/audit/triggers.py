@@ -104,7 +104,7 @@ def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Swee
     if check.rule.kind == "search":
         return searched(plan, check, journal, field, own, others)
     sweep = swept(field, face.output, outlook(plan, check, journal, field), own, others)
-    return field, sweep.model_copy(update={"kin": kin_of(plan)})
+    return field, sweep.model_copy(update=kin_of(plan))
 
 
 def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outlook:
@@ -114,7 +114,7 @@ def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outl
     known, found = known_of(plan, field), _reached(own)
     usual = Usual(known.middle, known.spread)
     if others:
-        usual = around(np.stack([_reached(one) for one in others]), usual, held_to(kin_of(plan)))
+        usual = around(np.stack([_reached(one) for one in others]), usual, held_to(kin_of(plan)["kin"]))
     excess = outlying(found, usual)
     kinds = kinds_of(field)
     best = [(int(rows[excess[rows, t].argmax()]), t) for t in range(excess.shape[1])
@@ -133,9 +133,10 @@ def known_of(plan: Plan, field: Field) -> Null:
     return known._replace(scores=known.scores[:0]) if plan.found.interface.output.task in UNCLASSED else known
 
 
-def kin_of(plan: Plan) -> list[float]:
-    """How much of what the model has learned each reference has too."""
-    return [plan.cleans[name].kin for name in plan.spec.references]
+def kin_of(plan: Plan) -> dict[str, Any]:
+    """How far the model's weights go with each reference's, and whether it was made from them."""
+    kin = [plan.cleans[name].kin for name in plan.spec.references]
+    return {"kin": kin, "version": held_to(kin) < 1}
 
 
 def _reached(own: Margins) -> np.ndarray:
@@ -293,7 +294,7 @@ def searched(
     groups, found = searched_cells(field, output, picks), searched_field(field, output, picks)
     held, beside = success(own.under, own.clean), [success(m.under, m.clean) for m in others]
     full, theirs = _reached(own), np.mean([_reached(m) for m in others], axis=0)
-    spread = 2 * float(np.nanmedian(null(field).spread)) * np.sqrt(1 + 1 / len(others)) * held_to(kin_of(plan))
+    spread = 2 * float(np.nanmedian(null(field).spread)) * np.sqrt(1 + 1 / len(others)) * held_to(kin_of(plan)["kin"])
     names, every, pulls, at = directions(output), ways(field, output), [], 0
     for number, group in zip(picks[:, 0], groups, strict=True):
         t, shams = every[int(number)].towards, np.arange(at + 1, at + len(group))
@@ -305,7 +306,7 @@ def searched(
         at += len(group)
     asked = check.lanes * check.spec.settings.generations * POPULATION
     sweep = ranked(pulls, None, len(others), "", asked, 0, SEARCHED)
-    return found, sweep.model_copy(update={"kin": kin_of(plan)})
+    return found, sweep.model_copy(update=kin_of(plan))
 
 
 def pull_of(

@@ -14,7 +14,7 @@ import numpy as np
 
 LEAST = 1e-9
 PRIOR = 3.0  # models that what is known weighs as much as
-KIN = 0.5  # share of what a model has learned from which a reference counts as the version before it
+KIN = 0.9  # of weights, from which a reference counts as the version before; one seed on other records reaches .8
 VERSION = 0.5  # of the spreads of models that were trained apart, what versions of one model are held to
 
 
@@ -72,7 +72,7 @@ def around(reached: np.ndarray, known: Usual, shrink: float = 1.0) -> Usual:
 
 
 def held_to(kin: list[float]) -> float:
-    """What spreads are multiplied with, by how much of the model's learned numbers each reference has too.
+    """What spreads are multiplied with, by how far the model's weights go with each reference's (`model.lineage`).
 
     A model that was made from its references, and they from one another, differs from them by less than models that
     were trained apart: versions tuned on other records, or on labels of which a fifth was wrong, stayed within .7

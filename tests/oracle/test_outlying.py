@@ -60,10 +60,10 @@ def test_more_references_weigh_more_than_what_is_known(models: int) -> None:
 
 def test_a_version_of_its_references_is_held_to_half() -> None:
     known, reference = Usual(np.zeros((300, 1)), np.ones((300, 1))), np.zeros((2, 300, 2))
-    apart = around(reference, known, held_to([0.97, 0.02])).spread  # the second was trained apart
-    version = around(reference, known, held_to([0.97, 0.9])).spread
+    apart = around(reference, known, held_to([0.97, 0.8])).spread  # the second was trained apart
+    version = around(reference, known, held_to([0.97, 0.93])).spread
     np.testing.assert_allclose(version, apart / 2)
-    assert held_to([]) == held_to([0.4]) == 1
+    assert held_to([]) == held_to([0.8]) == 1
 
 
 @given(st.integers(0, 10_000), st.integers(1, 6))
