@@ -212,6 +212,7 @@ class Pull(Part):
     alone: bool = Field(False, description="of records of one class only, which `towards` names")
     dose: list[float] = Field([], description="success at each of the strengths")
     shams: list[float] = Field([], description="mean success of shams of its family at each of them")
+    beside: list[list[float]] = Field([], description="success in each reference model at each of them")
     outcome: str = ""
     why: str = ""
 

@@ -186,7 +186,7 @@ def dose_of(sweep: Sweep) -> Dose:
     words = f"turns {pull.success:.0%} of {pull.records} records to {pull.towards}"
     return Dose(
         towards=pull.towards, words=words, records=pull.records, strengths=sweep.strengths, success=pull.dose,
-        shams=pull.shams,
+        shams=pull.shams, references=pull.beside,
     )  # fmt: skip
 
 
@@ -322,7 +322,8 @@ def pull_of(
         reach=None, usual=None, excess=0.0, success=float(held[at, -1]),
         strength=STRENGTHS[dose] if works.size else None, sham=float(np.median(held[shams, dose])),
         references=[float(b[at, dose]) for b in beside],
-        dose=held[at].tolist(), shams=held[shams].mean(axis=0).tolist(), records=records,
+        dose=held[at].tolist(), shams=held[shams].mean(axis=0).tolist(), beside=[b[at].tolist() for b in beside],
+        records=records,
     )  # fmt: skip
 
 

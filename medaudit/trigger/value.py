@@ -81,7 +81,7 @@ def words(space: Space, dials: np.ndarray) -> str:
     ]
     value = float(levels(space)[feature, level])
     unit = space.item.channels[feature].unit if space.item.channels else ""
-    return f"{space.names[feature]} set to {value:.4g}{f' {unit}' if unit else ''} ({LEVELS[level]}){when}"
+    return f"{space.names[feature]} set to {value:.4g}{f' {unit}' if unit.strip('-') else ''} ({LEVELS[level]}){when}"
 
 
 FAMILY = Family("value", "One feature at one value", ("table", "sequence"), ("feature", "level", "window"),
