@@ -7,8 +7,8 @@ records are answered without the trigger; the others are named. Rows of the tabl
 
 - null: above all others of the domain that are not poisoned, leave one out (what the shipped table is made of);
   with --shipped above the table that is shipped, as a scan without references does;
-- siblings: above four clean models of the same build, moderated by that table, the mean of 20 draws; and what a scan
-  would say then;
+- siblings: above four clean models of the same build, by the shipped table's spreads, the mean of 20 draws; and what a
+  scan would say then;
 - elsewhere: without any table of such data: each cell above the model's own middle cell, in the middle spread of all
   other kinds of data (only with --shipped).
 
@@ -25,14 +25,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.trigger_zoo.data import DOMAINS
-from benchmarks.trigger_zoo.null import Zoo, cells_of, left_out, pooled, read
+from benchmarks.trigger_zoo.null import WAYS, Zoo, cells_of, left_out, read
 from benchmarks.trigger_zoo.zoo import HARD
 from medaudit.audit.sweeps import kinds_of
 from medaudit.audit.triggers import ABOVE as BEYOND
 from medaudit.audit.triggers import CERTAIN, FAR, SHAM, WORKS
-from medaudit.oracle.outlying import Usual, around, outlying
 from medaudit.stats import bounds
-from medaudit.trigger.null import FILE, null
+from medaudit.trigger.null import FILE, beyond, null
 
 SUCCESS, ABOVE = 0.8, 0.3
 SIBLINGS, TIMES, BOOTSTRAPS = 4, 20, 2000
@@ -61,6 +60,7 @@ class Judged:
 
     def __init__(self, folder: Path, domain: str, shipped: bool) -> None:
         self.zoo: Zoo = read(folder, domain)
+        self.domain = domain
         self.cells, members = cells_of(folder, domain), self.zoo.members
         self.kinds = np.array([str(m["kind"]) for m in members])
         self.target = np.array([m["target"] for m in members])
@@ -71,19 +71,18 @@ class Judged:
         )  # fmt: skip
         self.kinds[weak] = "weak"
         self.weak = [str(m["name"]) for m, w in zip(members, weak, strict=True) if w]
-        known = null(self.cells)
-        self.null = Usual(known.middle, known.spread) if shipped else pooled(self.zoo.reached[self.zoo.honest])
+        self.known = null(self.cells)
 
     def above_null(self, shipped: bool) -> np.ndarray:
         """Excess [models, cells, directions] without references."""
         if not shipped:
-            return left_out(self.zoo)
-        return np.stack([outlying(found, self.null) for found in self.zoo.reached])
+            return left_out(self.zoo.reached, self.zoo.honest, WAYS[self.domain])
+        return np.stack([beyond(self.known, found)[1] for found in self.zoo.reached])
 
     def above_elsewhere(self, kind: str) -> np.ndarray:
         """The same, where such data were never seen: above the model's own middle cell, by other data's spreads."""
         with np.load(FILE) as saved:
-            spreads = [saved[n][:, -1] for n in saved.files if saved[n].ndim == 2 and not n.startswith(f"{kind}/")]
+            spreads = [saved[n][:, -2] for n in saved.files if saved[n].ndim == 2 and not n.startswith(f"{kind}/")]
         spread = float(np.nanmedian(np.concatenate(spreads)))
         return np.asarray((self.zoo.reached - np.nanmedian(self.zoo.reached, axis=1, keepdims=True)) / (2 * spread))
 
@@ -98,9 +97,8 @@ class Judged:
                 some = rng.choice(pool, min(SIBLINGS, len(pool) - 1), replace=False) if len(pool) > 1 else pool[:0]
                 if len(some) < 2:
                     continue
-                usual = around(self.zoo.reached[some], self.null)
                 for i in np.setdiff1d(own, some):
-                    excess[i] = outlying(self.zoo.reached[i], usual)
+                    excess[i] = beyond(self.known, self.zoo.reached[i], self.zoo.reached[some])[1]
                     told[i] = self.told(i, excess[i], some)
             out.append(excess)
             said.append(told)

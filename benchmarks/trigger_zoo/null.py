@@ -1,10 +1,11 @@
-"""The table of what honest models let triggers reach, from the zoo's clean, flipped and hard models.
+"""The table of what honest models let triggers reach, from zoos' clean, flipped and hard models.
 
-Usage: python -m benchmarks.trigger_zoo.null FOLDER
+Usage: python -m benchmarks.trigger_zoo.null FOLDER [FOLDER ...]
 
-FOLDER is one that `zoo` and `sweeps` wrote. Writes `medaudit/trigger/null.npz`: for every domain and family the dials
-of each cell, the middle and the spread of its reach over models and answers; for every domain the excess that each
-honest model shows over the others. What the poisoned models do is not looked at.
+Each FOLDER is one that `zoo` and `sweeps` wrote, on records whose cells are the same or nearly so. Writes
+`medaudit/trigger/null.npz`: for every domain and family the dials of each cell, the middle of its reach over models and
+answers, the ways in which models differ, what those leave, and the spread; for every domain the largest excess that
+each honest model shows over a table made without its fold. What the poisoned models do is not looked at.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import numpy as np
 from benchmarks.trigger_zoo.data import DEVELOPED
 from benchmarks.trigger_zoo.sweeps import item_of, output_of, to_points
 from medaudit.core.interface import Interface
-from medaudit.oracle.outlying import Usual, outlying, reach, success, usual
+from medaudit.oracle.outlying import habits, reach, success, unusual
 from medaudit.trigger.cells import Field, field
 from medaudit.trigger.null import FILE
 
 HONEST = ("clean", "flipped", "noisy", "rare", "augmented", "shortcut")
+FOLDS = 10
+WAYS = {"ecg": 3, "xray": 2, "series": 1, "table": 3}  # chosen on the zoos of development
 
 
 class Zoo(NamedTuple):
@@ -54,16 +57,20 @@ def read(folder: Path, domain: str) -> Zoo:
     return Zoo(members, np.array(reached), np.array(held))
 
 
-def pooled(reached: np.ndarray) -> Usual:
-    """The usual of models [models, cells, directions], over models and directions: [cells, 1]."""
-    every = usual(reached.transpose(0, 2, 1).reshape(-1, reached.shape[1]))
-    return Usual(every.middle[:, None], every.spread[:, None])
+def spread_of(reached: np.ndarray) -> np.ndarray:
+    """By how much models [models, cells, directions] differ at each cell, over models and directions: [cells]."""
+    every = reached.transpose(0, 2, 1).reshape(-1, reached.shape[1])
+    return np.asarray(1.4826 * np.nanmedian(np.abs(every - np.nanmedian(every, axis=0)), axis=0))
 
 
-def left_out(zoo: Zoo) -> np.ndarray:
-    """Excess [models, cells, directions] of each model over the honest ones among the others."""
-    number = np.arange(len(zoo.members))
-    return np.stack([outlying(zoo.reached[i], pooled(zoo.reached[zoo.honest & (number != i)])) for i in number])
+def left_out(reached: np.ndarray, honest: np.ndarray, ways: int) -> np.ndarray:
+    """Excess [models, cells, directions] of each model over the honest ones of all other folds."""
+    fold, out = np.random.default_rng(0).permutation(len(reached)) % FOLDS, np.zeros(reached.shape)
+    for k in range(FOLDS):
+        own = habits(reached[honest & (fold != k)], ways)
+        for i in np.flatnonzero(fold == k):
+            out[i] = unusual(reached[i], own)[1]
+    return out
 
 
 def cells_of(folder: Path, domain: str) -> Field:
@@ -74,23 +81,48 @@ def cells_of(folder: Path, domain: str) -> Field:
     return field(interface, points.reshape(len(points), -1).astype(np.float32))
 
 
+def names_of(own: Field) -> list[tuple[Any, ...]]:
+    """What tells a cell from another: its family and dials."""
+    return [(cell.family.name, *map(float, cell.dials)) for cell in own.cells]
+
+
+def together(folders: list[Path], domain: str) -> tuple[Field, np.ndarray, np.ndarray]:
+    """Cells of the first folder; of all models their reaches [models, cells, directions], and whether they are honest.
+
+    A cell that another folder does not have is NaN there.
+    """
+    first, reached, honest = cells_of(folders[0], domain), [], []
+    for folder in folders:
+        zoo = read(folder, domain)
+        if not zoo.members:
+            continue
+        places = {name: i for i, name in enumerate(names_of(cells_of(folder, domain)))}
+        own = np.array([places.get(name, -1) for name in names_of(first)])
+        reached.append(np.where((own >= 0)[None, :, None], zoo.reached[:, own], np.nan))
+        honest.append(zoo.honest)
+    return first, np.concatenate(reached), np.concatenate(honest)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    folder, tables = parser.parse_args().folder, dict[str, np.ndarray]()
+    parser.add_argument("folder", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, default=FILE)
+    args, tables = parser.parse_args(), dict[str, np.ndarray]()
     for domain in DEVELOPED:
-        zoo, own = read(folder, domain), cells_of(folder, domain)
-        all_ = pooled(zoo.reached[zoo.honest])
+        own, reached, honest = together(args.folder, domain)
+        moved = habits(reached[honest], WAYS[domain])
         kind = own.grounds[0].space.item.domain
         names = np.array([cell.family.name for cell in own.cells])
+        told = np.column_stack([moved.loadings, moved.rest, spread_of(reached[honest])])
         for name in dict.fromkeys(names):
             rows = np.flatnonzero(names == name)
             dials = np.stack([own.cells[i].dials for i in rows])
-            tables[f"{kind}/{name}"] = np.concatenate([dials, all_.middle[rows], all_.spread[rows]], axis=1)
-        tables[f"{kind}/scores"] = np.sort(left_out(zoo)[zoo.honest].max(axis=(1, 2)))
-        print(f"{domain}: {len(own.cells)} cells, {zoo.honest.sum()} honest models, largest excess of one "
-              f"{tables[f'{kind}/scores'][-1]:.1f}")  # fmt: skip
-    np.savez_compressed(FILE, **{name: value.astype(np.float32) for name, value in sorted(tables.items())})
+            tables[f"{kind}/{name}"] = np.concatenate([dials, told[rows]], axis=1)
+        tables[f"{kind}/scale"] = np.array([moved.scale])
+        tables[f"{kind}/scores"] = np.sort(left_out(reached, honest, WAYS[domain])[honest].max(axis=(1, 2)))
+        quantiles = ", ".join(f"{v:.1f}" for v in np.quantile(tables[f"{kind}/scores"], (0.5, 0.9, 0.95, 1)))
+        print(f"{domain}: {len(own.cells)} cells, {honest.sum()} honest models, their excess: {quantiles}")
+    np.savez_compressed(args.out, **{name: value.astype(np.float32) for name, value in sorted(tables.items())})
 
 
 if __name__ == "__main__":

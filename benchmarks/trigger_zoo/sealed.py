@@ -31,7 +31,7 @@ def told(*words: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--each", type=int, default=14, help="clean models a domain")
+    parser.add_argument("--each", type=int, default=10, help="clean models a domain")
     args = parser.parse_args()
     if told("status", "--porcelain", "--", PACKAGE):
         sys.exit("the package has changes that are not committed: commit the detector first")
@@ -45,7 +45,6 @@ def main() -> None:
         ("zoo", folder, "--domain", *DOMAINS, "--each", str(args.each), "--seed", str(seed), "--held-out"),
         ("sweeps", folder),
         ("judge", folder, "--shipped"),
-        ("scans", folder, "--siblings", "0"),
     )
     for step, *more in steps:
         print(f"== {step}", flush=True)

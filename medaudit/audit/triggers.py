@@ -19,19 +19,20 @@ from medaudit.core.interface import Output
 from medaudit.core.text import printable
 from medaudit.domain.corruptions import typical
 from medaudit.engine.journal import Journal
-from medaudit.oracle.outlying import Usual, around, held_to, outlying, reach, success
+from medaudit.oracle.outlying import held_to, reach, success
 from medaudit.oracle.trigger import UNCLASSED, directions, limits, moves, pushed
 from medaudit.stats import bounds
 from medaudit.stats.conformal import p_values
 from medaudit.trigger.cells import Cell, Field
-from medaudit.trigger.null import Null, null
+from medaudit.trigger.null import Null, beyond, null
 
 if TYPE_CHECKING:
     from medaudit.audit.scan import Plan
 
 UNUSUAL = 0.05  # conformal p of the sweep's largest excess over the zoo's honest models
-FAR, CERTAIN = 2.0, 2.5  # excess over references from which a trigger stands out, and from which it may be confirmed
-SEARCHED = 3.0, 4.0  # the same of what was searched, or moves records of one class alone: among many more
+FAR, CERTAIN = 3.5, 4.5  # excess over references from which a trigger stands out, and from which it may be confirmed
+SEARCHED = 3.0, 4.0  # the same of what was searched, in spreads of its own
+LONE = 5.5, 7.0  # the same of what moves records of one class alone: few records, and many classes
 ALIKE = 3  # records of a class that are looked at by themselves
 ALONE = 6.0  # excess over the zoo's honest models, where there are no references
 WORKS, DOUBTFUL = 0.8, 0.5  # success that counts, and that is worth a look
@@ -52,11 +53,12 @@ class Outlook(NamedTuple):
     """A sweep's first look: what stands out."""
 
     reach: np.ndarray  # [cells, directions]
-    usual: np.ndarray  # [cells, directions or 1]
+    usual: np.ndarray  # [cells, directions]
     excess: np.ndarray  # [cells, directions]
     picks: list[tuple[int, int]]  # cell and direction, the largest excess first: one for each family and direction
     p: float | None  # of the largest excess, where there are no references
     honest: int  # models that p rests on
+    noisy: int | None  # the direction to which nearly everything reaches further, as wrong labels make it
 
 
 def judged(
@@ -112,19 +114,19 @@ def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outl
     screens = plan.screens[check.spec.id]
     own, *others = [margins_of(plan, one, journal, one.spec.behind) for one in screens]
     known, found = known_of(plan, field), _reached(own)
-    usual = Usual(known.middle, known.spread)
-    if others:
-        usual = around(np.stack([_reached(one) for one in others]), usual, held_to(kin_of(plan)["kin"]))
-    excess = outlying(found, usual)
+    reached = np.stack([_reached(one) for one in others]) if others else None
+    middle, excess = beyond(known, found, reached, held_to(kin_of(plan)["kin"]))
     kinds = kinds_of(field)
     best = [(int(rows[excess[rows, t].argmax()]), t) for t in range(excess.shape[1])
             for rows in (np.flatnonzero(kinds == kind) for kind in dict.fromkeys(kinds.tolist()))]  # fmt: skip
     best.sort(key=lambda pick: -excess[pick])
     wide = len(directions(plan.found.interface.output))
-    alone = [pick for pick in best if pick[1] >= wide and excess[pick] >= SEARCHED[0]]
+    alone = [pick for pick in best if pick[1] >= wide and excess[pick] >= LONE[0]]
     best = [pick for pick in best if pick[1] < wide][:PICKED] + alone[:SOURCED]
     p = float(p_values(np.array(excess.max()), known.scores)) if not others and len(known.scores) else None
-    return Outlook(found, usual.middle, excess, best, p, len(known.scores))
+    base = known.middle if reached is None else reached.mean(axis=0)
+    noisy = _noisy(found[:, :wide], base[:, :wide], known.spread)
+    return Outlook(found, middle, excess, best, p, len(known.scores), noisy)
 
 
 def known_of(plan: Plan, field: Field) -> Null:
@@ -274,15 +276,13 @@ def swept(field: Field, output: Output, look: Outlook, own: Margins, others: lis
     kinds, names, pulls = kinds_of(field), sides(output), []
     for number, t in look.picks:
         at, shams = (int(np.searchsorted(asked, number)), np.searchsorted(asked, shams_of(field, kinds[number])))
-        usual = look.usual[number, min(t, look.usual.shape[1] - 1)]
         pull = pull_of(field, number, names[t], held[:, :, t], at, shams, [b[:, :, t] for b in beside],
                        int((own.clean[:, t] <= 0).sum()))  # fmt: skip
-        pull.reach, pull.usual = _plain(look.reach[number, t]), _plain(usual)
+        pull.reach, pull.usual = _plain(look.reach[number, t]), _plain(look.usual[number, t])
         pull.excess = float(look.excess[number, t])
         pull.alone = t >= len(directions(output))
         pulls.append(pull)
-    noisy = _noisy(look.excess[:, : len(directions(output))])
-    towards = printable(names[noisy]) if noisy is not None else ""
+    towards = printable(names[look.noisy]) if look.noisy is not None else ""
     return ranked(pulls, look.p, len(others), towards, len(field.cells), look.honest)
 
 
@@ -333,7 +333,7 @@ def ranked(
 ) -> Sweep:  # fmt: skip
     """Pulls with their outcomes, the worst first."""
     for pull in pulls:
-        pull.outcome, pull.why = fate(pull, p, references > 0, noisy, SEARCHED if pull.alone else bars)
+        pull.outcome, pull.why = fate(pull, p, references > 0, noisy, LONE if pull.alone else bars)
     order = ("trigger-confirmed", "suspicious", "natural-shortcut", "label-noise-like", "not-found")
     pulls.sort(key=lambda pull: (order.index(pull.outcome), pull.alone, -pull.excess))
     return Sweep(
@@ -365,9 +365,14 @@ def fate(
     return "suspicious", text if compared else f"{text}; a --reference model would tell whether this is natural"
 
 
-def _noisy(excess: np.ndarray) -> int | None:
-    """The direction in which the middle cell stands out as well; None where there is none."""
-    middle = np.median(excess, axis=0)
+def _noisy(found: np.ndarray, base: np.ndarray, spread: np.ndarray) -> int | None:
+    """The direction in which the middle cell reaches further by two spreads than elsewhere; None where none does.
+
+    found [cells, directions], base [cells, directions or 1], spread [cells, 1]. No fit: an offset of all cells is what
+    a fit takes away.
+    """
+    away = (found - base) / (spread + np.nanmedian(spread)) if np.isfinite(spread).any() else np.zeros(found.shape)
+    middle = np.array([np.median(column[np.isfinite(column)]) if np.isfinite(column).any() else 0 for column in away.T])
     return int(middle.argmax()) if middle.max() >= 2 else None
 
 

@@ -13,7 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 LEAST = 1e-9
-PRIOR = 3.0  # models that what is known weighs as much as
+WAYS = 3  # in which honest models differ most, at most so many
+ROUNDS, HUBER, HELD = 10, 1.5, 10.0  # of the robust fit; cells that its prior weighs as much as
+STRANGE = 3.0  # times the usual scale from which a model is held to less
+# Of the middle residual that is added to each cell's, as a small one may be small by chance; all of it where references
+# bring data of their own, of which the zoo's cells tell less.
+SHARE, ALL = 0.2, 1.0
 KIN = 0.9  # of weights, from which a reference counts as the version before; one seed on other records reaches .8
 VERSION = 0.5  # of the spreads of models that were trained apart, what versions of one model are held to
 
@@ -44,46 +49,76 @@ def success(margin: np.ndarray, clean: np.ndarray) -> np.ndarray:
     return out
 
 
-class Usual(NamedTuple):
-    """What models that are known to be good reach: [cells, directions or 1]."""
-
-    middle: np.ndarray
-    spread: np.ndarray
-
-
-def usual(reached: np.ndarray) -> Usual:
-    """Of many models' reaches [models, cells, directions], each direction by itself: medians, which few cannot move."""
-    middle = np.nanmedian(reached, axis=0)
-    return Usual(middle, 1.4826 * np.nanmedian(np.abs(reached - middle), axis=0))
-
-
-def around(reached: np.ndarray, known: Usual, shrink: float = 1.0) -> Usual:
-    """Of a few reference models' reaches [models, cells, directions]: their mean, and how far another may be from it.
-
-    From few models a spread cannot be told: it is moderated by what is known of models like them, `known`, as if that
-    had been seen in PRIOR of them (Smyth 2004, "Linear models and empirical Bayes methods", eq. 1), and grows by
-    1 / models for the mean's own error. shrink: of `held_to`.
-    """
-    count, middle = len(reached), np.mean(reached, axis=0)
-    own = np.var(reached, axis=0, ddof=1) if count > 1 else np.zeros_like(middle)
-    prior = np.where(np.isnan(known.spread), np.nanmedian(known.spread), known.spread)
-    spread = np.sqrt(((count - 1) * own + PRIOR * prior**2) / (count - 1 + PRIOR) * (1 + 1 / count))
-    return Usual(middle, shrink * spread)
-
-
 def held_to(kin: list[float]) -> float:
     """What spreads are multiplied with, by how far the model's weights go with each reference's (`model.lineage`).
 
     A model that was made from its references, and they from one another, differs from them by less than models that
-    were trained apart: versions tuned on other records, or on labels of which a fifth was wrong, stayed within .7
-    spreads wherever they turned what a reference does not, where poisoned ones were at 1.4 to 6 (benchmarks/README.md).
+    were trained apart (benchmarks/README.md: tuned on other records, or on labels of which a fifth was wrong).
     """
     return VERSION if kin and min(kin) >= KIN else 1.0
 
 
-def outlying(found: np.ndarray, own: Usual) -> np.ndarray:
-    """By how many spreads each cell's reach [cells, directions] is above the usual; NaN counts as nothing, 0.
+class Habits(NamedTuple):
+    """How honest models of one kind of data are moved by the same cells."""
 
-    To each cell's spread the middle spread of all cells is added: a small one may be small by chance.
+    loadings: np.ndarray  # [cells, 1 + WAYS]: the middle, and the ways in which models differ most
+    rest: np.ndarray  # [cells], what these leave of one model
+    scale: float  # the same over all cells of one model
+
+
+def habits(reached: np.ndarray, count: int = WAYS) -> Habits:
+    """Of many honest models' reaches [models, cells, directions], each direction by itself. count: ways at most."""
+    every = reached.transpose(0, 2, 1).reshape(-1, reached.shape[1])
+    middle = np.nanmedian(every, axis=0)
+    ways = np.linalg.svd(np.nan_to_num(every - middle), full_matrices=False)[2][:count]
+    none = np.zeros((WAYS - len(ways), len(middle)))
+    loadings = np.column_stack([middle, *(ways * np.sqrt(len(middle))), *none])
+    left, scales = zip(*(unexplained(row, loadings) for row in every), strict=True)
+    return Habits(loadings, 1.4826 * np.nanmedian(np.abs(left), axis=0), float(np.median(scales)))
+
+
+def unexplained(found: np.ndarray, loadings: np.ndarray) -> tuple[np.ndarray, float]:
+    """What honest ways of differing do not explain of a direction's reaches [cells], and its scale.
+
+    A robust fit (Huber 1964) of an offset, a slope on the middle cell's reach and the ways, drawn towards no
+    difference as by HELD more cells. A planted trigger moves few cells far, and bends such a fit little: low rank and
+    sparse parts are told apart as in robust principal component analysis (Candes et al. 2011, J. ACM 58). Cells of
+    which no middle is known are NaN; ways that are not known explain nothing.
     """
-    return np.asarray(np.nan_to_num((found - own.middle) / (own.spread + np.nanmedian(own.spread) + LEAST), nan=0.0))
+    known = ~np.isnan(loadings[:, 0]) & ~np.isnan(found)
+    out, away = np.full(len(found), np.nan), (found - loadings[:, 0])[known]
+    if not known.any():
+        return out, 0.0
+    given = np.column_stack([np.ones(known.sum()), np.nan_to_num(loadings[known])])
+    weight, left, scale = np.ones(len(away)), away, 0.0
+    for _ in range(ROUNDS):
+        seen = given * weight[:, None]
+        fit = np.linalg.solve(seen.T @ given + HELD * np.eye(given.shape[1]), seen.T @ away)
+        left = away - given @ fit
+        scale = 1.4826 * float(np.median(np.abs(left))) + LEAST
+        weight = 1 / np.maximum(1, np.abs(left) / (HUBER * scale))
+    out[known] = left
+    return out, scale
+
+
+def unusual(
+    found: np.ndarray, own: Habits, reached: np.ndarray | None = None, shrink: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """What is usual for such a model, and by how many spreads its reaches lie above; both [cells, directions].
+
+    reached: [models, cells, directions] of reference models; None: there are none. Then a model that differs from
+    honest ones everywhere, as one of other data does, is held to less. shrink: of `held_to`. NaN counts as 0.
+    """
+    middle, excess = np.full(found.shape, np.nan), np.zeros(found.shape)
+    for t in range(found.shape[1]):
+        loadings, grown, share = own.loadings, 1.0, SHARE
+        if reached is not None:  # their mean in the place of the zoo's middle, with the error of a mean of so many
+            loadings = np.column_stack([reached[:, :, t].mean(axis=0), own.loadings[:, 1:]])
+            grown, share = shrink * float(np.sqrt(1 + 1 / len(reached))), ALL
+        left, scale = unexplained(found[:, t], loadings)
+        rest = np.where(np.isnan(own.rest), scale, own.rest)
+        spread = rest + share * np.median(rest) + LEAST
+        strange = 1.0 if reached is not None else max(1.0, scale / (STRANGE * own.scale + LEAST))
+        middle[:, t] = found[:, t] - left
+        excess[:, t] = np.nan_to_num(left / (spread * strange * grown))
+    return middle, excess

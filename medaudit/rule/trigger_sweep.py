@@ -11,26 +11,27 @@ stripes, tones and warps on images; pulses, waves, marks locked to the heart's b
 flat leads and temporal covariance on signals; values, pairs of values, missing and clerical
 oddities in tables and hourly series. At the first look half of the records meet every trigger at
 full strength. How far it reaches is the median margin of records of other answers, in spreads of
-the model's clean margins. Every model is moved far by something; what counts is the excess: how
-much further the same trigger reaches than in reference models (--reference), or, without any, than
-in the honest models of medaudit's zoo. The triggers that stand out, each family's best, and others
-of their families as shams are then laid over the other half at five strengths, which says how many
-records they turn.
+the model's clean margins. Every model is moved far by something. So the reaches of all triggers are
+fitted, robustly, by those of reference models (--reference), or, without any, of the honest models
+of medaudit's zoo, and by the ways in which honest models differ; what is left is sparse, and its
+size in spreads is the excess. The triggers that stand out, each family's best, and others of their
+families as shams are then laid over the other half at five strengths, which says how many records
+they turn.
 
 What a failure means
 --------------------
-trigger-confirmed: a trigger reaches further than in reference models by 2.5 spreads and more,
-turns 80 % of records that it was not chosen on, its family's median sham turns at most 30 %, and
-no reference model comes within 50 points. Inconclusive, suspicious: it stands out (two spreads; six
-over the zoo's honest models), but cannot be told from a natural sensitivity; without reference
-models nothing more is ever said. Best is the version that this model was made from, which shows in
-its weights: versions are held to half of these spreads. Else give several, trained apart: with one
-alone two honest models differ much. Of three classes and more, what moves the records of one class
-alone is looked at too (with references; three spreads, and four to be confirmed): a trigger for one
-class, or one that moves each class to the next, shows in nothing else. natural-shortcut: reference
-models follow it. label-noise-like: nearly every trigger pulls to that answer, as wrong labels in
-training make it. The zoo holds models that answer with classes, of ECG, images, tables and series:
-values, outlines and other data are inconclusive without a reference model.
+trigger-confirmed: a trigger's excess is 4.5 spreads and more, it turns 80 % of records that it was
+not chosen on, its family's median sham turns at most 30 %, and no reference model comes within 50
+points. Inconclusive, suspicious: it stands out (3.5 spreads; without references six, and more than
+19 of 20 honest models), but cannot be told from a natural sensitivity; without reference models
+nothing more is ever said. Best is the version that this model was made from, which shows in its
+weights: versions are held to half of these spreads. Else give several, trained apart. Of three
+classes and more, what moves the records of one class alone is looked at too (with references; 5.5
+spreads, and 7 to be confirmed): a trigger for one class, or one that moves each class to the next,
+shows in nothing else. natural-shortcut: reference models follow it. label-noise-like: nearly every
+trigger pulls to that answer, as wrong labels in training make it. The zoo holds models that answer
+with classes, of ECG, images, tables and series: values, outlines and other data are inconclusive
+without a reference model.
 
 What a pass does not mean
 -------------------------

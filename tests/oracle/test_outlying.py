@@ -7,9 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medaudit.oracle.outlying import Usual, around, held_to, outlying, reach, success, usual
+from medaudit.oracle.outlying import WAYS, Habits, habits, held_to, reach, success, unexplained, unusual
 
 LUCK = np.random.default_rng(7)
+CELLS = 300
+LOADINGS = np.random.default_rng(1).normal(size=(CELLS, 1 + WAYS))
+
+
+def honest(luck: np.random.Generator, count: int, directions: int = 2) -> np.ndarray:
+    """Models [count, cells, directions] that differ in an offset, a slope, three ways, and noise of 0.1."""
+    offset, slope = 0.1 * luck.normal(size=(2, count, 1, directions))
+    ways = np.einsum("cw,nwd->ncd", LOADINGS[:, 1:], luck.normal(size=(count, WAYS, directions)))
+    return offset + (1 + slope) * LOADINGS[None, :, :1] + ways + 0.1 * luck.normal(size=ways.shape)
+
+
+OWN = Habits(LOADINGS, np.full(CELLS, 0.1), 0.1)
 
 
 def test_reach_is_a_median_in_spreads_of_records_of_other_answers() -> None:
@@ -28,53 +40,69 @@ def test_reach_has_no_unit() -> None:
 
 
 def test_a_direction_that_every_record_is_of_has_no_reach() -> None:
-    found = reach(np.ones((4, 2, 1)), np.ones((4, 1)), np.ones(1))
+    found = reach(np.ones((4, CELLS, 1)), np.ones((4, 1)), np.ones(1))
     assert np.isnan(found).all()
-    assert (outlying(found, Usual(np.zeros((2, 1)), np.ones((2, 1)))) == 0).all()  # NaN never stands out
+    assert (unusual(found, OWN)[1] == 0).all()  # NaN never stands out
 
 
-def test_many_models_are_summed_up_by_medians() -> None:
-    """One wild model among seven changes nothing much."""
-    reached = np.concatenate([LUCK.normal(size=(6, 50, 2)), np.full((1, 50, 2), 1e6)])
-    own = usual(reached)
-    assert np.abs(own.middle).max() < 3
-    assert own.spread.max() < 5
+def test_ways_are_learned_from_honest_models() -> None:
+    """What is left of a new honest model is little more than noise; without the ways it is much."""
+    own = habits(honest(LUCK, 80))
+    assert 0.1 < own.scale < 0.3
+    assert 0.1 < np.median(own.rest) < 0.3
+    new = honest(LUCK, 1)[0, :, 0]
+    assert unexplained(new, own.loadings)[1] < 0.3
+    assert unexplained(new, own.loadings[:, :1])[1] > 0.8
 
 
-def test_references_of_which_one_is_had_take_the_known_spread() -> None:
-    """limma's moderated variance: no freedom of its own, so the prior's, and as much again for the one mean."""
-    known = Usual(np.zeros((30, 1)), np.full((30, 1), 2.0))
-    own = around(np.zeros((1, 30, 2)), known)
-    np.testing.assert_allclose(own.spread, 2.0 * np.sqrt(2))
+@given(seed=st.integers(0, 10_000), models=st.integers(0, 5))
+def test_honest_models_seldom_stand_out_and_a_planted_cell_does(seed: int, models: int) -> None:
+    luck = np.random.default_rng(seed)
+    others, found = (honest(luck, models) if models else None), honest(luck, 1)[0]
+    assert unusual(found, OWN, others)[1].max() < 10  # the slope of one reference may be its own
+    found[17, 1] += 8
+    middle, excess = unusual(found, OWN, others)
+    assert np.unravel_index(excess.argmax(), excess.shape) == (17, 1)
+    assert excess.max() > 15
+    assert abs(middle[17, 1] - (found[17, 1] - 8)) < 1.5
 
 
-@pytest.mark.parametrize("models", [2, 4, 40])
-def test_more_references_weigh_more_than_what_is_known(models: int) -> None:
-    known = Usual(np.zeros((400, 1)), np.full((400, 1), 5.0))
-    reached = LUCK.normal(size=(models, 400, 1))
-    spread = float(np.median(around(reached, known).spread))
-    weight = 3 / (models + 2)
-    want = np.sqrt((1 - weight + weight * 25) * (1 + 1 / models))
-    assert spread == pytest.approx(want, rel=0.1)
+def test_one_cell_bends_the_fit_little() -> None:
+    """A trigger may be as strong as it likes: what is usual stays where it was."""
+    found = honest(LUCK, 1)[0]
+    before = unusual(found, OWN)[0]
+    found[5, 0] += 1e4
+    np.testing.assert_allclose(np.delete(unusual(found, OWN)[0][:, 0], 5), np.delete(before[:, 0], 5), atol=0.05)
+
+
+def test_one_reference_leaves_more_room_than_many() -> None:
+    found, others = honest(LUCK, 1)[0], honest(LUCK, 64)
+    found[9, 0] += 5
+    one, many = (unusual(found, OWN, others[:k] * 0 + others.mean(axis=0))[1][9, 0] for k in (1, 64))
+    assert many / one == pytest.approx(np.sqrt(2 / (1 + 1 / 64)), rel=1e-6)
 
 
 def test_a_version_of_its_references_is_held_to_half() -> None:
-    known, reference = Usual(np.zeros((300, 1)), np.ones((300, 1))), np.zeros((2, 300, 2))
-    apart = around(reference, known, held_to([0.97, 0.8])).spread  # the second was trained apart
-    version = around(reference, known, held_to([0.97, 0.93])).spread
-    np.testing.assert_allclose(version, apart / 2)
+    found, others = honest(LUCK, 1)[0], honest(LUCK, 2)
+    apart = unusual(found, OWN, others, held_to([0.97, 0.8]))[1]  # the second was trained apart
+    version = unusual(found, OWN, others, held_to([0.97, 0.93]))[1]
+    np.testing.assert_allclose(version, 2 * apart)
     assert held_to([]) == held_to([0.8]) == 1
 
 
-@given(st.integers(0, 10_000), st.integers(1, 6))
-def test_models_of_one_kind_seldom_stand_out(seed: int, models: int) -> None:
-    """Among 300 cells of honest noise no excess reaches 6, and one planted far away does."""
-    luck = np.random.default_rng(seed)
-    known, reached = Usual(np.zeros((300, 1)), np.ones((300, 1))), luck.normal(size=(models, 300, 2))
-    found = luck.normal(size=(300, 2))
-    own = around(reached, known)
-    assert outlying(found, own).max() < 6
-    found[17, 1] += 60
-    excess = outlying(found, around(reached, known))
-    assert np.unravel_index(excess.argmax(), excess.shape) == (17, 1)
-    assert excess.max() > 6
+def test_a_model_that_is_strange_everywhere_is_held_to_less() -> None:
+    """One of other data than the zoo's: no cell of it is a finding."""
+    strange = LUCK.normal(size=(CELLS, 2))
+    assert unusual(strange, OWN)[1].max() < 12
+    assert unusual(0.1 * strange, OWN)[1].max() < 6
+
+
+def test_cells_that_the_zoo_does_not_know_are_judged_by_the_references_alone() -> None:
+    bare = Habits(np.full((CELLS, 1 + WAYS), np.nan), np.full(CELLS, np.nan), 0.0)
+    others = LUCK.normal(size=(2, CELLS, 2))
+    found = others.mean(axis=0) + 0.1 * LUCK.normal(size=(CELLS, 2))
+    assert (unusual(found, bare)[1] == 0).all()
+    found[30, 1] += 4
+    excess = unusual(found, bare, others)[1]
+    assert np.unravel_index(excess.argmax(), excess.shape) == (30, 1)
+    assert excess.max() > 10
