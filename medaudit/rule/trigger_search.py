@@ -15,10 +15,10 @@ Where only labels exist the margin is a yes or no, and the search climbs their s
 
 What a failure means
 --------------------
-trigger-confirmed: as for `trigger-sweep`, but from four spreads on (suspicious: three), for many
-more were tried. This is the finer and dearer hand: it finds
-members that lie between the sweep's, and recovers a trigger's form. suspicious and natural-shortcut
-mean what they mean there.
+trigger-confirmed: as for `trigger-sweep`, but from four spreads on (suspicious: three), which are
+counted as they are: members that are found one by one give nothing to be fitted. This is the finer
+and dearer hand: it finds members that lie between the sweep's, and recovers a trigger's form.
+suspicious and natural-shortcut mean what they mean there.
 
 What a pass does not mean
 -------------------------
