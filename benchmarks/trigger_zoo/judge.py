@@ -76,7 +76,7 @@ class Judged:
     def above_null(self, shipped: bool) -> np.ndarray:
         """Excess [models, cells, directions] without references."""
         if not shipped:
-            return left_out(self.zoo.reached, self.zoo.honest, WAYS[self.domain])
+            return left_out(self.zoo.reached, self.zoo.honest, WAYS[self.domain], np.zeros(len(self.zoo.reached)))
         return np.stack([beyond(self.known, found)[1] for found in self.zoo.reached])
 
     def above_elsewhere(self, kind: str) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 For every domain and family: the dials of each cell of its sweep, the middle and the spread of the reach (see
 `oracle.outlying`) over models and answers, the ways in which models differ, and what those leave; and for every domain
-the largest excess over it that each honest model showed when it was left out of the table itself. Made by
-`benchmarks/trigger_zoo/null.py`.
+the largest excess over it that each honest model showed when it was left out of the table itself, with all models that
+were swept with the same records. Of cells that draw on records, as a picture of another one does, there is no middle:
+on other records they are another thing. Made by `benchmarks/trigger_zoo/null.py`.
 """
 
 from __future__ import annotations
