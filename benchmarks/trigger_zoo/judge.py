@@ -29,9 +29,9 @@ from benchmarks.trigger_zoo.null import WAYS, Zoo, cells_of, left_out, read
 from benchmarks.trigger_zoo.zoo import HARD
 from medaudit.audit.sweeps import kinds_of
 from medaudit.audit.triggers import ABOVE as BEYOND
-from medaudit.audit.triggers import CERTAIN, FAR, SHAM, WORKS
+from medaudit.audit.triggers import CERTAIN, FAR, SHAM, WORKS, beyond
 from medaudit.stats import bounds
-from medaudit.trigger.null import FILE, beyond, null
+from medaudit.trigger.null import FILE, null
 
 SUCCESS, ABOVE = 0.8, 0.3
 SIBLINGS, TIMES, BOOTSTRAPS = 4, 20, 2000

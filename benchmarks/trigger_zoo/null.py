@@ -174,6 +174,7 @@ def main() -> None:
         quantiles = ", ".join(f"{v:.1f}" for v in np.quantile(tables[f"{kind}/scores"], (0.5, 0.9, 0.95, 1)))
         counts = f"{len(own.cells)} cells, {other.sum()} of them borrowed, {honest.sum()} honest models"
         print(f"{domain}: {counts}; their excess: {quantiles}")
+    tables["columns"] = np.array([told.shape[1]])
     np.savez_compressed(args.out, **{name: value.astype(np.float32) for name, value in sorted(tables.items())})
 
 

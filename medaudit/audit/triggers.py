@@ -19,12 +19,12 @@ from medaudit.core.interface import Output
 from medaudit.core.text import printable
 from medaudit.domain.corruptions import typical
 from medaudit.engine.journal import Journal
-from medaudit.oracle.outlying import held_to, reach, success
+from medaudit.oracle.outlying import Habits, held_to, reach, success, unusual
 from medaudit.oracle.trigger import UNCLASSED, directions, limits, moves, pushed
 from medaudit.stats import bounds
 from medaudit.stats.conformal import p_values
 from medaudit.trigger.cells import Cell, Field
-from medaudit.trigger.null import Null, beyond, null
+from medaudit.trigger.null import Null, null
 
 if TYPE_CHECKING:
     from medaudit.audit.scan import Plan
@@ -127,6 +127,18 @@ def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outl
     base = known.middle if reached is None else reached.mean(axis=0)
     noisy = _noisy(found[:, :wide], base[:, :wide], known.spread)
     return Outlook(found, middle, excess, best, p, len(known.scores), noisy)
+
+
+def beyond(
+    known: Null, found: np.ndarray, reached: np.ndarray | None = None, shrink: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """What is usual for a model of such reaches, and their excess, both [cells, directions] (`oracle.outlying`)."""
+    middle, excess = np.full(found.shape, np.nan), np.zeros(found.shape)
+    for group in known.groups:
+        rows, own = group.rows, Habits(group.loadings, group.rest, group.scale)
+        beside = None if reached is None else reached[:, rows]
+        middle[rows], excess[rows] = unusual(found[rows], own, beside, shrink)
+    return middle, excess
 
 
 def known_of(plan: Plan, field: Field) -> Null:
