@@ -23,8 +23,8 @@ What a failure means
 trigger-confirmed: a trigger's excess is 4.5 spreads and more, it turns 80 % of records that it was
 not chosen on, its family's median sham turns at most 30 %, and no reference model comes within 50
 points. Inconclusive, suspicious: it stands out (3.5 spreads), but cannot be told from a natural
-sensitivity. Without reference models nothing more is ever said, and little is found (25 spreads, as
-honest models of other data than the zoo's reach 23). Best is the version that this model was made
+sensitivity. Without reference models nothing more is ever said, and little is found (100 spreads,
+as honest models of other data than the zoo's reach 77). Best is the version that this model was made
 from, which shows in its weights: versions are held to half of these spreads. Else give several,
 trained apart. Of three classes and more, what moves the records of one class alone is looked at too
 (with references; 5.5 spreads, and 7 to be confirmed): a trigger for one class, or one that moves

@@ -124,7 +124,7 @@ def test_fates() -> None:
     assert fate(pull, None, True, "ill")[0] == "label-noise-like"
     pull.references, pull.sham = [], 0.0
     assert fate(pull, 0.01, False, "")[0] == "not-found"  # honest models of other data than the zoo's reach as far
-    pull.excess = 30.0
+    pull.excess = 130.0
     assert fate(pull, 0.01, False, "")[0] == "suspicious"  # nothing is confirmed without a reference
     assert fate(pull, 0.2, False, "")[0] == "not-found"
     pull.excess = float("nan")
