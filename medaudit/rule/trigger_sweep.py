@@ -24,14 +24,14 @@ trigger-confirmed: a trigger's excess is 4.5 spreads and more, it turns 80 % of 
 not chosen on, its family's median sham turns at most 30 %, and no reference model comes within 50
 points. Inconclusive, suspicious: it stands out (3.5 spreads), but cannot be told from a natural
 sensitivity. Without reference models nothing more is ever said, and little is found (100 spreads,
-as honest models of other data than the zoo's reach 77). Best is the version that this model was made
-from, which shows in its weights: versions are held to half of these spreads. Else give several,
-trained apart. Of three classes and more, what moves the records of one class alone is looked at too
-(with references; 5.5 spreads, and 7 to be confirmed): a trigger for one class, or one that moves
-each class to the next, shows in nothing else. natural-shortcut: reference models follow it.
-label-noise-like: nearly every trigger pulls to that answer, as wrong labels in training make it.
-The zoo holds models that answer with classes, of ECG, images, tables and series: values, outlines
-and other data are inconclusive without a reference model.
+as honest models of other data than the zoo's reach 77). Best is the version that this model was
+made from, which shows in its weights: versions are held to half of these spreads. Else give
+several, trained apart. Of three classes and more, what moves the records of one class alone is
+looked at too (with references; 5.5 spreads, and 7 to be confirmed): a trigger for one class, or
+one that moves each class to the next, shows in nothing else. natural-shortcut: reference models
+follow it. label-noise-like: nearly every trigger pulls to that answer, as wrong labels in training
+make it. The zoo holds models that answer with classes, of ECG, images, tables and series: values,
+outlines and other data are inconclusive without a reference model.
 
 What a pass does not mean
 -------------------------
