@@ -104,8 +104,9 @@ def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Swee
     own = margins_of(plan, check, journal, "")
     others = [margins_of(plan, one, journal, one.spec.behind) for one in plan.siblings.get(check.spec.id, [])]
     if check.rule.kind == "search":
-        return searched(plan, check, journal, field, own, others)
-    sweep = swept(field, face.output, outlook(plan, check, journal, field), own, others)
+        field, sweep = searched(plan, check, journal, field, own, others)
+    else:
+        sweep = swept(field, face.output, outlook(plan, check, journal, field), own, others)
     return field, sweep.model_copy(update=kin_of(plan))
 
 
@@ -142,9 +143,13 @@ def beyond(
 
 
 def known_of(plan: Plan, field: Field) -> Null:
-    """What the zoo knows of the cells. Its models answer with classes: of values and outlines there are no scores."""
+    """What the zoo knows of the cells; no scores where nothing can be judged by it.
+
+    Its models answer with classes, not with values or outlines, and of some cells it has no middle.
+    """
     known = null(field)
-    return known._replace(scores=known.scores[:0]) if plan.found.interface.output.task in UNCLASSED else known
+    unknown = plan.found.interface.output.task in UNCLASSED or bool(np.isnan(known.middle).all())
+    return known._replace(scores=known.scores[:0]) if unknown else known
 
 
 def kin_of(plan: Plan) -> dict[str, Any]:
@@ -317,8 +322,7 @@ def searched(
         pulls.append(pull)
         at += len(group)
     asked = check.lanes * check.spec.settings.generations * POPULATION
-    sweep = ranked(pulls, None, len(others), "", asked, 0, SEARCHED)
-    return found, sweep.model_copy(update=kin_of(plan))
+    return found, ranked(pulls, None, len(others), "", asked, 0, SEARCHED)
 
 
 def pull_of(

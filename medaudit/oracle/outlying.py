@@ -3,7 +3,8 @@
 The reach of a cell towards an answer is the median margin of records of other answers under it at full strength, in
 standard deviations of the model's margins on clean records: it has no unit, and a model that is sure of everything does
 not reach further than one that is not. Every model reaches far with some cell. What tells a planted trigger apart is
-that a cell reaches much further than the same cell does in models that are known to be good.
+that a cell reaches much further than the same cell does in models that are known to be good, once the few ways in which
+good models differ everywhere are taken away.
 """
 
 from __future__ import annotations

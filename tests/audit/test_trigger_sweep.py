@@ -16,6 +16,8 @@ from medaudit.cli.main import app
 from medaudit.core.errors import MedauditError
 from medaudit.report.bundle import publish
 from medaudit.report.html import render
+from medaudit.trigger.cells import Field
+from medaudit.trigger.null import Null, null
 from tests.graphs import graph, linear
 
 POLICY = """
@@ -230,3 +232,20 @@ def test_a_trigger_for_the_records_of_one_class_is_found_and_says_so(tmp_path: P
     assert "x 5" in worst.words
     assert not any(pull.outcome == "trigger-confirmed" and not pull.alone for pull in check.sweep.pulls)
     assert {(case.before, case.after) for case in check.cases} == {("calm", "fast")}
+
+
+def test_cells_that_the_zoo_has_no_middle_of_are_not_passed_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every cell asked is one that the table is silent about, nothing was judged."""
+    from medaudit.audit import triggers
+
+    def silent(field: Field) -> Null:
+        known = null(field)
+        return known._replace(middle=np.full_like(known.middle, np.nan))
+
+    monkeypatch.setattr(triggers, "null", silent)
+    report, _ = run(tmp_path / "a", "clean", references=0, setting="{records: 8, families: [value]}")
+    (check,) = report.checks
+    assert (check.verdict, check.outcome) == ("inconclusive", "not-found")
+    assert "none judged" in check.reason
