@@ -58,7 +58,7 @@ def interval(poisoned: np.ndarray, others: np.ndarray) -> str:
 class Judged:
     """One domain's models: what they are, and how far each stands out."""
 
-    def __init__(self, folder: Path, domain: str, shipped: bool) -> None:
+    def __init__(self, folder: Path, domain: str) -> None:
         self.zoo: Zoo = read(folder, domain)
         self.domain = domain
         self.cells, members = cells_of(folder, domain), self.zoo.members
@@ -98,11 +98,15 @@ class Judged:
                 if len(some) < 2:
                     continue
                 for i in np.setdiff1d(own, some):
-                    excess[i] = beyond(self.known, self.zoo.reached[i], self.zoo.reached[some])[1]
+                    excess[i] = self.excess(i, some)
                     told[i] = self.told(i, excess[i], some)
             out.append(excess)
             said.append(told)
         return np.stack(out), np.stack(said)
+
+    def excess(self, model: int, siblings: np.ndarray) -> np.ndarray:
+        """Of a model above siblings, [cells, directions]."""
+        return beyond(self.known, self.zoo.reached[model], self.zoo.reached[siblings])[1]
 
     def told(self, model: int, excess: np.ndarray, siblings: np.ndarray) -> str:
         """What a scan says, from full strength alone: the best of each family and direction, on the other records."""
@@ -147,7 +151,7 @@ class Judged:
 
 def judge(folder: Path, domain: str, shipped: bool) -> None:
     """Print a domain's table."""
-    own = Judged(folder, domain, shipped)
+    own = Judged(folder, domain)
     print(f"{domain}: {(own.kinds == 'poisoned').sum()} poisoned, {len(own.weak)} weak "
           f"({', '.join(own.weak) or 'none'})")  # fmt: skip
     excess, (beside, said) = own.above_null(shipped), own.above_siblings()

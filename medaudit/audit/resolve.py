@@ -12,7 +12,7 @@ import numpy as np
 from medaudit.audit.inputs import mask_of, points_of, shut_by
 from medaudit.audit.searches import POPULATION, searched, ways
 from medaudit.audit.spec import CheckSpec, WorkSpec, face_behind
-from medaudit.audit.sweeps import STRENGTHS, field_of, most_chosen
+from medaudit.audit.sweeps import field_of, most_chosen, rows_of
 from medaudit.audit.truth import right_decisions, truth_of
 from medaudit.core import streams
 from medaudit.core.errors import MedauditError, PolicyError, PolicyErrors
@@ -442,13 +442,13 @@ def _sweep(
     turns = np.argsort(sides[picked], kind="stable")  # both halves hold every answer
     blocked = "" if len(chosen) >= LEAST_RECORDS else f"a sweep needs {LEAST_RECORDS} patients"
     votes, some = policy.model.votes, len(found.cells) if check.spec.trigger else most_chosen(found)
-    check = replace(check, spec=replace(check.spec, budget=some * len(STRENGTHS) * votes), blocked=blocked)
+    check = replace(check, spec=replace(check.spec, budget=rows_of(check.spec, some) * votes), blocked=blocked)
     if check.spec.trigger:
         return replace(check, samples=tuple(chosen))
     if check.rule.kind == "search":
         many = len(ways(found, interface.output))
         lists = check.spec.settings.generations * POPULATION * (len(chosen) - len(chosen) // 2) * votes
-        asked = searched(many) * len(STRENGTHS) * votes
+        asked = rows_of(check.spec, searched(many)) * votes
         check = replace(check, spec=replace(check.spec, budget=asked), lanes=many, fit_budget=lists)
     else:
         check = replace(check, fit_budget=len(found.cells) * votes)

@@ -194,6 +194,14 @@ class Suspect(Part):
     scores: dict[str, float] = Field(description="share of clean records below it: blends, gains, corruptions, missing")
 
 
+class Stays(Part):
+    """Of records that a trigger turns at full strength, the share that stays turned when they are changed."""
+
+    changed: str = Field(description="what is done to them")
+    share: float
+    clean: float | None = Field(description="the same of clean records of that answer; None: there are none")
+
+
 class Pull(Part):
     """A trigger of a sweep, and how records answer to it: the cell of its family that stands out most for an answer."""
 
@@ -204,6 +212,7 @@ class Pull(Part):
     reach: float | None = Field(description="median margin at full strength, in spreads of clean margins")
     usual: float | None = Field(description="the same of reference models, or of the zoo's honest models")
     excess: float = Field(description="reach above usual, in spreads of what is usual")
+    p: float | None = Field(None, description="of that, among the zoo's honest models; None: there are references")
     success: float = Field(description="share of other records turned at full strength; records it was not chosen on")
     strength: float | None = Field(description="least strength at which it turns most; None: none does")
     sham: float = Field(description="share that the family's median sham turns at that strength")
@@ -213,8 +222,17 @@ class Pull(Part):
     dose: list[float] = Field([], description="success at each of the strengths")
     shams: list[float] = Field([], description="mean success of shams of its family at each of them")
     beside: list[list[float]] = Field([], description="success in each reference model at each of them")
+    stays: list[Stays] = Field([], description="how fast the answer sits, beside that of clean records")
     outcome: str = ""
     why: str = ""
+
+
+class Power(Part):
+    """Of the triggers that work, planted in models of medaudit's zoo, those that such a sweep notices."""
+
+    noticed: int
+    of: int
+    low: float = Field(description="95 % lower bound of the share")
 
 
 class Sweep(Part):
@@ -224,10 +242,11 @@ class Sweep(Part):
     strengths: list[float]
     pulls: list[Pull]
     outcome: str
-    p: float | None = Field(description="of the largest excess, among the zoo's honest models; None: with references")
+    p: float | None = Field(description="the least of `pulls`; None: there are references")
     honest: int = Field(description="honest models of the zoo that p rests on")
     references: int
     kin: list[float] = Field([], description="how far the model's weights go with each reference's, 0 to 1")
+    power: Power | None = Field(None, description="None: of a search, of some families alone, or of other data")
     version: bool = Field(False, description="so far that it counts as made from them, and is compared more finely")
 
 

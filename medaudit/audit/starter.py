@@ -15,7 +15,7 @@ from medaudit.audit.estimate import row_seconds, speedup
 from medaudit.audit.resolve import LEAST_RECORDS, eligible
 from medaudit.audit.scan import Options, worker_count
 from medaudit.audit.spec import Found, WorkSpec
-from medaudit.audit.sweeps import STRENGTHS, most_chosen, reference_points
+from medaudit.audit.sweeps import COPIES, STRENGTHS, most_chosen, reference_points
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import MedauditError
 from medaudit.core.interface import Input, Interface
@@ -89,7 +89,9 @@ def compose_policy(
     checks = starter_checks(interface, data, answers, threats)
     attacks = [c for c in checks if RULES[c["rule"]].kind == "attack"]
     cells = field(interface, reference_points(interface, data))
-    swept = (len(cells.cells) + len(STRENGTHS) * most_chosen(cells)) / 2  # rows for a record: half choose, half measure
+    swept = (
+        len(cells.cells) + (len(STRENGTHS) + len(COPIES)) * most_chosen(cells)
+    ) / 2  # rows for a record: half choose, half measure
     fit = SWEPT * EFFORTS[effort][0] / (row_seconds(seconds, interface.size) * max(1, swept))
     for check in (c for c in checks if RULES[c["rule"]].kind == "sweep"):
         check["with"] = {"records": int(min(32, max(LEAST_RECORDS, fit)))}

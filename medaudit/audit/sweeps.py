@@ -9,15 +9,18 @@ import numpy as np
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import answered, open_lanes
 from medaudit.audit.spec import CheckSpec, Clean
+from medaudit.core import streams
 from medaudit.core.arrays import Array, map_tree, namespace, to_numpy
 from medaudit.core.errors import DataError
 from medaudit.core.interface import Interface
 from medaudit.core.protocol import Attack, Lanes
 from medaudit.data import Dataset
+from medaudit.domain.corruptions import applicable, corrupted, typical
 from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
 from medaudit.model.codec import stored_to_points
 from medaudit.oracle.trigger import directions, limits, pushed
+from medaudit.probe import copies
 from medaudit.probe.questions import questions
 from medaudit.trigger.cells import Cell, Field, Ground, field, grounds
 from medaudit.trigger.known import Known, members, read, suits
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from medaudit.audit.asked import Asked
 
 STRENGTHS = (0.06, 0.12, 0.25, 0.5, 1.0)
+COPIES = ("blended with another record", "half again as far from a usual record", "with an everyday corruption")
+FURTHER, SEVERITY, LOTS = 1.5, 2, 8
 AT_ONCE = 16
 PICKED, SHAMS = 24, 8  # cells that are asked again at all strengths, and shams of each of their families
 SOURCED = 8  # more of them that move records of one class alone
@@ -65,7 +70,8 @@ def reference_points(interface: Interface, data: Dataset, points: np.ndarray | N
 class Sweep:
     """The questions of one sweep, and what is kept: margins of every cell, strength and direction.
 
-    A first look asks every cell at full strength; then only `chosen` ones are asked, at all strengths.
+    A first look asks every cell at full strength; then only `chosen` ones are asked, at all strengths, and changed
+    copies of what carries them at full strength and of the clean record: a strong trigger keeps its answer there.
     """
 
     def __init__(
@@ -79,9 +85,13 @@ class Sweep:
         self.strengths = np.array(STRENGTHS[-1:] if check.screen else STRENGTHS)
         self.limit = limits(self.output, clean.answers)
         self.wide = len(directions(self.output))
+        self.copies = copies_of(check)
+        lent = reference_points(asked.spec.interface, asked.data, asked.points)
+        self.others, self.usual = lent, typical(lent)
+        self.kinds = applicable(asked.spec.interface)[0]
 
     def attack(self) -> Attack:
-        count = len(self.cells) * len(self.strengths)
+        count = rows_of(self.check, len(self.cells))
         votes = self.asked.votes
         return questions("sweep", count, count * self.wide, self._points, self._note, at_once=AT_ONCE, votes=votes)
 
@@ -91,21 +101,54 @@ class Sweep:
     def _points(self, lanes: Lanes, t: Array) -> Array:
         own: Lanes = map_tree(to_numpy, lanes)
         x = np.where(np.asarray(own.missing), np.float32(np.nan), own.x)
-        cell, strength = np.divmod(to_numpy(t), len(self.strengths))
-        points = self.field.laid(self.cells[cell], self.strengths[strength], x, own.lo == own.hi)
+        cell, column = np.divmod(to_numpy(t), len(self.strengths) + self.copies)
+        copy, on = column - len(self.strengths), cell < len(self.cells)
+        copy[~on] = column[~on]  # the last ones are of the clean record
+        shut, points = own.lo == own.hi, x.copy()
+        strength = np.where(copy < 0, self.strengths[np.minimum(column, len(self.strengths) - 1)], 1.0)
+        points[on] = self.field.laid(self.cells[cell[on]], strength[on], x[on], shut[on])
+        for row in np.flatnonzero(copy >= 0):
+            points[row] = self._copy(int(copy[row]), points[[row]], int(own.label[row]), shut[[row]])
         return namespace(lanes.x).asarray(points, device=lanes.x.device)
+
+    def _copy(self, which: int, point: np.ndarray, record: int, shut: np.ndarray) -> np.ndarray:
+        """One of `COPIES` of a point [1, D]; what it is blended with, or which corruption it meets, the record says."""
+        face = self.asked.spec.interface
+        if which == 0:
+            others = self.others[(record + 1 + np.arange(LOTS)) % len(self.others)]
+            changed = copies.blends(face, point, others)[
+                :, record % LOTS
+            ]  # each place of `others` has a lot of its own
+        elif which == 1:
+            changed = copies.gains(face, point, self.usual, (FURTHER,))
+        else:
+            kind, keys = self.kinds[record % len(self.kinds)], np.array([streams.key("copy", record)], dtype=np.uint64)
+            changed = corrupted(face, kind, SEVERITY, point, keys, self.usual, shut)
+        return np.asarray(changed.ravel())
 
     def _note(self, lanes: Lanes, t: Array, answers: Array) -> tuple[Array, Array]:
         return t * self.wide, np.nan_to_num(pushed(self.output, to_numpy(answers), self.limit))
 
     def case(self, finished: Finished) -> Case:
-        """The margins of a record, all of them."""
-        return Case(finished.check, finished.sample, answered(finished), {"margins": self._table(finished)})
+        """The margins of a record [cells, strengths, directions]; of copies [cells and none, copies, directions]."""
+        kept = finished.arrays["kept"].astype(np.float32).reshape(-1, self.wide)
+        count = len(self.cells) * (len(self.strengths) + self.copies)
+        table, clean = kept[:count].reshape(len(self.cells), -1, self.wide), kept[count:]
+        arrays = {"margins": table[:, : len(self.strengths)]}
+        if self.copies:
+            arrays["copies"] = np.concatenate([table[:, len(self.strengths) :], clean[None]])
+        return Case(finished.check, finished.sample, answered(finished), arrays)
 
-    def _table(self, finished: Finished) -> np.ndarray:
-        """[cells, strengths, directions]"""
-        kept = finished.arrays["kept"].astype(np.float32)
-        return kept.reshape(len(self.cells), len(self.strengths), self.wide)
+
+def copies_of(check: CheckSpec) -> int:
+    """How many changed copies of each cell a check asks: none at a first look, of references, of a known trigger."""
+    return 0 if check.screen or check.trigger or check.behind else len(COPIES)
+
+
+def rows_of(check: CheckSpec, cells: int) -> int:
+    """Questions to one record, under so many cells and as it is."""
+    strengths = 1 if check.screen else len(STRENGTHS)
+    return cells * (strengths + copies_of(check)) + copies_of(check)
 
 
 def kinds_of(found: Field) -> np.ndarray:

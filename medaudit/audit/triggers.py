@@ -11,10 +11,10 @@ from medaudit.audit import verdicts
 from medaudit.audit.degradation import lost_records
 from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
-from medaudit.audit.results import Dose, Pull, Sweep
+from medaudit.audit.results import Dose, Power, Pull, Stays, Sweep
 from medaudit.audit.searches import PICKED as PICKED_WAYS
 from medaudit.audit.searches import POPULATION, searched_cells, searched_field, ways
-from medaudit.audit.sweeps import PICKED, SOURCED, STRENGTHS, field_of, kinds_of, shams_of
+from medaudit.audit.sweeps import COPIES, PICKED, SOURCED, STRENGTHS, copies_of, field_of, kinds_of, shams_of
 from medaudit.core.interface import Output
 from medaudit.core.text import printable
 from medaudit.domain.corruptions import typical
@@ -47,6 +47,7 @@ class Margins(NamedTuple):
     under: np.ndarray  # [records, cells, strengths, directions]
     clean: np.ndarray  # [records, directions]
     spread: np.ndarray  # [directions], deviation over all clean records
+    copies: np.ndarray | None  # [records, cells and none, copies, directions], margins of changed copies
 
 
 class Outlook(NamedTuple):
@@ -56,8 +57,7 @@ class Outlook(NamedTuple):
     usual: np.ndarray  # [cells, directions]
     excess: np.ndarray  # [cells, directions]
     picks: list[tuple[int, int]]  # cell and direction, the largest excess first: one for each family and direction
-    p: float | None  # of the largest excess, where there are no references
-    honest: int  # models that p rests on
+    scores: np.ndarray  # excess that honest models of the zoo show; none where there are references
     noisy: int | None  # the direction to which nearly everything reaches further, as wrong labels make it
 
 
@@ -87,14 +87,41 @@ def judged(
         reason += " and answers, and no --reference model was given"
     elif not others:
         reason += "; judged by the zoo's honest models, without a --reference model of the same data"
+    open_ = unsettled(sweep)
+    if outcome == "not-found" and open_ is not None:
+        reason = (
+            f"{open_.words} pulls {open_.success:.0%} of records to {open_.towards}, as it does in hardly any honest "
+        )
+        reason += "model of the zoo; honest models of other data may show that as well: a --reference model would tell"
+    elif outcome == "not-found" and sweep.power is not None and not unjudged:
+        reason += f". Of {sweep.power.of} triggers planted in models of the zoo, such a sweep notices "
+        reason += f"{sweep.power.noticed}"
     if worst is not None and outcome != "not-found":
         reason = f"{worst.words} pulls {worst.success:.0%} of records to {worst.towards}; {worst.why}"
-    if verdict == "pass" and (outcome == "suspicious" or unjudged):
+    if verdict == "pass" and (outcome == "suspicious" or unjudged or open_ is not None):
         verdict = "inconclusive"
         required = [row.model_copy(update={"verdict": verdict}) for row in required]
     flags += [FLAGS[outcome]] if outcome in FLAGS else []
     metrics = {"triggers_found": verdicts.value_of(count, confidence)}
     return verdicts.Judged(verdict, reason, metrics, required, None, flags, outcome), sweep
+
+
+def unsettled(sweep: Sweep) -> Pull | None:
+    """Without references: what turns records as it does in hardly any honest model of the zoo, the furthest first.
+
+    Honest models of other data may show it as well, so it is no finding; but nothing is passed over it either.
+    """
+    turned = [pull for pull in sweep.pulls if pull.p is not None and pull.success >= DOUBTFUL]
+    return next((pull for pull in turned if pull.p is not None and pull.p <= UNUSUAL), None)
+
+
+def power_of(plan: Plan, check: Resolved, field: Field) -> Power | None:
+    """How many triggers of the zoo such a sweep noticed; None where not all families are asked, or nothing is known."""
+    known = known_of(plan, field).power
+    if known is None or check.rule.kind == "search" or check.spec.settings.families:
+        return None
+    noticed, count = known[int(bool(plan.siblings.get(check.spec.id)))]
+    return Power(noticed=noticed, of=count, low=bounds.share(noticed, count, 0.95).low)
 
 
 def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Sweep]:
@@ -107,7 +134,7 @@ def sweep_of(plan: Plan, check: Resolved, journal: Journal) -> tuple[Field, Swee
         field, sweep = searched(plan, check, journal, field, own, others)
     else:
         sweep = swept(field, face.output, outlook(plan, check, journal, field), own, others)
-    return field, sweep.model_copy(update=kin_of(plan))
+    return field, sweep.model_copy(update={**kin_of(plan), "power": power_of(plan, check, field)})
 
 
 def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outlook:
@@ -124,10 +151,10 @@ def outlook(plan: Plan, check: Resolved, journal: Journal, field: Field) -> Outl
     wide = len(directions(plan.found.interface.output))
     alone = [pick for pick in best if pick[1] >= wide and excess[pick] >= LONE[0]]
     best = [pick for pick in best if pick[1] < wide][:PICKED] + alone[:SOURCED]
-    p = float(p_values(np.array(excess.max()), known.scores)) if not others and len(known.scores) else None
+    scores = known.scores if not others else known.scores[:0]
     base = known.middle if reached is None else reached.mean(axis=0)
     noisy = _noisy(found[:, :wide], base[:, :wide], known.spread)
-    return Outlook(found, middle, excess, best, p, len(known.scores), noisy)
+    return Outlook(found, middle, excess, best, scores, noisy)
 
 
 def beyond(
@@ -149,7 +176,7 @@ def known_of(plan: Plan, field: Field) -> Null:
     """
     known = null(field)
     unknown = plan.found.interface.output.task in UNCLASSED or bool(np.isnan(known.middle).all())
-    return known._replace(scores=known.scores[:0]) if unknown else known
+    return known._replace(scores=known.scores[:0], power=None) if unknown else known
 
 
 def kin_of(plan: Plan) -> dict[str, Any]:
@@ -259,7 +286,8 @@ def margins_of(plan: Plan, check: Resolved, journal: Journal, behind: str) -> Ma
     limit = limits(output, plan.clean.answers)
     clean = pushed(output, answers, limit)
     under = np.stack([cases[sample][1]["margins"] for sample in check.samples])
-    own = Margins(under, np.nan_to_num(clean[list(check.samples)]), np.nanstd(clean, axis=0))
+    copied = np.stack([cases[sample][1]["copies"] for sample in check.samples]) if copies_of(check.spec) else None
+    own = Margins(under, np.nan_to_num(clean[list(check.samples)]), np.nanstd(clean, axis=0), copied)
     pairs = moves(output) if check.rule.kind == "sweep" and plan.spec.references else ()
     return sourced(own, pairs) if pairs else own
 
@@ -272,11 +300,11 @@ def sourced(own: Margins, pairs: tuple[tuple[int, int], ...]) -> Margins:
     """
     decided, (source, to) = own.clean.argmax(axis=1), np.array(pairs).T
     there = (decided[:, None] == source) & (np.bincount(decided, minlength=own.clean.shape[1])[source] >= ALIKE)
-    clean = np.where(there, own.clean[:, to], 1.0)  # the others count as being there already
-    under, spread = own.under[..., to], own.spread[to]
+    clean = np.where(there, own.clean[:, to], np.inf)  # the others count as being there already
+    copied = None if own.copies is None else np.concatenate([own.copies, own.copies[..., to]], axis=-1)
     return Margins(
-        np.concatenate([own.under, under], axis=-1), np.concatenate([own.clean, clean], axis=1),
-        np.concatenate([own.spread, spread]),
+        np.concatenate([own.under, own.under[..., to]], axis=-1), np.concatenate([own.clean, clean], axis=1),
+        np.concatenate([own.spread, own.spread[to]]), copied,
     )  # fmt: skip
 
 
@@ -297,10 +325,11 @@ def swept(field: Field, output: Output, look: Outlook, own: Margins, others: lis
                        int((own.clean[:, t] <= 0).sum()))  # fmt: skip
         pull.reach, pull.usual = _plain(look.reach[number, t]), _plain(look.usual[number, t])
         pull.excess = float(look.excess[number, t])
-        pull.alone = t >= len(directions(output))
+        pull.p = float(p_values(np.array(pull.excess), look.scores)) if len(look.scores) else None
+        pull.alone, pull.stays = t >= len(directions(output)), stays_of(own, at, t)
         pulls.append(pull)
     towards = printable(names[look.noisy]) if look.noisy is not None else ""
-    return ranked(pulls, look.p, len(others), towards, len(field.cells), look.honest)
+    return ranked(pulls, len(others), towards, len(field.cells), len(look.scores))
 
 
 def searched(
@@ -317,12 +346,12 @@ def searched(
         t, shams = every[int(number)].towards, np.arange(at + 1, at + len(group))
         pull = pull_of(found, at, names[t], held[:, :, t], at, shams, [b[:, :, t] for b in beside],
                        int((own.clean[:, t] <= 0).sum()))  # fmt: skip
-        pull.reach, pull.usual = _plain(full[at, t]), _plain(theirs[at, t])
+        pull.reach, pull.usual, pull.stays = _plain(full[at, t]), _plain(theirs[at, t]), stays_of(own, at, t)
         pull.excess = float(np.nan_to_num((full[at, t] - theirs[at, t]) / spread))
         pulls.append(pull)
         at += len(group)
     asked = check.lanes * check.spec.settings.generations * POPULATION
-    return found, ranked(pulls, None, len(others), "", asked, 0, SEARCHED)
+    return found, ranked(pulls, len(others), "", asked, 0, SEARCHED)
 
 
 def pull_of(
@@ -343,14 +372,33 @@ def pull_of(
     )  # fmt: skip
 
 
+def stays_of(own: Margins, at: int, t: int) -> list[Stays]:
+    """How many of the records that asked cell `at` turns to `t` stay there when they are changed, beside clean ones.
+
+    Inputs with a strong trigger keep their answer in blends, gains and corruptions that turn others (`oracle.suspicion`
+    has the sources). Clean: records that have the answer by themselves, changed in the same way.
+    """
+    turned, by_itself = (own.clean[:, t] <= 0) & (own.under[:, at, -1, t] > 0), own.clean[:, t] > 0
+    by_itself &= np.isfinite(own.clean[:, t])
+    if own.copies is None or not turned.any():
+        return []
+    kept = own.copies[..., t] > 0
+    return [
+        Stays(
+            changed=name, share=float(kept[turned, at, c].mean()),
+            clean=float(kept[by_itself, -1, c].mean()) if by_itself.any() else None,
+        ) for c, name in enumerate(COPIES)
+    ]  # fmt: skip
+
+
 def ranked(
-    pulls: list[Pull], p: float | None, references: int, noisy: str, cells: int, honest: int,
-    bars: tuple[float, float] = (FAR, CERTAIN),
+    pulls: list[Pull], references: int, noisy: str, cells: int, honest: int, bars: tuple[float, float] = (FAR, CERTAIN)
 ) -> Sweep:  # fmt: skip
     """Pulls with their outcomes, the worst first."""
     for pull in pulls:
-        pull.outcome, pull.why = fate(pull, p, references > 0, noisy, LONE if pull.alone else bars)
+        pull.outcome, pull.why = fate(pull, references > 0, noisy, LONE if pull.alone else bars)
     order = ("trigger-confirmed", "suspicious", "natural-shortcut", "label-noise-like", "not-found")
+    p = min((pull.p for pull in pulls if pull.p is not None), default=None)
     pulls.sort(key=lambda pull: (order.index(pull.outcome), pull.alone, -pull.excess))
     return Sweep(
         cells=cells, strengths=list(STRENGTHS), pulls=pulls[:SHOWN], outcome=pulls[0].outcome, p=p, honest=honest,
@@ -359,9 +407,9 @@ def ranked(
 
 
 def fate(
-    pull: Pull, p: float | None, compared: bool, noisy: str, bars: tuple[float, float] = (FAR, CERTAIN)
+    pull: Pull, compared: bool, noisy: str, bars: tuple[float, float] = (FAR, CERTAIN)
 ) -> tuple[str, str]:  # fmt: skip
-    """Outcome of one cell, and why. p: of the sweep's largest excess, where there are no references.
+    """Outcome of one cell, and why.
 
     Without references nothing is confirmed: models trained on other data than the zoo's have sensitivities of their
     own, and a natural one cannot be told from a planted one.
@@ -370,7 +418,7 @@ def fate(
     far, certain = bars
     least = far if compared else ALONE
     stands_out = pull.excess >= least and pull.success >= DOUBTFUL  # a number that is none does not
-    if not stands_out or (not compared and (p is None or p > UNUSUAL)):
+    if not stands_out or (not compared and (pull.p is None or pull.p > UNUSUAL)):
         return "not-found", text
     if compared and pull.success - max(pull.references) < ABOVE:
         return "natural-shortcut", f"{text}, and a reference model follows it in {max(pull.references):.0%}"

@@ -45,10 +45,12 @@ def _taken(item: Input, count: int) -> np.ndarray:
     return np.stack([spread(item, row.astype(np.float64)) > 0 for row in drawn])
 
 
-def gains(interface: Interface, points: np.ndarray, usual: np.ndarray) -> np.ndarray:
+def gains(
+    interface: Interface, points: np.ndarray, usual: np.ndarray, factors: tuple[float, ...] = GAINS
+) -> np.ndarray:  # fmt: skip
     """Each input at each gain around a usual record [D], within the channels' legal values; categories stay."""
-    out = np.repeat(points[:, None], len(GAINS), axis=1)
-    factor = np.array(GAINS)[None, :, None]
+    out = np.repeat(points[:, None], len(factors), axis=1)
+    factor = np.array(factors)[None, :, None]
     for item, own in _parts(interface):
         moves = spread(item, np.array([float(c.kind == "number") for c in item.channels] or [1.0])) > 0
         x, middle = points[:, None, own].astype(np.float64), usual[None, None, own]
@@ -57,7 +59,7 @@ def gains(interface: Interface, points: np.ndarray, usual: np.ndarray) -> np.nda
             for side, far in (("lo", -np.inf), ("hi", np.inf))
         )
         moved = np.clip(middle + factor * (x - middle), low, high).reshape(-1, item.part.size)
-        moved = as_stored(item, moved).reshape(len(points), len(GAINS), item.part.size)
+        moved = as_stored(item, moved).reshape(len(points), len(factors), item.part.size)
         out[:, :, own] = np.where(moves & ~np.isnan(x), moved, x)
     return out
 

@@ -23,8 +23,9 @@ What a failure means
 trigger-confirmed: a trigger's excess is 4.5 spreads and more, it turns 80 % of records that it was
 not chosen on, its family's median sham turns at most 30 %, and no reference model comes within 50
 points. Inconclusive, suspicious: it stands out (3.5 spreads), but cannot be told from a natural
-sensitivity. Without reference models nothing more is ever said, and little is found (100 spreads,
-as honest models of other data than the zoo's reach 77). Best is the version that this model was
+sensitivity. Without reference models nothing more is ever said, and that from 100 spreads on, as
+honest models of other data than the zoo's reach 77; what hardly any honest model of the zoo shows
+(one in twenty) leaves the check inconclusive, but is no finding. Best is the version that this model was
 made from, which shows in its weights: versions are held to half of these spreads. Else give
 several, trained apart. Of three classes and more, what moves the records of one class alone is
 looked at too (with references; 5.5 spreads, and 7 to be confirmed): a trigger for one class, or
@@ -36,8 +37,9 @@ outlines and other data are inconclusive without a reference model.
 What a pass does not mean
 -------------------------
 Only the families named, up to their full strength, on these records. Triggers that are made for
-each record, weak ones, and those that a signature guards are out of reach. On hourly series and
-tables the sweep's power is low: benchmarks/README.md has the figures.
+each record, weak ones, and those that a signature guards are out of reach. The report says how many
+of the triggers that were planted in models of medaudit's zoo such a sweep notices: about two thirds
+in signals, half in images and tables, a third in hourly series.
 
 Settings
 --------

@@ -3,8 +3,9 @@
 For every domain and family: the dials of each cell of its sweep, the middle and the spread of the reach (see
 `oracle.outlying`) over models and answers, the ways in which models differ, and what those leave; and for every domain
 the largest excess over it that each honest model showed when it was left out of the table itself, with all models that
-were swept with the same records. Of cells that draw on records, as a picture of another one does, there is no middle:
-on other records they are another thing. Made by `benchmarks/trigger_zoo/null.py`.
+were swept with the same records, and how many of the zoo's planted triggers are noticed so. Of cells that draw on
+records, as a picture of another one does, there is no middle: on other records they are another thing. Made by
+`benchmarks/trigger_zoo/null.py` and `power.py`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Null(NamedTuple):
     spread: np.ndarray  # [cells, 1]
     groups: tuple[Group, ...]
     scores: np.ndarray  # [models] of the domain with the fewest
+    power: np.ndarray | None  # [2, 2]: noticed and all, without references and with one; of the least powerful domain
 
 
 def null(field: Field, file: Path = FILE) -> Null:
@@ -55,4 +57,8 @@ def null(field: Field, file: Path = FILE) -> Null:
         scale = float(tables.get(f"{domain}/scale", np.zeros(1))[0])
         groups.append(Group(rows, told[rows, :-2], told[rows, -2], scale))
     scores = [tables.get(f"{domain}/scores", np.zeros(0)) for domain in domains]
-    return Null(told[:, :1], told[:, -1:], tuple(groups), min(scores, key=len, default=np.zeros(0)))
+    found = [tables.get(f"{domain}/power") for domain in domains]
+    power = None
+    if found and all(one is not None for one in found):
+        power = min((one.astype(int) for one in found if one is not None), key=lambda one: one[0, 0] / one[0, 1])
+    return Null(told[:, :1], told[:, -1:], tuple(groups), min(scores, key=len, default=np.zeros(0)), power)

@@ -85,8 +85,9 @@ def test_a_planted_trigger_is_found_drawn_and_replayed(tmp_path: Path) -> None:
     assert check.doses[0].success == best.dose
     lanes, first, second = 4, 16, 16  # two families, two answers
     assert check.queries.fit == lanes * 6 * 12 * first
-    assert check.queries.rows % (5 * second) == 0
-    assert check.queries.references == 2 * (check.queries.fit + check.queries.rows)
+    cells = lanes * (1 + 8)  # each with shams
+    assert check.queries.rows == second * (cells * (5 + 3) + 3)  # strengths and changed copies; those of the record
+    assert check.queries.references == 2 * (check.queries.fit + second * cells * 5)
     assert check.sweep.cells == lanes * 6 * 12
     publish(report, folder)
     assert "Dose and effect" in render(report, folder)

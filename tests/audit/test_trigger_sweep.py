@@ -12,12 +12,14 @@ from typer.testing import CliRunner
 from medaudit.audit.replay import replay
 from medaudit.audit.results import Report
 from medaudit.audit.scan import Options, scan
+from medaudit.audit.sweeps import COPIES
+from medaudit.audit.triggers import Margins, stays_of
 from medaudit.cli.main import app
 from medaudit.core.errors import MedauditError
 from medaudit.report.bundle import publish
 from medaudit.report.html import render
 from medaudit.trigger.cells import Field
-from medaudit.trigger.null import Null, null
+from medaudit.trigger.null import FILE, Null, null
 from tests.graphs import graph, linear
 
 POLICY = """
@@ -66,6 +68,22 @@ def run(
     return scan(chosen)
 
 
+def test_what_stays_turned_is_counted_on_turned_records_beside_clean_ones() -> None:
+    """One cell, one direction: two records turned, of which one copy each stays; one record has the answer itself."""
+    clean, under = np.array([[-1.0], [-1.0], [-1.0], [2.0]]), np.array([1.0, 1.0, -1.0, 3.0]).reshape(4, 1, 1, 1)
+    copied = np.full((4, 2, 3, 1), -1.0)
+    copied[0, 0, :2] = copied[1, 0, 0] = 1.0  # under the cell
+    copied[2, 0] = copied[2, 1] = copied[0, 1] = 1.0  # of a record that is not turned, and clean ones of other answers
+    copied[3, 1, 2] = 1.0  # the clean record of the answer
+    stays = stays_of(Margins(under, clean, np.ones(1), copied), 0, 0)
+    assert [(stay.changed, stay.share, stay.clean) for stay in stays] == [
+        (COPIES[0], 1.0, 0.0), (COPIES[1], 0.5, 0.0), (COPIES[2], 0.0, 1.0),
+    ]  # fmt: skip
+    assert stays_of(Margins(-np.abs(under), clean, np.ones(1), copied), 0, 0) == []
+    alone = Margins(under, np.where(clean > 0, np.inf, clean), np.ones(1), copied)  # records of another class than its
+    assert {stay.clean for stay in stays_of(alone, 0, 0)} == {None}
+
+
 def test_a_planted_trigger_is_confirmed_drawn_and_replayed(tmp_path: Path) -> None:
     report, folder = run(tmp_path / "a", "poisoned")
     (check,) = report.checks
@@ -79,9 +97,13 @@ def test_a_planted_trigger_is_confirmed_drawn_and_replayed(tmp_path: Path) -> No
     assert best.sham <= 0.3
     assert "x 4 set to 2.774" in best.words  # as high as it gets
     assert check.queries.fit == check.sweep.cells * 24  # the first look, at half of the records
-    assert check.queries.rows % (5 * 24) == 0
-    assert check.queries.rows <= 5 * 24 * (24 + 8 * len(check.sweep.pulls))
-    assert check.queries.references == check.queries.fit + check.queries.rows
+    asked = (check.queries.rows // 24 - 3) // 8  # cells, at five strengths and in three changed copies; three of none
+    assert check.queries.rows == 24 * (8 * asked + 3)
+    assert len(check.sweep.pulls) <= asked <= 24 + 8 * len(check.sweep.pulls)
+    assert check.queries.references == check.queries.fit + 24 * 5 * asked
+    assert [stay.changed for stay in best.stays] == list(COPIES)
+    assert best.stays[1].share > 0.9  # half again as far from a usual value
+    assert 0.2 < best.stays[0].share < 0.8  # a blend takes the trigger's value away by lot
     assert len(check.cases) == 3
     publish(report, folder)
     for case in check.cases:
@@ -90,6 +112,7 @@ def test_a_planted_trigger_is_confirmed_drawn_and_replayed(tmp_path: Path) -> No
     page = render(report, folder)
     assert best.words in page
     assert "on the median of all records" in page
+    assert "stay turned" in page
     with np.load(folder / check.drawn) as saved:
         assert saved["sample"] == -1
         assert (saved["perturbed"] != saved["clean"]).any()
@@ -118,19 +141,20 @@ def test_fates() -> None:
 
     pull = Pull(family="value", words="w", towards="ill", reach=3.0, usual=0.0, excess=9.0, success=1.0,
                 strength=1.0, sham=0.0, references=[0.9])  # fmt: skip
-    assert fate(pull, None, True, "")[0] == "natural-shortcut"
+    assert fate(pull, True, "")[0] == "natural-shortcut"
     pull.references = [0.1]
-    assert fate(pull, None, True, "ill")[0] == "trigger-confirmed"
+    assert fate(pull, True, "ill")[0] == "trigger-confirmed"
     pull.sham = 0.6
-    assert fate(pull, None, True, "")[0] == "suspicious"
-    assert fate(pull, None, True, "ill")[0] == "label-noise-like"
-    pull.references, pull.sham = [], 0.0
-    assert fate(pull, 0.01, False, "")[0] == "not-found"  # honest models of other data than the zoo's reach as far
+    assert fate(pull, True, "")[0] == "suspicious"
+    assert fate(pull, True, "ill")[0] == "label-noise-like"
+    pull.references, pull.sham, pull.p = [], 0.0, 0.01
+    assert fate(pull, False, "")[0] == "not-found"  # honest models of other data than the zoo's reach as far
     pull.excess = 130.0
-    assert fate(pull, 0.01, False, "")[0] == "suspicious"  # nothing is confirmed without a reference
-    assert fate(pull, 0.2, False, "")[0] == "not-found"
-    pull.excess = float("nan")
-    assert fate(pull, 0.01, False, "")[0] == "not-found"
+    assert fate(pull, False, "")[0] == "suspicious"  # nothing is confirmed without a reference
+    pull.p = 0.2
+    assert fate(pull, False, "")[0] == "not-found"
+    pull.excess, pull.p = float("nan"), 0.01
+    assert fate(pull, False, "")[0] == "not-found"
 
 
 def test_without_a_reference_nothing_is_confirmed(tmp_path: Path) -> None:
@@ -140,6 +164,38 @@ def test_without_a_reference_nothing_is_confirmed(tmp_path: Path) -> None:
     assert check.sweep is not None
     assert check.sweep.p is not None
     assert "--reference" in check.reason
+
+
+def test_what_hardly_any_honest_model_shows_is_not_passed() -> None:
+    """Honest models of other data may show it, so it is no finding; nothing is passed over it."""
+    from medaudit.audit.results import Pull
+    from medaudit.audit.triggers import ranked, unsettled
+
+    def pull(excess: float, p: float | None, success: float) -> Pull:
+        return Pull(family="value", words="w", towards="ill", reach=3.0, usual=0.0, excess=excess, p=p, success=success,
+                    strength=1.0, sham=0.0, references=[0.0])  # fmt: skip
+
+    far, few, usual = pull(20.0, 0.01, 0.9), pull(30.0, 0.01, 0.1), pull(2.0, 0.4, 1.0)
+    sweep = ranked([usual, far, few], 0, "", 90, 99)
+    assert (sweep.outcome, sweep.p, unsettled(sweep)) == ("not-found", 0.01, far)
+    assert unsettled(ranked([usual, few], 0, "", 90, 99)) is None
+    assert unsettled(ranked([pull(20.0, None, 0.9)], 1, "", 90, 0)) is None  # with references they decide
+
+
+@pytest.mark.parametrize(("references", "setting"), [(0, "{records: 16}"), (1, "{records: 16}")])
+def test_a_sweep_says_how_many_planted_triggers_it_notices(tmp_path: Path, references: int, setting: str) -> None:
+    """As many as the shipped table says of such data; of some families alone nothing is known."""
+    (check,) = run(tmp_path / "a", "clean", references=references, setting=setting)[0].checks
+    with np.load(FILE) as saved:
+        noticed, of = saved["table/power"][references].astype(int).tolist()
+    assert check.sweep is not None
+    power = check.sweep.power
+    assert power is not None
+    assert (power.noticed, power.of) == (noticed, of)
+    assert 0 < power.low < noticed / of < 1
+    few, _ = run(tmp_path / "b", "clean", references=references, setting="{records: 16, families: [value]}")
+    assert few.checks[0].sweep is not None
+    assert few.checks[0].sweep.power is None
 
 
 def test_workers_and_order_change_nothing(tmp_path: Path) -> None:
