@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from medaudit.audit.asked import Asked
 
 STRENGTHS = (0.06, 0.12, 0.25, 0.5, 1.0)
-COPIES = ("blended with another record", "half again as far from a usual record", "with an everyday corruption")
+COPIES = (
+    "blended with another record",
+    "taken half again as far from a usual record",
+    "corrupted as happens every day",
+)
 FURTHER, SEVERITY, LOTS = 1.5, 2, 8
 AT_ONCE = 16
 PICKED, SHAMS = 24, 8  # cells that are asked again at all strengths, and shams of each of their families
