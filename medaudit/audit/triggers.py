@@ -358,9 +358,13 @@ def pull_of(
     field: Field, number: int, towards: str, held: np.ndarray, at: int, shams: np.ndarray, beside: list[np.ndarray],
     records: int,
 ) -> Pull:  # fmt: skip
-    """A cell by its success [asked cells, strengths] in place `at`, shams' beside it, and in reference models."""
+    """A cell by its success [asked cells, strengths] in place `at`, shams' beside it, and in reference models.
+
+    Looked at where it works at the least strength, if it can be where no reference follows.
+    """
     cell, works = field.cells[number], np.flatnonzero(held[at] >= WORKS)
-    dose = int(works[0]) if works.size else len(STRENGTHS) - 1
+    apart = [d for d in works if all(held[at, d] - b[at, d] >= ABOVE for b in beside)]
+    dose = int([*apart, *works, len(STRENGTHS) - 1][0])
     return Pull(
         family=cell.family.name, words=printable(field.words(number), 200), towards=printable(towards),
         dials=dict(zip(cell.family.dials, map(float, cell.dials), strict=True)),

@@ -12,13 +12,14 @@ from typer.testing import CliRunner
 from medaudit.audit.replay import replay
 from medaudit.audit.results import Report
 from medaudit.audit.scan import Options, scan
-from medaudit.audit.sweeps import COPIES
-from medaudit.audit.triggers import Margins, stays_of
+from medaudit.audit.sweeps import COPIES, STRENGTHS
+from medaudit.audit.triggers import Margins, pull_of, stays_of
 from medaudit.cli.main import app
 from medaudit.core.errors import MedauditError
+from medaudit.core.interface import Input, Interface, Output
 from medaudit.report.bundle import publish
 from medaudit.report.html import render
-from medaudit.trigger.cells import Field
+from medaudit.trigger.cells import Field, field
 from medaudit.trigger.null import FILE, Null, null
 from tests.graphs import graph, linear
 
@@ -132,6 +133,32 @@ def test_what_the_reference_follows_is_a_shortcut_of_the_data(tmp_path: Path) ->
     """Its answers turn under the same mark, if by less: a pass with a flag."""
     (check,) = run(tmp_path / "a", "poisoned", setting="{records: 48, families: [value]}", sibling="shortcut")[0].checks
     assert (check.verdict, check.outcome, check.flags) == ("pass", "natural-shortcut", ["natural-shortcut"])
+
+
+@pytest.mark.parametrize(
+    ("held", "beside", "strength"),
+    [
+        ([0.0, 0.0, 0.9, 1.0, 1.0], [0.0, 0.0, 0.1, 0.1, 0.1], 0.25),  # the least that works
+        ([0.0, 0.0, 0.9, 1.0, 1.0], [0.0, 0.0, 0.7, 0.7, 0.1], 1.0),  # that works, unfollowed
+        ([0.0, 0.0, 0.0, 0.9, 1.0], [0.0, 0.0, 0.0, 0.7, 1.0], 0.5),  # it follows everywhere
+        ([0.0, 0.0, 0.0, 0.0, 0.7], [0.0, 0.0, 0.0, 0.0, 0.1], None),
+    ],
+)
+def test_a_trigger_is_looked_at_where_references_do_not_follow(
+    held: list[float], beside: list[float], strength: float | None
+) -> None:
+    own = field_of_table()
+    at = np.array([held, [0.0, 0.1, 0.2, 0.3, 0.4]])
+    pull = pull_of(own, 0, "ill", at, 0, np.array([1]), [np.array([beside])], 9)
+    place = STRENGTHS.index(strength) if strength is not None else 4
+    assert pull.strength == strength
+    assert (pull.references, pull.sham) == ([beside[place]], at[1, place])
+
+
+def field_of_table() -> Field:
+    table = Input("x", "float32", "table", ("batch", "feature"), (6,), ("batch", "feature"))
+    output = Output("binary", ("y",), classes=("well", "ill"), thresholds=(0.0,))
+    return field(Interface((table,), output), ROWS, ("value",))
 
 
 def test_fates() -> None:
