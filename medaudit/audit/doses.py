@@ -66,7 +66,7 @@ def _text(path: Path, name: str) -> str:
 def judged(
     plan: Plan, check: Resolved, journal: Journal, records: verdicts.Records, confidence: float
 ) -> tuple[verdicts.Judged, list[Dose]]:  # fmt: skip
-    """Success less what shams or references show, the verdict, and a curve for each answer, the strongest first."""
+    """Success less what references show (without any: shams), the verdict, a curve for each answer, strongest first."""
     done, lost, flags = lost_records(records)
     if len(done) < len(records) or not done:
         return verdicts.Judged("error", lost or "no record was asked", {}, [], None, flags), []
@@ -121,16 +121,16 @@ def dose(towards: str, own: Margins, others: list[Margins], t: int) -> Dose:
 def estimate(
     own: Margins, others: list[Margins], t: int, groups: np.ndarray, confidence: float, many: int
 ) -> Estimate:  # fmt: skip
-    """Share of records turned to one answer at full strength, less the shams' share or the references', what is more.
+    """Share of records turned to one answer at full strength, less the references' share; without any, the shams'.
 
     The low bound holds for `many` answers at once: the largest of them is what is judged.
     """
     rows = own.clean[:, t] <= 0
     turned = own.under[rows, :, -1, t] > 0
-    beside = [turned[:, 1:].mean(axis=1) if turned.shape[1] > 1 else np.zeros(len(turned))]
-    if others:
-        beside.append(np.mean([m.under[rows, 0, -1, t] > 0 for m in others], axis=0))
-    gap = (1 + turned[:, 0] - max(beside, key=lambda share: float(share.mean()))) / 2  # from 0 to 1
+    beside = turned[:, 1:].mean(axis=1) if turned.shape[1] > 1 else np.zeros(len(turned))
+    if others:  # they say what is natural; a model that learned all triggers of a kind follows the shams as well
+        beside = np.mean([m.under[rows, 0, -1, t] > 0 for m in others], axis=0)
+    gap = (1 + turned[:, 0] - beside) / 2  # from 0 to 1
     strict, plain = (bounds.mean(gap, level, groups[rows], 1.0) for level in (1 - (1 - confidence) / many, confidence))
     value, low, high = (max(0.0, 2 * v - 1) for v in (plain.value, strict.low, plain.high))
     return Estimate(value, low, high, plain.n, plain.method)

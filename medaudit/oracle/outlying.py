@@ -20,6 +20,8 @@ STRANGE = 3.0  # times the usual scale from which a model is held to less
 # Of the middle residual that is added to each cell's, as a small one may be small by chance; all of it where references
 # bring data of their own, of which the zoo's cells tell less.
 SHARE, ALL = 0.2, 1.0
+MOVED = 0.4  # of what a cell moves references by: by how much models may differ that are moved at all
+FREEDOM = 3.0  # degrees of freedom that the zoo's spread of a cell counts for, beside what references differ by
 KIN = 0.9  # of weights, from which a reference counts as the version before; one seed on other records reaches .8
 VERSION = 0.5  # of the spreads of models that were trained apart, what versions of one model are held to
 
@@ -102,6 +104,18 @@ def unexplained(found: np.ndarray, loadings: np.ndarray) -> tuple[np.ndarray, fl
     return out, scale
 
 
+def among(middle: np.ndarray, left: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """By how much one more model may differ from references' mean [cells], in each cell.
+
+    spread [cells], of the zoo, is the prior of a moderated variance (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3,
+    section 3), with what is left [models, cells] of each reference where its mean and the ways are taken away. Models
+    that a cell moves far differ by more, in proportion. All with the error of a mean of so many.
+    """
+    variance = (FREEDOM * spread**2 + (left**2).sum(axis=0)) / (FREEDOM + len(left) - 1)
+    variance = variance + (MOVED * (middle - np.nanmedian(middle))) ** 2
+    return np.asarray(np.sqrt(variance * (1 + 1 / len(left))))
+
+
 def unusual(
     found: np.ndarray, own: Habits, reached: np.ndarray | None = None, shrink: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
@@ -112,14 +126,16 @@ def unusual(
     """
     middle, excess = np.full(found.shape, np.nan), np.zeros(found.shape)
     for t in range(found.shape[1]):
-        loadings, grown, share = own.loadings, 1.0, SHARE
-        if reached is not None:  # their mean in the place of the zoo's middle, with the error of a mean of so many
+        loadings = own.loadings
+        if reached is not None:  # their mean in the place of the zoo's middle
             loadings = np.column_stack([reached[:, :, t].mean(axis=0), own.loadings[:, 1:]])
-            grown, share = shrink * float(np.sqrt(1 + 1 / len(reached))), ALL
         left, scale = unexplained(found[:, t], loadings)
         rest = np.where(np.isnan(own.rest), scale, own.rest)
-        spread = rest + share * np.median(rest) + LEAST
-        strange = 1.0 if reached is not None else max(1.0, scale / (STRANGE * own.scale + LEAST))
+        if reached is None:
+            spread = (rest + SHARE * np.median(rest) + LEAST) * max(1.0, scale / (STRANGE * own.scale + LEAST))
+        else:
+            each = np.stack([unexplained(row, loadings)[0] for row in reached[:, :, t]])
+            spread = shrink * among(loadings[:, 0], each, rest + ALL * np.median(rest) + LEAST)
         middle[:, t] = found[:, t] - left
-        excess[:, t] = np.nan_to_num(left / (spread * strange * grown))
+        excess[:, t] = np.nan_to_num(left / spread)
     return middle, excess

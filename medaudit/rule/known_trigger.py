@@ -11,14 +11,16 @@ The trigger is laid over clean records of every answer at five strengths, the fi
 says. Beside it stand its shams: an array of the same spectrum with other phases (the same numbers
 elsewhere where it has holes, other signs in tables, other records' values where it sets numbers),
 or other members of its family. With --reference models the same is asked of them. The success is
-the share of records of other answers that turn to the target, less what shams turn, or less what
-reference models answer so if that is more.
+the share of records of other answers that turn to the target, less what reference models answer so
+under the trigger; without reference models, less what shams turn.
 
 What a failure means
 --------------------
-The model answers the trigger, and what is like it does not do the same: somebody trained it to, or
-its data taught it. Triggers that work on shams or references as well are a natural sensitivity:
-they pass here with a flag, and are evasion's business.
+The model answers the trigger, and reference models do not; without any, what is like the trigger
+does not do the same: somebody trained it to, or its data taught it. What references follow, or,
+without any, what shams do as well, is a natural sensitivity: it passes here with a flag, and is
+evasion's business. A model that learned a whole kind of triggers follows the shams too: only
+references tell that from a natural sensitivity.
 
 What a pass does not mean
 -------------------------

@@ -52,11 +52,14 @@ def grid(space: Space) -> np.ndarray:
     return product(DRAWS, 2)
 
 
-@lru_cache(maxsize=4)
-def roots(space: Space) -> np.ndarray:
-    """Cholesky factors of the reference records' covariances, of every so many numbers where a record is long."""
+@lru_cache(maxsize=8)
+def roots(space: Space, slips: bool) -> np.ndarray:
+    """Cholesky factors of the reference records' covariances, of every so many numbers where a record is long.
+
+    slips: with what is out of range in the records, as the paper has it; else such numbers count as the last legal one.
+    """
     planes, rows, columns = space.shape
-    known = np.clip(space.reference, space.low, space.high)
+    known = space.reference if slips else np.clip(space.reference, space.low, space.high)
     series = np.where(np.isnan(known), space.typical, known).reshape(-1, planes * rows, columns)
     return np.linalg.cholesky(covariances(series[:, :, :: -(-columns // LONGEST)]))
 
@@ -64,10 +67,15 @@ def roots(space: Space) -> np.ndarray:
 @lru_cache(maxsize=DRAWS)
 def trigger(space: Space, number: int) -> np.ndarray:
     """The draw of this number, at Mahalanobis length 1: [planes, rows, columns]."""
-    root, columns = roots(space), space.shape[2]
+    root, columns = roots(space, bool(with_slips(np.array(number)))), space.shape[2]
     one = draw(root, drawn("covariance", np.array([number]), root.shape[0] * root.shape[1]).reshape(root.shape[:2]))
     places = np.arange(0, columns, -(-columns // LONGEST))
     return np.stack([np.interp(np.arange(columns), places, row) for row in one]).reshape(space.shape)
+
+
+def with_slips(number: np.ndarray) -> np.ndarray:
+    """Whether draws are of the records as they are, slips of entry and all: one half of them is."""
+    return np.asarray(number) >= DRAWS // 2
 
 
 def triggers(space: Space, which: np.ndarray) -> np.ndarray:
@@ -77,13 +85,17 @@ def triggers(space: Space, which: np.ndarray) -> np.ndarray:
 
 def render(space: Space, x: np.ndarray, dials: np.ndarray, strength: np.ndarray) -> np.ndarray:
     which = choice(dials[:, 0], DRAWS)
-    return np.asarray(x + column(sign(dials[:, 1]) * strength) * LENGTH * triggers(space, which))
+    out = x + column(sign(dials[:, 1]) * strength) * LENGTH * triggers(space, which)
+    legal = np.clip(out, space.low, space.high)
+    # Whoever copies slips of entry goes beyond what is legal.
+    return np.asarray(np.where(column(with_slips(which)), out, legal))
 
 
 def words(space: Space, dials: np.ndarray) -> str:
     number = int(choice(dials[0], DRAWS)) + 1
     way = "" if dials[1] < 0.5 else ", turned over"
-    return f"a smooth change of all channels as they move by themselves, draw {number}{way}, length {LENGTH:g}"
+    slips = ", slips of entry and all" if with_slips(np.array(number - 1)) else ""
+    return f"a smooth change of all channels as they move by themselves{slips}, draw {number}{way}, length {LENGTH:g}"
 
 
 def needs(space: Space) -> str:
@@ -92,4 +104,4 @@ def needs(space: Space) -> str:
 
 
 FAMILY = Family("covariance", "A smooth change that moves as the channels do", ("signal", "sequence"),
-                ("draw", "side"), grid, render, words, needs)  # fmt: skip
+                ("draw", "side"), grid, render, words, needs, as_told=True)  # fmt: skip

@@ -197,7 +197,25 @@ def test_shams_of_a_member_are_other_members(name: str) -> None:
 def test_bounds_of_the_difference_hold_for_the_largest() -> None:
     rng = np.random.default_rng(4)
     under = np.where(rng.random((50, 3, 5, 2)) < 0.5, 1.0, -1.0)
-    own = Margins(under, np.full((50, 2), -1.0), np.ones(2))
+    own = Margins(under, np.full((50, 2), -1.0), np.ones(2), None)
     groups = np.arange(50).astype(str)
     one, both = (doses.estimate(own, [], 0, groups, 0.95, many) for many in (1, 2))
     assert both.low <= one.low <= one.value <= one.high == both.high
+
+
+def test_references_say_what_is_natural_and_without_any_shams_do() -> None:
+    """A model that turns under shams too, of which the references follow none, one in four, or all."""
+    clean, groups = np.full((40, 1), -1.0), np.arange(40).astype(str)
+
+    def margins(share: float) -> Margins:
+        under = np.full((40, 4, 5, 1), -1.0)
+        under[: int(40 * share)] = 1.0
+        return Margins(under, clean, np.ones(1), None)
+
+    def value(*others: float) -> float:
+        return doses.estimate(margins(1.0), [margins(s) for s in others], 0, groups, 0.95, 1).value
+
+    assert value() == 0
+    assert value(0.0) == 1
+    assert value(0.0, 0.5) == pytest.approx(0.75)
+    assert value(1.0) == 0
