@@ -20,7 +20,7 @@ STRANGE = 3.0  # times the usual scale from which a model is held to less
 # Of the middle residual that is added to each cell's, as a small one may be small by chance; all of it where references
 # bring data of their own, of which the zoo's cells tell less.
 SHARE, ALL = 0.2, 1.0
-MOVED = 0.4  # of what a cell moves references by: by how much models may differ that are moved at all
+MOVED = 0.3  # of what a cell moves references by: by how much models may differ that are moved at all
 FREEDOM = 3.0  # degrees of freedom that the zoo's spread of a cell counts for, beside what references differ by
 KIN = 0.9  # of weights, from which a reference counts as the version before; one seed on other records reaches .8
 VERSION = 0.5  # of the spreads of models that were trained apart, what versions of one model are held to
@@ -112,7 +112,8 @@ def among(middle: np.ndarray, left: np.ndarray, spread: np.ndarray) -> np.ndarra
     that a cell moves far differ by more, in proportion. All with the error of a mean of so many.
     """
     variance = (FREEDOM * spread**2 + (left**2).sum(axis=0)) / (FREEDOM + len(left) - 1)
-    variance = variance + (MOVED * (middle - np.nanmedian(middle))) ** 2
+    still = np.nanmedian(middle) if np.isfinite(middle).any() else 0.0
+    variance = variance + (MOVED * (middle - still)) ** 2
     return np.asarray(np.sqrt(variance * (1 + 1 / len(left))))
 
 
