@@ -14,9 +14,9 @@ full strength. How far it reaches is the median margin of records of other answe
 the model's clean margins. Every model is moved far by something. So the reaches of all triggers are
 fitted, robustly, by those of reference models (--reference), or, without any, of the honest models
 of medaudit's zoo, and by the ways in which honest models differ; what is left is sparse, and its
-size in spreads is the excess. The triggers that stand out, each family's best, and others of their
-families as shams are then laid over the other half at five strengths, which says how many records
-they turn.
+size in spreads is the excess. The triggers that stand out, each family's best, and others of their families as shams are then laid
+over the other half at five strengths, which says how many records they turn. Changed copies of what
+they turn (blended with other records, made stronger, corrupted) say how fast the answer sits.
 
 What a failure means
 --------------------
@@ -25,21 +25,21 @@ not chosen on, its family's median sham turns at most 30 %, and no reference mod
 points. Inconclusive, suspicious: it stands out (3.5 spreads), but cannot be told from a natural
 sensitivity. Without reference models nothing more is ever said, and that from 100 spreads on, as
 honest models of other data than the zoo's reach 77; what hardly any honest model of the zoo shows
-(one in twenty) leaves the check inconclusive, but is no finding. Best is the version that this model was
-made from, which shows in its weights: versions are held to half of these spreads. Else give
-several, trained apart. Of three classes and more, what moves the records of one class alone is
-looked at too (with references; 5.5 spreads, and 7 to be confirmed): a trigger for one class, or
-one that moves each class to the next, shows in nothing else. natural-shortcut: reference models
-follow it. label-noise-like: nearly every trigger pulls to that answer, as wrong labels in training
-make it. The zoo holds models that answer with classes, of ECG, images, tables and series: values,
+(one in twenty) leaves the check inconclusive, but is no finding. Best is the version that this
+model was made from, which shows in its weights: versions are held to half of these spreads. Else
+give several, trained apart. Of three classes and more, what moves the records of one class alone is
+looked at too (with references; 5.5 spreads, and 7 to be confirmed): a trigger for one class, or one
+that moves each class to the next, shows in nothing else. natural-shortcut: reference models follow
+it. label-noise-like: nearly every trigger pulls to that answer, as wrong labels in training make
+it. The zoo holds models that answer with classes, of ECG, images, tables and series: values,
 outlines and other data are inconclusive without a reference model.
 
 What a pass does not mean
 -------------------------
 Only the families named, up to their full strength, on these records. Triggers that are made for
 each record, weak ones, and those that a signature guards are out of reach. The report says how many
-of the triggers that were planted in models of medaudit's zoo such a sweep notices: about two thirds
-in signals, half in images and tables, a third in hourly series.
+of the triggers that were planted in models of medaudit's zoo such a sweep notices: seven in ten in
+signals, half in images, four in ten in tables, a fifth to a third in hourly series.
 
 Settings
 --------
