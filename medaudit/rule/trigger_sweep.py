@@ -14,9 +14,10 @@ full strength. How far it reaches is the median margin of records of other answe
 the model's clean margins. Every model is moved far by something. So the reaches of all triggers are
 fitted, robustly, by those of reference models (--reference), or, without any, of the honest models
 of medaudit's zoo, and by the ways in which honest models differ; what is left is sparse, and its
-size in spreads is the excess. The triggers that stand out, each family's best, and others of their families as shams are then laid
-over the other half at five strengths, which says how many records they turn. Changed copies of what
-they turn (blended with other records, made stronger, corrupted) say how fast the answer sits.
+size in spreads is the excess. The triggers that stand out, each family's best, and others of their
+families as shams are then laid over the other half at five strengths, which says how many records
+they turn. Changed copies of what they turn (blended with other records, made stronger, corrupted)
+say how fast the answer sits.
 
 What a failure means
 --------------------
