@@ -37,6 +37,10 @@ Skip = Annotated[list[str] | None, typer.Option(help="leave this check out (may 
 Limit = Annotated[int | None, typer.Option(help="attack the first N groups only", min=1)]
 Seed = Annotated[int | None, typer.Option(help="in place of the policy's seed", min=0)]
 Block = Annotated[int | None, typer.Option(help="rows per call of the model", min=1, max=4096)]
+References = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="MODEL", help="an approved model of the same form, to compare with (may be repeated)"),
+]
 
 
 def version(value: bool) -> None:
@@ -67,10 +71,7 @@ def scan(
     block: Block = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="continue the run in this folder")] = None,
     include_samples: Annotated[bool, typer.Option(help="put records and their ids into report and evidence")] = False,
-    reference: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="MODEL", help="an approved model of the same form, to compare with (may be repeated)"),
-    ] = None,
+    reference: References = None,
     suspicious_inputs: Annotated[
         Path | None, typer.Option(metavar="FILE", help="inputs to compare with clean records: do they carry a trigger?")
     ] = None,
@@ -131,6 +132,7 @@ def plan(
     workers: Workers = 0,
     limit: Limit = None,
     block: Block = None,
+    reference: References = None,
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
     """Say what a scan would run, how long it takes, and what each check can prove."""
@@ -138,7 +140,10 @@ def plan(
     from medaudit.audit.scan import Options
     from medaudit.cli.tables import print_plan
 
-    options = Options(model, policy, data, device=chosen_device(device), workers=workers, limit=limit, block=block)
+    options = Options(
+        model, policy, data, device=chosen_device(device), workers=workers, limit=limit, block=block,
+        references=tuple(reference or ()),
+    )  # fmt: skip
     print_plan(estimate(options))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,21 @@ def test_workers_and_order_change_nothing(tmp_path: Path) -> None:
 def test_settings_are_checked(setting: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(MedauditError, match=says):
         run(tmp_path / "a", "clean", setting=setting)
+
+
+def test_a_plan_counts_what_references_are_asked(tmp_path: Path) -> None:
+    report, _ = run(tmp_path / "a", "clean", setting="{records: 8, families: [value]}")
+    args = ["plan", str(tmp_path / "a/m.onnx"), "-p", str(tmp_path / "a/p.yaml"), "-d", str(tmp_path / "a/d.npz")]
+
+    def rows(*more: str) -> int:
+        shown = CliRunner().invoke(app, [*args, *more])
+        return int(re.findall(r"at most ([\d,]+) rows", shown.output)[0].replace(",", ""))
+
+    alone, beside = rows(), rows("--reference", str(tmp_path / "a/r0.onnx"))
+    asked = report.checks[0].queries
+    assert beside == 2 * alone
+    assert alone >= asked.rows + asked.fit
+    assert beside >= asked.rows + asked.fit + asked.references
 
 
 def test_a_reference_that_is_not_there_is_said(tmp_path: Path) -> None:
