@@ -89,9 +89,8 @@ def compose_policy(
     checks = starter_checks(interface, data, answers, threats)
     attacks = [c for c in checks if RULES[c["rule"]].kind == "attack"]
     cells = field(interface, reference_points(interface, data))
-    swept = (
-        len(cells.cells) + (len(STRENGTHS) + len(COPIES)) * most_chosen(cells)
-    ) / 2  # rows for a record: half choose, half measure
+    again = (len(STRENGTHS) + len(COPIES)) * most_chosen(cells)
+    swept = (len(cells.cells) + again) / 2  # rows for a record: half choose, half measure
     fit = SWEPT * EFFORTS[effort][0] / (row_seconds(seconds, interface.size) * max(1, swept))
     for check in (c for c in checks if RULES[c["rule"]].kind == "sweep"):
         check["with"] = {"records": int(min(32, max(LEAST_RECORDS, fit)))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,7 @@ COPIES = (
     "taken half again as far from a usual record",
     "corrupted as happens every day",
 )
-FURTHER, SEVERITY, LOTS = 1.5, 2, 8
+FURTHER, SEVERITY, LOTS = 1.5, 2, 8  # of these: a gain, how corrupted, and ways to mix the variables of two records
 AT_ONCE = 16
 PICKED, SHAMS = 24, 8  # cells that are asked again at all strengths, and shams of each of their families
 SOURCED = 8  # more of them that move records of one class alone
@@ -90,9 +91,16 @@ class Sweep:
         self.limit = limits(self.output, clean.answers)
         self.wide = len(directions(self.output))
         self.copies = copies_of(check)
-        lent = reference_points(asked.spec.interface, asked.data, asked.points)
-        self.others, self.usual = lent, typical(lent)
-        self.kinds = applicable(asked.spec.interface)[0]
+
+    @cached_property
+    def others(self) -> np.ndarray:
+        """Records that copies are blended with, [n, D]."""
+        return reference_points(self.asked.spec.interface, self.asked.data, self.asked.points)
+
+    @cached_property
+    def usual(self) -> np.ndarray:
+        """A usual record, [D]."""
+        return typical(self.others)
 
     def attack(self) -> Attack:
         count = rows_of(self.check, len(self.cells))
@@ -120,14 +128,12 @@ class Sweep:
         face = self.asked.spec.interface
         if which == 0:
             others = self.others[(record + 1 + np.arange(LOTS)) % len(self.others)]
-            changed = copies.blends(face, point, others)[
-                :, record % LOTS
-            ]  # each place of `others` has a lot of its own
+            changed = copies.blends(face, point, others)[:, record % LOTS]  # each place there has a lot of its own
         elif which == 1:
             changed = copies.gains(face, point, self.usual, (FURTHER,))
         else:
-            kind, keys = self.kinds[record % len(self.kinds)], np.array([streams.key("copy", record)], dtype=np.uint64)
-            changed = corrupted(face, kind, SEVERITY, point, keys, self.usual, shut)
+            kinds, keys = applicable(face)[0], np.array([streams.key("copy", record)], dtype=np.uint64)
+            changed = corrupted(face, kinds[record % len(kinds)], SEVERITY, point, keys, self.usual, shut)
         return np.asarray(changed.ravel())
 
     def _note(self, lanes: Lanes, t: Array, answers: Array) -> tuple[Array, Array]:

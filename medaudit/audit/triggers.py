@@ -111,8 +111,12 @@ def unsettled(sweep: Sweep) -> Pull | None:
 
     Honest models of other data may show it as well, so it is no finding; but nothing is passed over it either.
     """
-    turned = [pull for pull in sweep.pulls if pull.p is not None and pull.success >= DOUBTFUL]
-    return next((pull for pull in turned if pull.p is not None and pull.p <= UNUSUAL), None)
+    return next((pull for pull in sweep.pulls if rare(pull)), None)
+
+
+def rare(pull: Pull) -> bool:
+    """Whether it turns records, and hardly any honest model of the zoo shows such an excess."""
+    return pull.p is not None and pull.p <= UNUSUAL and pull.success >= DOUBTFUL
 
 
 def power_of(plan: Plan, check: Resolved, field: Field) -> Power | None:
@@ -403,7 +407,7 @@ def ranked(
         pull.outcome, pull.why = fate(pull, references > 0, noisy, LONE if pull.alone else bars)
     order = ("trigger-confirmed", "suspicious", "natural-shortcut", "label-noise-like", "not-found")
     p = min((pull.p for pull in pulls if pull.p is not None), default=None)
-    pulls.sort(key=lambda pull: (order.index(pull.outcome), pull.alone, -pull.excess))
+    pulls.sort(key=lambda pull: (order.index(pull.outcome), pull.alone, not rare(pull), -pull.excess))
     return Sweep(
         cells=cells, strengths=list(STRENGTHS), pulls=pulls[:SHOWN], outcome=pulls[0].outcome, p=p, honest=honest,
         references=references,
@@ -422,7 +426,7 @@ def fate(
     far, certain = bars
     least = far if compared else ALONE
     stands_out = pull.excess >= least and pull.success >= DOUBTFUL  # a number that is none does not
-    if not stands_out or (not compared and (pull.p is None or pull.p > UNUSUAL)):
+    if not stands_out or (not compared and not rare(pull)):
         return "not-found", text
     if compared and pull.success - max(pull.references) < ABOVE:
         return "natural-shortcut", f"{text}, and a reference model follows it in {max(pull.references):.0%}"

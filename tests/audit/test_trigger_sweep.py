@@ -207,6 +207,8 @@ def test_what_hardly_any_honest_model_shows_is_not_passed() -> None:
     sweep = ranked([usual, far, few], 0, "", 90, 99)
     assert (sweep.outcome, sweep.p, unsettled(sweep)) == ("not-found", 0.01, far)
     assert unsettled(ranked([usual, few], 0, "", 90, 99)) is None
+    many = [few.model_copy() for _ in range(20)]  # more than a report shows
+    assert unsettled(ranked([*many, usual, far], 0, "", 90, 99)) == far
     assert unsettled(ranked([pull(20.0, None, 0.9)], 1, "", 90, 0)) is None  # with references they decide
 
 
