@@ -1,0 +1,114 @@
+"""Explainers: a fixed plan of rows for each point, and what their answers say of its cells.
+
+For a fixed plan (masks, fills, background rows) nearly every perturbation explainer is a linear map of what the model
+answers, so that explanations of many points are one stream of rows and one product. The same plan for two points
+takes the plan's own noise out of their difference (common random numbers).
+
+Shape letters: C points, R rows, D numbers of a point, S cells, E explanations, T rows of an explanation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, namespace, select, to_numpy
+from medaudit.core.region import Part
+from medaudit.domain.cells import Cells
+
+Rows = Callable[[Array, Array, Array], Array]
+"""points [C, D], which of them [R] int64, number of the row t [R] int64 -> rows [R, D]; t = 0 is the point itself"""
+Reduce = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""values [E, T, W] float64, points [E, D] -> maps [E, S]"""
+
+
+class Explainer(NamedTuple):
+    """One plan of one kind of explanation."""
+
+    name: str
+    asks: int  # T: rows of an explanation
+    cells: int  # S
+    rows: Rows
+    reduce: Reduce
+    errors: Reduce | None = None  # standard errors of the maps by the plan's own draws; None: nothing is drawn
+    width: int = 1  # W: columns of an answer that it reads; what is explained is the first
+    digest: str = ""  # of the plan
+
+    def digested(self, *plan: np.ndarray) -> Explainer:
+        """With the digest of what the plan is made of."""
+        told = hashlib.sha256(self.name.encode())
+        for array in plan:
+            told.update(str(array.dtype).encode() + str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        return self._replace(digest=told.hexdigest())
+
+
+class Ground(NamedTuple):
+    """What explainers of one model have in common."""
+
+    cells: Cells
+    parts: tuple[Part, ...]
+    fill: Fill | None  # what stands in the place of a cell that is taken out; None: background rows
+    background: np.ndarray  # [B, D] float32, clean reference points
+    sd: np.ndarray  # [D] float32, spread of each number
+    whole: np.ndarray  # [D] bool, numbers that are categories
+    key: int  # of the plans' draws
+
+
+Fill = Callable[[Array], Array]
+"""points [C, D] -> [C, D]"""
+Plans = Callable[[int], Explainer]
+"""number of a plan -> the explainer; plans of different numbers have nothing in common"""
+
+
+def masked(
+    name: str, ground: Ground, masks: np.ndarray, background: np.ndarray, reduce: Reduce, errors: Reduce | None = None
+) -> Explainer:
+    """Rows in which some cells are taken out. masks [T, S] bool: the cells that stay; the first row is all ones.
+
+    background [T]: which background row fills each, where the ground has no fill of its own.
+    """
+
+    def rows(points: Array, which: Array, t: Array) -> Array:
+        xp = namespace(points)
+        on = {"device": points.device}
+        keep = xp.take(xp.asarray(masks, **on), t, axis=0)
+        keep = xp.take(keep, xp.asarray(ground.cells.of, **on), axis=1)
+        if ground.fill is None:
+            lent = xp.asarray(ground.background, **on), xp.take(xp.asarray(background, **on), t)
+        else:
+            lent = ground.fill(points), which
+        return select(keep, xp.take(points, which, axis=0), xp.take(*lent, axis=0))
+
+    return Explainer(name, len(masks), ground.cells.size, rows, reduce, errors).digested(masks, background)
+
+
+def linear(matrix: np.ndarray) -> Reduce:
+    """The reduction by one matrix [S, T]."""
+
+    def reduce(values: np.ndarray, points: np.ndarray) -> np.ndarray:
+        return np.stack([matrix @ own for own in values[:, :, 0]])  # one by one: bits must not depend on the others
+
+    return reduce
+
+
+def draws(ground: Ground, name: str, plan: int, rows: int, n: int) -> np.ndarray:
+    """Uniform numbers [rows, n] of a plan."""
+    keys = np.full(rows, streams.key(ground.key, name, plan), dtype=np.uint64)
+    return np.asarray(streams.uniform(keys, np.arange(rows), 0, n))
+
+
+def explain(explainer: Explainer, points: Array, ask: Callable[[Array], np.ndarray], at_once: int = 4096) -> np.ndarray:
+    """Values [C, T, W] of all rows of points [C, D]. ask: rows [R, D] -> values [R, W]."""
+    xp = namespace(points)
+    total = points.shape[0] * explainer.asks
+    out = []
+    for start in range(0, total, at_once):
+        place = xp.arange(start, min(start + at_once, total), dtype=xp.int64, device=points.device)
+        which, t = place // explainer.asks, place % explainer.asks
+        out.append(to_numpy(ask(explainer.rows(points, which, t))))
+    values = np.concatenate(out).astype(np.float64)
+    return values.reshape(points.shape[0], explainer.asks, -1)
