@@ -39,7 +39,7 @@ ALLOWED = {
     "model": {"core", "domain", "stage"},
     "train": {"core"},
     "engine": {"core", "model"},
-    "oracle": {"core", "stats", "domain"},
+    "oracle": {"core", "stats", "domain", "probe"},
     "rule": {"core", "stats", "domain", "search", "policy", "model", "oracle"},
     "audit": set(LAYERS) - {"report", "cli"},
     "report": {"core"},

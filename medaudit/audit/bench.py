@@ -18,6 +18,7 @@ from medaudit import data as readers
 from medaudit.audit.asked import Asked
 from medaudit.audit.attacks import fitting, weakened
 from medaudit.audit.certificates import Smoothing
+from medaudit.audit.explaining import Explaining
 from medaudit.audit.handoff import findings
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
@@ -48,7 +49,7 @@ from medaudit.oracle.noise import clearance
 from medaudit.rule import RULES, Context
 from medaudit.rule.base import PROBED
 
-Probe = Corruptions | Smoothing | Sweep | Searching
+Probe = Corruptions | Smoothing | Sweep | Searching | Explaining
 PROBES: dict[str, type[Corruptions | Smoothing | Sweep]] = {
     "corruption": Corruptions,
     "certificate": Smoothing,
@@ -193,30 +194,21 @@ class Bench:
         wide = np.isnan(self.points).any()
         for check in checks:
             rule, asked, clean = RULES[check.rule], self.asked[check.behind], cleans[check.behind]
-            face, lent = asked.spec.interface, list(check.lent) if check.fit else clean.donors
-            donors, kinds = np.ascontiguousarray(self.points[lent]), None if check.fit else xp.asarray(clean.kinds)
-            if rule.kind in PROBED:
+            if rule.kind in PROBED and rule.kind != "explanation":
                 probe = self._probe(check, cleans, changes.get(check.id))
                 self.cohorts[check.id] = Cohort(check.id, probe.attack(), check.budget, probe.lanes)
                 self.verifiers[check.id] = probe
                 continue
             if rule.search is None or check.threat is None:
                 continue
-            area = threats.region(face, check.threat)
-            here = map_tree_region(area, xp)
-            narrow = threats.subspace(face, check.threat)
-            context = Context(
-                interface=face,
-                region=here,
-                goal=check.goal,
-                access=rule.access or check.threat.access,
-                clearance=clearance(face.output, clean.floor),
-                settings=check.settings,
-                donors=xp.asarray(donors) if narrow is None else None,
-                kinds=kinds if narrow is None else None,
-                subspace=None if narrow is None else subspaces.on(here.scale, narrow),
-                change=xp.asarray(changes[check.id]) if check.id in changes else None,
-            )
+            area = threats.region(asked.spec.interface, check.threat)
+            context = self._context(check, check.threat, clean, area, changes.get(check.id))
+            replays = [self.asked[name] for name in check.replay]
+            if rule.kind == "explanation":
+                own = Explaining(asked, check, clean, rule, context, area, replays)
+                self.cohorts[check.id] = Cohort(check.id, own.attack(), check.budget, own.lanes)
+                self.verifiers[check.id] = own
+                continue
             lanes = LaneMaker(asked, check, area, clean, bool(wide))
             answers = xp.asarray(clean.answers[clean.donors]) if check.planted else None
             make = lanes.on(xp)
@@ -227,9 +219,28 @@ class Bench:
                 if answers is not None:
                     attack = weakened(attack, rule, context, answers)
             self.cohorts[check.id] = Cohort(check.id, attack, check.budget, make)
-            self.verifiers[check.id] = Verifier(
-                asked, check, area, clean, lanes, attack.members, [self.asked[name] for name in check.replay]
-            )
+            self.verifiers[check.id] = Verifier(asked, check, area, clean, lanes, attack.members, replays)
+
+    def _context(
+        self, check: CheckSpec, threat: threats.Threat, clean: Clean, area: Region, change: np.ndarray | None
+    ) -> Context:  # fmt: skip
+        """What a rule may look at. change: what was fitted."""
+        xp = array_module(self.spec.device)
+        face, rule = self.asked[check.behind].spec.interface, RULES[check.rule]
+        here, narrow = map_tree_region(area, xp), threats.subspace(face, threat)
+        lent = list(check.lent) if check.fit else clean.donors
+        return Context(
+            interface=face,
+            region=here,
+            goal=check.goal,
+            access=rule.access or threat.access,
+            clearance=clearance(face.output, clean.floor),
+            settings=check.settings,
+            donors=xp.asarray(np.ascontiguousarray(self.points[lent])) if narrow is None else None,
+            kinds=xp.asarray(clean.kinds) if narrow is None and not check.fit else None,
+            subspace=None if narrow is None else subspaces.on(here.scale, narrow),
+            change=None if change is None else xp.asarray(change),
+        )
 
     def _probe(self, check: CheckSpec, cleans: dict[str, Clean], again: np.ndarray | None) -> Probe:
         """The questions of a check. again: the cells that a sweep asks again, or the members that a search found."""

@@ -19,6 +19,7 @@ from medaudit.audit import (
     doses,
     extremes,
     graph_logic,
+    led,
     results,
     suspects,
     triggers,
@@ -79,11 +80,14 @@ def build_report(
         edge: list[results.Extreme] = []
         curves_of: list[results.Dose] = []
         strange: list[results.Suspect] = []
+        explained: results.Explanation | None = None
         if check.rule.kind == "corruption" and records[check.spec.id]:
             face = plan.found.interface
             judged, curves = degradation.judged(check, face, plan.data, records[check.spec.id], confidence)
         elif check.rule.kind in ("sweep", "search") and records[check.spec.id]:
             judged, sweep = triggers.judged(plan, check, journal, records[check.spec.id], confidence)
+        elif check.rule.kind == "explanation" and records[check.spec.id]:
+            judged, explained = led.judged(plan, check, records[check.spec.id], confidence)
         elif check.rule.kind == "known-trigger" and records[check.spec.id]:
             judged, curves_of = doses.judged(plan, check, journal, records[check.spec.id], confidence)
         elif check.rule.kind == "graph" and check.spec.id in plan.protocol:
@@ -107,6 +111,7 @@ def build_report(
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate, done.logic = curves, certified, found
+        done.explanation = explained
         done.sweep, done.extremes, done.doses, done.suspects = sweep, edge, curves_of, strange
         if curves_of:
             done.drawn = portrait_of(plan, check, *doses.portrait(plan, check), folder)

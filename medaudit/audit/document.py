@@ -50,7 +50,7 @@ def as_data(policy: Policy, interface: Interface) -> dict[str, Any]:
         **({"constraints": limits} if limits else {}),
         **({"stages": always} if always else {}),
     }
-    order = ("medaudit", "policy", "model", "data", "threats", "stages", "defaults", "checks", "waivers")
+    order = ("medaudit", "policy", "model", "data", "threats", "stages", "explainers", "defaults", "checks", "waivers")
     return {name: data[name] for name in order if name in data}
 
 

@@ -134,7 +134,7 @@ def _rule_of(section: CheckSection) -> tuple[Rule, Any]:
         )
     if rule.norms and section.threat is None:
         raise PolicyError(f"rule {rule.name} needs a threat", path="threat")
-    if section.behind and rule.kind != "attack":
+    if section.behind and rule.kind not in ("attack", "explanation"):
         raise PolicyError(f"rule {rule.name} is no attack: it is not made behind stages", path="behind")
     if section.curve and (rule.kind != "attack" or rule.fit is not None):
         raise PolicyError(f"rule {rule.name} does not attack each record by itself: it has no curve", path="curve")
@@ -396,7 +396,7 @@ def _with_samples(
 ) -> Resolved:
     if check.rule.kind in SWEPT and not check.blocked:
         return _sweep(check, policy, interface, data, answers, limit)
-    if check.rule.kind in PROBED and not check.blocked:
+    if check.rule.kind in PROBED and check.rule.kind != "explanation" and not check.blocked:
         goal = _goal(check.section, interface.output, data, answers)
         rows = first_groups(data, list(range(data.rows)), _least(policy.data.use.at_most, limit))
         return replace(check, spec=replace(check.spec, goal=goal), samples=tuple(rows))
@@ -412,7 +412,8 @@ def _with_samples(
         return replace(check, blocked="the threat's masks allow no number of any record to change")
     output = interface.output
     samples = eligible(output, goal, data, answers, policy.data.use.only_correct)
-    samples = first_groups(data, samples, _least(policy.data.use.at_most, limit))
+    most = check.spec.settings.records if check.rule.kind == "explanation" else None
+    samples = first_groups(data, samples, _least(policy.data.use.at_most, limit, most))
     blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
     truth = not policy.data.use.only_correct and data.y is not None
     check = replace(check, spec=replace(check.spec, goal=goal, truth=truth), samples=tuple(samples), blocked=blocked)

@@ -22,6 +22,9 @@ METRICS = {
     "worst_corruption": "right answers under the kind of trouble that costs most, over its severities",
     "certified_accuracy": "patients whose smoothed answer is right, and certified at eps",
     "smoothed_accuracy": "patients whose smoothed answer is right, and sure enough to be given",
+    "mass_overlap": "overlap of the explanation before and after the attack, the mean of patients",
+    "explanations_led": "patients whose explanation was led where the attacker wanted, the answer as it has to be",
+    "excess_over_random": "how much further the search led explanations than random changes did, the mean of patients",
     "median_distance": "median size of the smallest change found",
     "auroc": "area under the ROC curve",
 }
@@ -43,6 +46,9 @@ FLAGS = {
     "constant-behind": "behind the stages nearly every record gets the same answer: that withstands attacks by itself",
     "natural-shortcut": "a mark turns the answers of this model and of reference models alike: a shortcut of the data",
     "label-noise-like": "nearly every mark pulls to one answer, as wrong labels in the training data make it",
+    "noisy-explainer": "the explainer does not agree with itself well enough: its noise could be taken for an effect",
+    "not-beyond-chance": "the search led explanations no further than random changes of the same size do",
+    "unfinished": "the budget was too small for some patients' explanations",
     "faults": "the model failed while some cases ran",
 }
 Verdict = Literal["pass", "fail", "inconclusive", "error", "not-run"]
@@ -262,6 +268,54 @@ class Dose(Part):
     references: list[list[float]] = []
 
 
+class Alike(Part):
+    """One measure of how alike two maps are: what was found beside random changes, means of patients."""
+
+    name: str
+    found: Value
+    chance: Value
+
+
+class Led(Part):
+    """One patient's reasons before and after."""
+
+    case: str
+    answer: str
+    before: list[str]
+    after: list[str]
+    overlap: float
+    chance: float
+    led: bool
+
+
+class Explanation(Part):
+    """What an attack on explanations did to them. Overlaps are of masses: 1 where two maps say the same."""
+
+    explainer: str
+    goal: str
+    rows: int = Field(description="model rows of one explanation")
+    cells: int
+    fill: str
+    plans: list[str] = Field(description="digests: the one that was searched, then those that were graded on")
+    explanations: int = Field(description="that a search could ask for, a patient")
+    agreement: Value = Field(description="overlap of a clean record's maps under different plans")
+    rows_needed: int | None = Field(None, description="rows of an explanation that would agree well enough")
+    found: Value = Field(description="overlap of the clean map and the map that was found, under the same fresh plans")
+    unlike: Value = Field(description="the same under different plans: the explainer's own noise is in it")
+    chance: Value = Field(description="overlap of the clean map and maps of random changes")
+    excess: Value = Field(description="how much further the search led the maps than random changes did")
+    p: float = Field(description="of that, if the search were one more random change")
+    effect: bool = Field(description="whether it is beyond chance: the bound above 0 and p at most 1 - confidence")
+    kept: Value = Field(description="patients whose answer was kept (or, for hidden errors, turned)")
+    ratio: Value | None = Field(None, description="distance to the target's map over that to the own, the median")
+    chance_ratio: Value | None = None
+    alike: list[Alike] = []
+    floor: float | None = Field(None, description="largest change of a map by numbers alone, in shares of its peak")
+    led: list[Led] = Field([], description="patients, the furthest led first")
+    recovered: dict[str, Value] = Field({}, description="by stages: overlap behind them, under what fooled the model")
+    drawn: str = Field("", description="file with the maps of one patient")
+
+
 class Degradation(Part):
     """Mean score under one kind of trouble: clean first, then severities 1 to 5."""
 
@@ -347,6 +401,7 @@ class Check(Part):
     curve: Curve | None = None
     degradation: list[Degradation] = []
     sweep: Sweep | None = None
+    explanation: Explanation | None = None
     doses: list[Dose] = Field([], description="of a known trigger: each answer, the most obeyed first")
     drawn: str = Field("", description="file with a trigger on the median of all records")
     extremes: list[Extreme] = []

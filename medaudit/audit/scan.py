@@ -45,6 +45,7 @@ from medaudit.model.facts import block_size
 from medaudit.policy import loader
 from medaudit.policy.schema import Policy
 from medaudit.policy.strict import Document
+from medaudit.probe.kinds import Spec
 from medaudit.rule.base import ONCE
 
 Listener = Callable[[str, dict[str, Any]], None]
@@ -194,6 +195,7 @@ def open_run(
         stages={name: stages[name] for name in stages if stages[name] and (not name or name in used)},
         suspicious=str(options.suspicious or ""),
         triggers=doses.known_files(policy, document, folder, found.interface),
+        explainers={name: Spec(**section.model_dump()) for name, section in policy.explainers.items()},
         references={f"reference {i + 1}": str(path) for i, path in enumerate(options.references)},
     )
     return found, spec, worker.ask("open", spec)

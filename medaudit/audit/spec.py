@@ -11,6 +11,7 @@ from medaudit.core.interface import Interface
 from medaudit.domain.threat import Threat
 from medaudit.model.facts import Batching, Facts
 from medaudit.oracle.goal import Goal
+from medaudit.probe.kinds import Spec as Explaining
 from medaudit.stage.stage import Stage, askings
 
 
@@ -57,6 +58,7 @@ class WorkSpec:
     stages: dict[str, tuple[Stage, ...]] = field(default_factory=dict)  # by name; "": those that are always there
     triggers: dict[str, str] = field(default_factory=dict)  # by the name that a policy gives: text of the file
     suspicious: str = ""  # file of inputs that are to be compared with clean records
+    explainers: dict[str, Explaining] = field(default_factory=dict)  # by the name that a policy gives
     references: dict[str, str] = field(default_factory=dict)  # name -> file of an approved model, asked as this one is
 
 

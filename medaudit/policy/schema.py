@@ -24,6 +24,9 @@ from medaudit.core.interface import AXES, DOMAINS, MEANINGS, TASKS
 from medaudit.domain.quantity import Quantity, parse
 
 VERSION = 1
+EXPLAINERS = (
+    "occlusion", "shapley", "kernel-shap", "lime", "lime-compat", "rise", "gradient", "smoothgrad", "temporal",
+)  # fmt: skip
 
 
 def _share(value: Any) -> Any:
@@ -251,6 +254,22 @@ class ThreatSection(Strict):
         return self
 
 
+class ExplainerSection(Strict):
+    """How an answer is explained: what checks of explanations attack, and `medaudit attribute` draws."""
+
+    kind: Literal[EXPLAINERS] = "occlusion"  # type: ignore[valid-type]
+    rows: int = Field(0, ge=0, le=1_000_000, description="model rows of one explanation, about; 0: the kind's own")
+    fill: Literal["", "own", "rows", "missing"] = Field(
+        "",
+        description="what stands where something is taken out: its surroundings, reference rows, or nothing measured",
+    )
+    background: int = Field(0, ge=0, description="reference rows that fills are drawn from; 0: 100")
+    groups: int = Field(0, ge=0, description="signals: groups of leads; 0: of two")
+    windows: int = Field(0, ge=0, description="signals: windows of a record")
+    grid: int = Field(0, ge=0, description="images: squares a side")
+    hours: int = Field(0, ge=0, description="sequences: hours of a block")
+
+
 class BudgetSection(Strict):
     queries: int = Field(1000, ge=1, le=10_000_000, description="model rows per sample")
 
@@ -324,6 +343,9 @@ class Policy(Strict):
     threats: dict[str, ThreatSection] = Field(default_factory=dict)
     stages: dict[Name, Annotated[tuple[StageSection, ...], Field(min_length=1)]] = Field(
         default_factory=dict, description="what could stand before or after the model, in order, by name"
+    )
+    explainers: dict[Name, ExplainerSection] = Field(
+        default_factory=dict, description="explanations by name; without any, occlusion"
     )
     defaults: DefaultsSection = DefaultsSection()
     checks: tuple[CheckSection, ...] = Field(min_length=1)

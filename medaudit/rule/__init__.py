@@ -11,12 +11,16 @@ from medaudit.rule import (
     corruptions,
     crossed_waves,
     evolved_entries,
+    explanation_drift,
+    explanation_feature,
+    explanation_target,
     extreme_inputs,
     few_features,
     few_pixels,
     few_places,
     finite_answers,
     gradient_estimate,
+    hidden_error,
     injected_signal,
     known_trigger,
     label_arc,
@@ -81,6 +85,10 @@ RULES: dict[str, Rule] = {
         trigger_search,
         known_trigger,
         suspicious_inputs,
+        explanation_drift,
+        explanation_target,
+        explanation_feature,
+        hidden_error,
     )
 }
 

@@ -23,12 +23,14 @@ FAMILIES = {
     "SA": "sanity of model and protocol",
     "CO": "corruptions",
     "EV": "evasion",
+    "EX": "explanations",
     "TR": "triggers",
     "CE": "certificates",
 }
 KINDS = (
     "attack", "corruption", "certificate", "sweep", "baseline", "repeatability", "row-purity", "batch-isolation",
     "finite-answers", "graph", "extremes", "known-trigger", "suspicious", "search",
+    "explanation",
 )  # fmt: skip
 ONCE = (
     "repeatability",
@@ -39,7 +41,7 @@ ONCE = (
     "suspicious",
 )  # asked of one worker, before any lane
 SWEPT = ("sweep", "search", "known-trigger")  # triggers laid over records, of reference models too
-PROBED = ("corruption", "certificate", *SWEPT)  # fixed lists of questions
+PROBED = ("corruption", "certificate", "explanation", *SWEPT)  # fixed lists of questions
 # metric -> (kind, the side on which it is good)
 METRICS = {
     "accuracy": ("share", "at_least"),
@@ -67,6 +69,9 @@ METRICS = {
     "triggers_found": ("count", "at_most"),
     "trigger_success": ("share", "at_most"),
     "suspicious_inputs": ("count", "at_most"),
+    "mass_overlap": ("share", "at_least"),
+    "explanations_led": ("share", "at_most"),
+    "excess_over_random": ("share", "at_most"),
 }
 HEADINGS = (
     "What it asks",

@@ -1,0 +1,150 @@
+"""From patients' maps to what the report says of an attack on explanations, and its verdict."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medaudit.audit import verdicts
+from medaudit.audit.cases import sample_name
+from medaudit.audit.degradation import lost_records
+from medaudit.audit.explaining import explainer_of, plans_for, wanted_of
+from medaudit.audit.resolve import Resolved
+from medaudit.audit.results import Alike, Explanation, Led, Value
+from medaudit.core import streams
+from medaudit.core.text import printable
+from medaudit.stats import bounds
+from medaudit.stats.bounds import Estimate
+from medaudit.stats.chance import exchanged
+
+if TYPE_CHECKING:
+    from medaudit.audit.scan import Plan
+
+SHOWN = 12  # patients whose reasons are listed
+
+
+def judged(
+    plan: Plan, check: Resolved, records: verdicts.Records, confidence: float
+) -> tuple[verdicts.Judged, Explanation | None]:
+    """Metrics, verdict, and what was seen."""
+    answered, lost, flags = lost_records(records)
+    rows = [s for s in answered if not records[s].get("unfinished")]
+    if len(rows) < len(answered):
+        flags.append("unfinished")
+    if not rows:
+        why = lost or f"the budget of {check.spec.budget} rows is too small: {_needs(plan, check)} would do"
+        return verdicts.Judged("error" if lost else "not-run", why, {}, [], None, flags), None
+    own = [records[s] for s in rows]
+    groups, seed = np.asarray(plan.data.groups)[rows], streams.key(plan.seed, check.spec.id, "bootstrap") % 2**32
+
+    def mean(name: str, top: float | None = 1.0) -> Estimate:
+        return bounds.mean(np.array([r[name] for r in own]), confidence, groups, top)
+
+    fates = [(plan.data.groups[s], bool(records[s]["success"]), verdicts.lost(records[s])) for s in rows]
+    excess = bounds.bootstrap(np.array([r["excess"] for r in own]), confidence, groups, seed)
+    estimates = {
+        "mass_overlap": mean("overlap"),
+        "explanations_led": verdicts.broken_patients(fates, confidence),
+        "excess_over_random": excess,
+    }
+    if check.rule.name == "hidden-error":
+        estimates = {"explanations_led": estimates["explanations_led"]}
+    p = exchanged(np.array([r["led"] for r in own]), [np.array(r["chance"]) for r in own], seed)
+    verdict, reason, required = verdicts.judge(estimates, check.section.require, confidence, None, "")
+    seen = _seen(plan, check, records, rows, excess, p, confidence)
+    if not seen.effect and check.rule.name != "hidden-error":
+        flags.append("not-beyond-chance")
+    s = check.spec.settings
+    low = seen.agreement.value or 0.0
+    if low < s.agreement:
+        flags.append("noisy-explainer")
+        verdict, reason = (
+            "inconclusive",
+            (
+                f"the explainer agrees with itself only to {low:.0%}, {s.agreement:.0%} was wanted: "
+                f"about {seen.rows_needed:,} rows an explanation would do"
+            ),
+        )
+        required = [row.model_copy(update={"verdict": "inconclusive"}) for row in required]
+    elif verdict == "fail" and not seen.effect and check.rule.name != "hidden-error":
+        # What random changes of this size do as well is the explainer's or the model's restlessness, and no attack.
+        reason += "; random changes of the same size lead them as far"
+    if lost and verdict != "fail":
+        verdict, reason = "error", lost
+    metrics = {k: verdicts.value_of(v, confidence) for k, v in estimates.items()}
+    return verdicts.Judged(verdict, reason, metrics, required, None, flags), seen
+
+
+def _seen(
+    plan: Plan,
+    check: Resolved,
+    records: verdicts.Records,
+    rows: list[int],
+    excess: Estimate,
+    p: float,
+    confidence: float,
+) -> Explanation:
+    own, groups = [records[s] for s in rows], np.asarray(plan.data.groups)[rows]
+
+    def value(numbers: list[float], top: float | None = 1.0) -> Value:
+        return verdicts.value_of(bounds.mean(np.array(numbers), confidence, groups, top), confidence)
+
+    face, s = plan.found.interface, check.spec.settings
+    spec = explainer_of(check.spec, plan.spec.explainers)
+    ground, plans = plans_for(spec, face, plan.data, plan.seed, s.fresh)
+    agreement = value([r["agreement"] for r in own])
+    lack, wanted = 1 - (agreement.value or 0.0), 1 - s.agreement
+    each = plans[0].asks * face.output.votes
+    kept = [(plan.data.groups[i], not records[i]["allowed"], False) for i in rows]
+    ratios = {name: [r[name] for r in own] for name in ("ratio", "chance_ratio") if name in own[0]}
+    floors = [r["floor"] for r in own if r.get("floor") is not None]
+    stages = sorted({name for r in own for name in r.get("recovered", {})})
+    return Explanation(
+        explainer=spec.kind, goal=wanted_of(check.spec, ground.cells).what, rows=each, cells=ground.cells.size,
+        fill=spec.fill or ("rows" if ground.fill is None else "own"), plans=[one.digest[:16] for one in plans],
+        explanations=check.spec.budget // each, agreement=agreement,
+        rows_needed=math.ceil(each * (lack / max(wanted, 1e-9)) ** 2) if lack > wanted else None,
+        found=value([r["overlap"] for r in own]), unlike=value([r["fresh"] for r in own]),
+        chance=value([r["chance_overlap"] for r in own]), excess=verdicts.value_of(excess, confidence), p=p,
+        effect=excess.low > 0 and p <= 1 - confidence,
+        kept=verdicts.value_of(verdicts.standing(verdicts.broken_patients(kept, confidence)), confidence),
+        alike=[_alike(name, own, value) for name in own[0]["likeness"]],
+        floor=max(floors) if floors else None, led=_led(plan, check, records, rows),
+        recovered={
+            name: value([r["recovered"][name] for r in own if name in r.get("recovered", {})] or [math.nan])
+            for name in stages
+        },
+        **{
+            name: verdicts.value_of(bounds.median(np.array(found), confidence), confidence)
+            for name, found in ratios.items()
+        },
+    )  # fmt: skip
+
+
+def _alike(name: str, own: list[dict[str, Any]], value: Any) -> Alike:
+    top = None if name in ("cosine", "weighted_tau", "ssim") else 1.0
+    both = (value([r["likeness"][name][k] for r in own], top) for k in (0, 1))
+    return Alike(name=name, found=next(both), chance=next(both))
+
+
+def _led(plan: Plan, check: Resolved, records: verdicts.Records, rows: list[int]) -> list[Led]:
+    out = []
+    for s in sorted(rows, key=lambda s: (not records[s]["success"], -records[s]["led"]))[:SHOWN]:
+        r = records[s]
+        before, after = ([printable(name, 80) for name in side] for side in r["reasons"])
+        out.append(
+            Led(
+                case=f"{check.spec.id}-{sample_name(plan, s)}", answer=printable(str(r["after"])), before=before,
+                after=after, overlap=r["overlap"], chance=r["chance_overlap"], led=bool(r["success"]),
+            )
+        )  # fmt: skip
+    return out
+
+
+def _needs(plan: Plan, check: Resolved) -> str:
+    """Rows of a budget that leaves the search a hundred explanations."""
+    spec, s = explainer_of(check.spec, plan.spec.explainers), check.spec.settings
+    _, plans = plans_for(spec, plan.found.interface, plan.data, plan.seed, s.fresh)
+    return f"{(100 + 4 * len(plans) + s.random) * plans[0].asks:,}"

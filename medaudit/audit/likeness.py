@@ -1,0 +1,108 @@
+"""How alike a patient's maps are: clean, found, at random, and those of other plans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from medaudit.domain.cells import Cells, Grid
+from medaudit.oracle.explanation import Wanted, reasons
+from medaudit.stats import maps
+from medaudit.stats.maps import mass, mass_overlap
+
+SHOWN = 3  # reasons that are told in words
+
+
+def likeness(
+    cells: Cells, wanted: Wanted, own: np.ndarray, clean: np.ndarray, found: np.ndarray, chance: np.ndarray,
+    target: np.ndarray | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Plain numbers of one record.
+
+    own [P, S]: the clean record under every plan; clean, found, target [R, S]: under the plans that are graded on, the
+    same for all; chance [K, S]: random changes, under the first of those.
+    """
+    several = len(own) > 1 and bool((own[0] != own[1]).any())
+    pairs = [(p, q) for p in range(len(own)) for q in range(p)]
+    agreement = float(np.mean([mass_overlap(own[[p]], own[[q]])[0] for p, q in pairs])) if several else 1.0
+    first = np.broadcast_to(clean[:1], chance.shape)
+    goal = None if target is None else np.broadcast_to(target[:1], chance.shape)
+    led = float(_led(wanted, clean, found, target).mean())
+    by_chance = _led(wanted, first, chance, goal)
+    told: dict[str, Any] = {
+        "overlap": float(mass_overlap(clean, found).mean()),
+        "chance_overlap": float(mass_overlap(first, chance).mean()),
+        "led": led,
+        "chance": [float(v) for v in by_chance],
+        "excess": led - float(by_chance.mean()),
+        "agreement": agreement,
+        "fresh": float(np.mean([mass_overlap(clean[[p]], found[[q]])[0] for p, q in _across(len(clean))])),
+        "likeness": {name: [both(clean, found), both(first, chance)] for name, both in _metrics(cells).items()},
+        "reasons": [_names(cells, clean.mean(axis=0)), _names(cells, found.mean(axis=0))],
+    }
+    if target is not None and goal is not None:
+        shapes = [shape_of(g) for g in cells.grids]
+        told["ratio"] = _ratio(found, target, clean, shapes)
+        told["chance_ratio"] = _ratio(chance, goal, first, shapes)
+        told["distances"] = [float(maps.wasserstein_2d(found, other, shapes).mean()) for other in (clean, target)]
+    if wanted.cells:
+        told["rank"] = [_rank(wanted, clean), _rank(wanted, found)]
+    return told
+
+
+def shape_of(grid: Grid) -> maps.Shape:
+    return grid.begin, grid.rows, grid.columns
+
+
+def _led(wanted: Wanted, clean: np.ndarray, found: np.ndarray, target: np.ndarray | None) -> np.ndarray:
+    """How far each map was led where the attacker wants it, 0 to 1."""
+    if wanted.what == "target" and target is not None:
+        return mass_overlap(target, found)
+    if wanted.what in ("demote", "promote"):
+        share = mass(found)[:, list(wanted.cells)].sum(axis=1)
+        return np.asarray(share if wanted.what == "promote" else 1 - share)
+    overlap = mass_overlap(clean, found)
+    return overlap if wanted.what == "hide" else 1 - overlap
+
+
+def _across(count: int) -> list[tuple[int, int]]:
+    """Pairs of different plans; of one plan it and itself."""
+    return [(p, q) for p in range(count) for q in range(count) if p != q] or [(0, 0)]
+
+
+def _metrics(cells: Cells) -> dict[str, Any]:
+    """Means of similarities by name; spatial ones on the largest grid."""
+    widest = max(cells.grids, key=lambda g: g.size)
+    shape, k = shape_of(widest), min(10, cells.size)
+    plain = {
+        f"top_{k}": lambda a, b: maps.top_k(a, b, k),
+        f"signed_top_{k}": lambda a, b: maps.top_k(a, b, k, signed=True),
+        "rbo": maps.rank_biased_overlap,
+        "weighted_tau": maps.weighted_tau,
+        "cosine": maps.cosine,
+    }
+    if min(widest.rows, widest.columns) > 1:
+        plain["ssim"] = lambda a, b: maps.ssim(a, b, shape)
+    if widest.domain != "table":
+        plain["lens_recall"] = lambda a, b: maps.lens_recall(a, b, shape, reasons(cells.size))
+        plain["centre_shift"] = lambda a, b: maps.centre_shift(a, b, shape)
+    return {name: (lambda a, b, f=f: float(np.mean(f(a, b)))) for name, f in plain.items()}
+
+
+def _ratio(found: np.ndarray, target: np.ndarray, clean: np.ndarray, shapes: list[maps.Shape]) -> float:
+    """Distance to the target over the distance to the clean map, the median; below 1 the target is nearer."""
+    to, off = maps.wasserstein_2d(found, target, shapes), maps.wasserstein_2d(found, clean, shapes)
+    return float(np.median(to / np.maximum(off, 1e-12)).clip(0, 1e6))
+
+
+def _rank(wanted: Wanted, own: np.ndarray) -> int:
+    """Place of the best of the named cells, from 1."""
+    order = maps.order(own.mean(axis=0)[None])[0]
+    return int(np.flatnonzero(np.isin(order, list(wanted.cells)))[0]) + 1
+
+
+def _names(cells: Cells, own: np.ndarray) -> list[str]:
+    """The main reasons in words, each with its sign."""
+    best = maps.order(own[None])[0][:SHOWN]
+    return [f"{cells.names[i]} ({'for' if own[i] > 0 else 'against'})" for i in best]

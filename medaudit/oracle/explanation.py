@@ -1,0 +1,139 @@
+"""Goals of attacks on explanations: what is explained, whether the answer was kept, how far the map was led.
+
+An answer to a point is wide here: the model's own numbers [M], then its map [S]; a lane's `ref` holds the clean answer,
+the clean map, and the map that it is to be led to. Every score is below 1 where the answer is kept (or, for hidden
+errors, turned) and above it elsewhere, so that what is not allowed never wins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from medaudit.core.arrays import Array, namespace, to_numpy
+from medaudit.core.interface import Output
+from medaudit.core.protocol import Lanes, Oracle
+from medaudit.oracle.decision import decide, masks, scores
+from medaudit.oracle.goal import dice
+from medaudit.stats.maps import mass, mass_overlap, order
+
+HARD = 3e-8  # half a step of float32 below 1: a probability of 1 is no nearer to certainty
+GOALS = ("drift", "target", "demote", "promote", "hide")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the attacker wants of the explanation.
+
+    drift: any other map; target: that of another patient; demote, promote: of the named cells; hide: another answer
+    under the same map. tolerance: by how much the probability may move; logits: and its logarithm of the odds.
+    """
+
+    what: str = "drift"
+    cells: tuple[int, ...] = ()
+    tolerance: float = 0.05
+    logits: float = 1.0
+
+
+def evidence(output: Output, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """What is explained, [R] float64: how much answers [R, M] speak for the decision of answers `of` [R, M].
+
+    Log-odds of the decided class (binary: of the positive one), of the surest finding, the value, the mean evidence
+    for what is marked; of labels, whether the class is the same.
+    """
+    values = np.asarray(answers, dtype=np.float64)
+    rows = np.arange(len(values))
+    if output.task == "multiclass" or output.shares:
+        k = np.nan_to_num(of).argmax(axis=1)
+        logs = np.log(np.maximum(values, 1e-30)) if output.meaning == "probabilities" or output.shares else values
+        others = np.where(np.arange(values.shape[1])[None, :] == k[:, None], -np.inf, logs)
+        top = np.nan_to_num(others.max(axis=1), neginf=0.0)
+        return np.asarray(logs[rows, k] - top - np.log(np.exp(others - top[:, None]).sum(axis=1)))
+    if output.task in ("binary", "multilabel"):
+        k = np.nan_to_num(scores(output, of)).argmax(axis=1)
+        own = values[rows, k]
+        if output.meaning != "probabilities":
+            return np.asarray(own)
+        return np.asarray(np.log(np.maximum(own, 1e-30)) - np.log(np.maximum(1 - own, HARD)))
+    if output.task == "label":
+        return np.asarray(np.where(np.isfinite(values[:, 0]), decide(output, answers) == decide(output, of), np.nan))
+    if output.task == "segmentation":
+        marked = masks(output, of) > 0
+        stack = values.reshape(len(values), -1, output.positions)
+        support = stack[:, 1:].max(axis=1) - stack[:, 0] if output.class_axis else stack[:, 0] - output.thresholds[0]
+        return np.asarray((support * marked).sum(axis=1) / np.maximum(marked.sum(axis=1), 1))
+    return np.asarray(values[:, 0])
+
+
+def moved(output: Output, wanted: Wanted, clean: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """How far answers [R, M] left the clean ones, in shares of what may be: 1 at most where they were kept."""
+    if output.task == "segmentation":
+        same = dice(masks(output, answers) > 0, masks(output, clean) > 0)
+        return np.asarray((1 - same) / wanted.tolerance)
+    before, after = evidence(output, clean, clean), evidence(output, answers, clean)
+    if output.task in ("regression", "reconstruction"):
+        return np.asarray(np.abs(answers - clean).max(axis=1) / wanted.tolerance)
+    if output.task == "label":
+        return np.asarray(np.where(after > 0.5, 0.0, 2.0))
+    if output.meaning not in ("probabilities", "logits") and not output.shares:
+        return np.asarray(np.abs(after - before) / wanted.logits)
+    p, q = (1 / (1 + np.exp(-np.clip(v, -50, 50))) for v in (before, after))
+    return np.asarray(np.maximum(np.abs(p - q) / wanted.tolerance, np.abs(after - before) / wanted.logits))
+
+
+def same(output: Output, clean: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Rows [R] bool whose decision is the clean one; values and outlines are judged by `moved` alone."""
+    if output.task in ("regression", "reconstruction", "segmentation"):
+        return np.asarray(np.isfinite(answers).all(axis=1))
+    one, two = (np.asarray(decide(output, a)).reshape(len(a), -1) for a in (clean, answers))
+    return np.asarray((one == two).all(axis=1))
+
+
+def goal(output: Output, wanted: Wanted, cells: int) -> Oracle:
+    """The oracle of a goal over wide answers [R, M + S]; lanes.ref [L, M + 2 S]. Nothing is a hit: none stops early."""
+    m = output.width
+
+    def score(lanes: Lanes, lane: Array, answers: Array) -> tuple[Array, Array]:
+        xp = namespace(answers)
+        got, own = to_numpy(answers)[:, : m + cells], to_numpy(lanes.ref)[to_numpy(lane)]
+        clean, target = own[:, : m + cells], own[:, m + cells :]
+        found = score_of(output, wanted, clean[:, :m], clean[:, m:], target, got[:, :m], got[:, m:])
+        none = xp.zeros(len(found), dtype=xp.bool, device=answers.device)
+        return xp.asarray(found.astype(np.float32), device=answers.device), none
+
+    return Oracle(f"explanation-{wanted.what}", score)
+
+
+def score_of(
+    output: Output, wanted: Wanted, clean: np.ndarray, map_: np.ndarray, target: np.ndarray,
+    answers: np.ndarray, found: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Scores [R]: smaller is nearer to the goal."""
+    kept = same(output, clean, answers)
+    far = moved(output, wanted, clean, answers)
+    if wanted.what == "hide":
+        over = np.where(kept, 1 + np.exp(-np.nan_to_num(far, posinf=50.0)), 0.0)
+        return np.asarray(np.where(kept, over, 1 - mass_overlap(found, map_)))
+    if wanted.what == "drift":
+        # Overlap is flat around a clean map; the weight on what it named has a slope from the first step on.
+        led = (mass(found) * foremost(map_)).sum(axis=1)
+    elif wanted.what == "target":
+        led = 1 - mass_overlap(found, target)
+    else:
+        share = mass(found)[:, list(wanted.cells)].sum(axis=1)
+        led = share if wanted.what == "demote" else 1 - share
+    bad = np.maximum(far, np.where(kept, 0.0, 1.0 + far))
+    return np.asarray(np.where(bad <= 1, np.minimum(led, 1.0), 1 + np.minimum(bad, 1e6)))
+
+
+def reasons(cells: int) -> int:
+    """How many cells of a map are its reasons: ten, and no more than a sixth of all."""
+    return min(10, max(1, cells // 6))
+
+
+def foremost(maps: np.ndarray) -> np.ndarray:
+    """The reasons of maps [R, S], bool."""
+    out = np.zeros(maps.shape, dtype=bool)
+    np.put_along_axis(out, order(maps)[:, : reasons(maps.shape[1])], True, axis=1)
+    return out

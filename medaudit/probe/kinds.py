@@ -1,0 +1,100 @@
+"""The kinds of explanations, by the names that a policy writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, namespace
+from medaudit.core.interface import Interface
+from medaudit.domain.cells import Cells, Wanted, cells_of
+from medaudit.domain.fills import filled
+from medaudit.domain.threat import per_number
+from medaudit.probe.explainer import Explainer, Ground, Plans
+from medaudit.probe.exported import exported
+from medaudit.probe.gradient import gradient, smoothgrad
+from medaudit.probe.kernel_shap import kernel_shap
+from medaudit.probe.lime import lime, lime_compat
+from medaudit.probe.occlusion import occlusion
+from medaudit.probe.rise import rise
+from medaudit.probe.shapley import shapley
+from medaudit.probe.temporal import temporal
+
+KINDS: dict[str, Callable[[Ground, int], Plans]] = {
+    "occlusion": occlusion,
+    "shapley": shapley,
+    "kernel-shap": kernel_shap,
+    "lime": lime,
+    "lime-compat": lime_compat,
+    "rise": rise,
+    "gradient": gradient,
+    "smoothgrad": smoothgrad,
+    "temporal": temporal,
+}
+OWN = "exported"  # the model's own tensor
+FILLS = ("", "own", "rows", "missing")
+BACKGROUND = 100  # reference rows
+
+
+class Spec(NamedTuple):
+    """An explainer as a policy writes it; 0 and "": what suits the model."""
+
+    kind: str = "occlusion"
+    rows: int = 0  # of an explanation, about
+    fill: str = ""  # one of FILLS; tables: rows, others: own
+    background: int = 0  # reference rows that fills are drawn from
+    groups: int = 0
+    windows: int = 0
+    grid: int = 0
+    hours: int = 0
+    tensor: str = ""  # exported: one number for each cell
+    alpha: str = ""  # or of RETAIN: its attentions, and two of its weights
+    beta: str = ""
+    embedding: str = ""
+    out: str = ""
+
+
+def ground_of(spec: Spec, interface: Interface, reference: np.ndarray, seed: int) -> Ground:
+    """What the explainer needs of a model. reference [n, D]: clean points, NaN where nothing was measured."""
+    if spec.kind == OWN:
+        cells = cells_of(interface, Wanted(10**6, 10**6, 10**6, 1))  # every number is one
+    else:
+        cells = cells_of(interface, Wanted(spec.groups, spec.windows, spec.grid, spec.hours))
+    count = min(len(reference), spec.background or BACKGROUND)
+    background = reference[np.linspace(0, len(reference) - 1, count).astype(int)].astype(np.float32)
+    with np.errstate(all="ignore"):
+        some = np.isfinite(reference).any(axis=0)
+        typical = np.where(some, np.nanmedian(np.where(some, reference, 0.0), axis=0), 0.0).astype(np.float32)
+    whole = per_number(interface, lambda c, item: c.kind in ("category", "binary"), bool)
+    tables = all(item.domain == "table" for item in interface.inputs)
+    way = spec.fill or ("rows" if tables else "own")
+    fill: Callable[[Array], Array] | None = None
+    if way == "own":
+        fill = partial(filled, cells, interface.parts, typical)
+    elif way == "missing":
+        fill = _missing
+    sd = per_number(interface, lambda c, item: c.sd).astype(np.float32)
+    return Ground(cells, interface.parts, fill, background, sd, whole, streams.key(seed, "explainer", *map(str, spec)))
+
+
+def plans_of(spec: Spec, ground: Ground) -> Plans:
+    """The plans of an explainer by number."""
+    if spec.kind == OWN:
+        return lambda plan: exported(ground)
+    return KINDS[spec.kind](ground, spec.rows)
+
+
+def drawn(explainer: Explainer, other: Explainer) -> bool:
+    """Whether two plans of one explainer differ, so that it does not quite agree with itself."""
+    return explainer.digest != other.digest
+
+
+def _missing(points: Array) -> Array:
+    return namespace(points).full_like(points, float("nan"))
+
+
+__all__ = ["FILLS", "KINDS", "OWN", "Cells", "Spec", "drawn", "ground_of", "plans_of"]

@@ -1,0 +1,65 @@
+"""Explanations led away: the same answer for other reasons
+
+What it asks
+------------
+Can someone change a record a little, so that the model answers as before and its explanation names
+other reasons?
+
+How it works
+------------
+The record is explained (by occlusion, or as the policy's `explainers` say). A search moves the
+record inside the threat and keeps what takes the most weight off the reasons that were named,
+while the decision stays and its probability moves by no more than the tolerance. It sees one plan
+of the explainer only; what it found is explained again under plans that it never saw, the same for
+the clean and the changed record, so that the explainer's own noise is in neither. Beside each
+record stand random changes of the same size. What counts is how much further the search leads the
+explanation than they do, the mean over patients with its bounds (BCa).
+
+What a failure means
+--------------------
+Reasons that a clinician is shown can be exchanged without a trace in the answer: an explanation of
+this kind is no evidence for why this model answered. The report shows the maps of each patient.
+
+What a pass does not mean
+-------------------------
+Not led away by this search within this budget, under this explainer. An explanation that stays is
+not yet a true one.
+
+Settings
+--------
+explainer: a name of the policy's `explainers`; empty: occlusion.
+records: patients whose explanations are attacked.
+fresh: plans of the explainer that the find is graded on; one where all plans are the same.
+random: random changes beside each record.
+tolerance (sensitive): how far the probability may move. logits: how far its log-odds may.
+alike: overlap of two maps below which they tell different reasons.
+agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
+
+Cost
+----
+The budget's rows per patient: each explanation takes the explainer's rows.
+
+References
+----------
+Ghorbani, Abid, Zou 2019, "Interpretation of neural networks is fragile", AAAI; Tamam, Lapid, Sipper
+2023, "Foiling explanations in deep neural networks", TMLR; Al-Dujaili, O'Reilly 2020, "Sign bits are
+all you need for black-box attacks", ICLR (the search); Efron 1987, "Better bootstrap confidence
+intervals".
+"""
+
+import sys
+
+from medaudit.rule.base import Rule, page_of
+from medaudit.rule.explanations import METRICS, NORMS, Settings, search
+
+RULE = Rule(
+    id="EX101",
+    name="explanation-drift",
+    title="Explanations led away: the same answer for other reasons",
+    kind="explanation",
+    metrics=METRICS,
+    page=page_of(sys.modules[__name__]),
+    norms=NORMS,
+    settings=Settings,
+    search=search,
+)

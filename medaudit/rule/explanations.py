@@ -1,0 +1,40 @@
+"""What rules about explanations share: settings, and the searches that suit a threat."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from medaudit.core.protocol import Search
+from medaudit.core.region import L0, L1, LINF
+from medaudit.rule.base import Context
+from medaudit.search import cmaes, genetic, signhunter
+
+WAVES = 48  # of a change that evolution makes
+NORMS = ("linf", "l2", "l1", "l0")
+METRICS = ("mass_overlap", "explanations_led", "excess_over_random")
+
+
+class Settings(NamedTuple):
+    """explainer: its name in the policy, empty: occlusion; records: patients; fresh: plans that are graded on; random:
+    random changes beside each; tolerance: of the probability; logits: and of its log-odds; alike: overlap from which on
+    two maps tell the same; agreement: of the explainer with itself."""
+
+    explainer: str = ""
+    records: int = 30
+    fresh: int = 3
+    random: int = 16
+    tolerance: float = 0.05
+    logits: float = 2.0
+    alike: float = 0.7
+    agreement: float = 0.9
+
+
+def search(context: Context) -> Search:
+    """How to propose: signs over blocks where each number has its own bound, evolution where all share one."""
+    norm = context.region.norm
+    tables = all(part.domain == "table" for part in context.region.parts)
+    if norm in (L0, L1):
+        return genetic.search()
+    if norm == LINF and not tables:
+        return signhunter.search()
+    return context.in_waves(cmaes.search(), WAVES)
