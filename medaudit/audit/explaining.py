@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from medaudit.audit.likeness import likeness
 from medaudit.audit.spec import CheckSpec, Clean
 from medaudit.audit.sweeps import reference_points
 from medaudit.core import streams
-from medaudit.core.arrays import Array, array_module, namespace
+from medaudit.core.arrays import Array, array_module, namespace, to_numpy
 from medaudit.core.compose import compose
 from medaudit.core.interface import Interface
 from medaudit.core.protocol import Attack, Lanes, Search
@@ -24,12 +25,12 @@ from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
 from medaudit.oracle.decision import decide
 from medaudit.oracle.explained import explaining
-from medaudit.oracle.explanation import Wanted, evidence, goal, moved, same
+from medaudit.oracle.explanation import Wanted, evidence, goal, losses, moved, same
 from medaudit.oracle.graded import Design, graded
 from medaudit.probe.explainer import Explainer, Ground, explain
 from medaudit.probe.kinds import Spec, drawn, ground_of, plans_of
 from medaudit.rule import Context, Rule
-from medaudit.search import uniform
+from medaudit.search import credit, uniform
 from medaudit.stats.maps import mass_overlap
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Explaining:
         return np.flatnonzero(finite)[:: max(1, int(finite.sum()) // LENT)]
 
     def attack(self) -> Attack:
-        own, m = self.context, self.output.width
+        own, m = replace(self.context, credit=self._credit()), self.output.width
         search = self.rule.search(own) if self.rule.search else uniform.search()
         chance = uniform.search()
         if own.subspace is not None:
@@ -129,6 +130,17 @@ class Explaining:
         asker = graded(composed, guide, own.region, made, targets, self.design, cells)
         hide = self.wanted.what == "hide"
         return explaining(asker, self.plans, self._read, m, own.interface.size, own=hide, votes=self.asked.votes)
+
+    def _credit(self) -> credit.Settings:
+        """What each cell of a map loses, and other records that a search may borrow from."""
+        cells, points = self.ground.cells, self.asked.points
+        lent = None if self.targets is None else np.nan_to_num(points[self.targets])
+
+        def donors(lanes: Lanes) -> Array:
+            return None if lent is None else lent[to_numpy(lanes.target)]
+
+        told = losses(self.output, self.wanted, cells.size)
+        return credit.Settings(cells.of, cells.size, told, None if lent is None else donors)
 
     def _read(self, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
         return evidence(self.output, answers, of)[:, None]

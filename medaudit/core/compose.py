@@ -90,7 +90,8 @@ def compose(
         state = _claims(state, query, hit, valid)
         if state.worst is not None:
             state = _worst(state, query, to_numpy(score))
-        return state._replace(search=search.tell(region, lanes, state.search, query, score, hit))
+        inner = state.search if search.look is None else search.look(region, lanes, state.search, query, answers)
+        return state._replace(search=search.tell(region, lanes, inner, query, score, hit))
 
     def _claims(state: State, query: Query, hit: Array, valid: Array) -> State:
         """Note successes and count rows; few rows are hits, so this part runs on the host."""

@@ -50,6 +50,8 @@ class Search(NamedTuple):
     turn: Callable[[Any], Array] | None = None  # state -> [L] int64, which of its members asked last
     members: tuple[str, ...] = ()  # names, where several searches take turns
     share: Callable[[Any], Array] | None = None  # state -> [L] float32, share of trials that reached the goal
+    look: Callable[[Any, Lanes, Any, Query, Array], Any] | None = None
+    """region, lanes, state, query, answers [R, M] -> state: before `tell`, for searches that read whole answers"""
     adopt: Callable[[Any, Array, Array], Any] | None = None
     """state, points [L, D], scores [L] (inf: none) -> state that goes on from them where they are better"""
 

@@ -7,6 +7,7 @@ errors, turned) and above it elsewhere, so that what is not allowed never wins.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,3 +138,32 @@ def foremost(maps: np.ndarray) -> np.ndarray:
     out = np.zeros(maps.shape, dtype=bool)
     np.put_along_axis(out, order(maps)[:, : reasons(maps.shape[1])], True, axis=1)
     return out
+
+
+def losses(output: Output, wanted: Wanted, cells: int) -> Callable[[Lanes, Array, Array, np.ndarray], np.ndarray]:
+    """What each cell of wide answers [R, M + S] loses [R, S], in shares of the clean map's mass.
+
+    A cell's number also tells what it adds to the answer: what it moved times the multiplier holds the answer back.
+    """
+    m = output.width
+
+    def lost(lanes: Lanes, lane: Array, answers: Array, weight: np.ndarray) -> np.ndarray:
+        own, got = to_numpy(lanes.ref).astype(np.float64)[to_numpy(lane)], to_numpy(answers).astype(np.float64)
+        clean, target, found = own[:, m : m + cells], own[:, m + cells :], got[:, m : m + cells]
+        scale = np.maximum(np.abs(clean).sum(axis=1, keepdims=True), 1e-12)
+        if wanted.what == "target":
+            loss = np.abs(found - target * scale / np.maximum(np.abs(target).sum(axis=1, keepdims=True), 1e-12))
+        elif wanted.what in ("demote", "promote"):
+            named = np.isin(np.arange(cells), wanted.cells)
+            loss = np.abs(found) * np.where(named, 1.0, -0.5) * (1 if wanted.what == "demote" else -1)
+        elif wanted.what == "hide":
+            loss = np.abs(found - clean)
+        else:
+            loss = np.abs(found) * np.where(foremost(clean), 1.0, -0.5)
+        if wanted.what == "hide":
+            return np.asarray(loss / scale)
+        before, after = (evidence(output, a[:, :m].astype(np.float32), own[:, :m]) for a in (own, got))
+        held = np.sign(after - before)[:, None] * (found - clean)
+        return np.asarray((loss + 0.25 * (weight[:, None] - 1 / 64) * held) / scale)
+
+    return lost

@@ -47,7 +47,7 @@ import sys
 from typing import NamedTuple
 
 from medaudit.rule.base import Rule, page_of
-from medaudit.rule.explanations import METRICS, NORMS, search
+from medaudit.rule.explanations import METRICS, NORMS, led
 
 
 class Settings(NamedTuple):
@@ -75,5 +75,5 @@ RULE = Rule(
     page=page_of(sys.modules[__name__]),
     norms=NORMS,
     settings=Settings,
-    search=search,
+    search=led,
 )

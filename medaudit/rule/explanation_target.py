@@ -43,7 +43,7 @@ geometry is to blame", NeurIPS.
 import sys
 
 from medaudit.rule.base import Rule, page_of
-from medaudit.rule.explanations import METRICS, NORMS, Settings, search
+from medaudit.rule.explanations import METRICS, NORMS, Settings, led
 
 RULE = Rule(
     id="EX102",
@@ -54,5 +54,5 @@ RULE = Rule(
     page=page_of(sys.modules[__name__]),
     norms=NORMS,
     settings=Settings,
-    search=search,
+    search=led,
 )

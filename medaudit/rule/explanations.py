@@ -7,7 +7,7 @@ from typing import NamedTuple
 from medaudit.core.protocol import Search
 from medaudit.core.region import L0, L1, LINF
 from medaudit.rule.base import Context
-from medaudit.search import cmaes, genetic, signhunter
+from medaudit.search import cmaes, credit, genetic, signhunter
 
 WAVES = 48  # of a change that evolution makes
 NORMS = ("linf", "l2", "l1", "l0")
@@ -30,7 +30,7 @@ class Settings(NamedTuple):
 
 
 def search(context: Context) -> Search:
-    """How to propose: signs over blocks where each number has its own bound, evolution where all share one."""
+    """How to lead a map away: signs over blocks where each number has its own bound, evolution where all share one."""
     norm = context.region.norm
     tables = all(part.domain == "table" for part in context.region.parts)
     if norm in (L0, L1):
@@ -38,3 +38,10 @@ def search(context: Context) -> Search:
     if norm == LINF and not tables:
         return signhunter.search()
     return context.in_waves(cmaes.search(), WAVES)
+
+
+def led(context: Context) -> Search:
+    """How to lead a map to a place: cell by cell, inside the threat's own numbers; else as `search` does."""
+    if context.credit is None or context.subspace is not None:
+        return search(context)
+    return credit.search(context.credit)
