@@ -112,6 +112,8 @@ def build_report(
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate, done.logic = curves, certified, found
         done.explanation = explained
+        if explained is not None:
+            explained.drawn = led.drawn(plan, check, journal, folder)
         done.sweep, done.extremes, done.doses, done.suspects = sweep, edge, curves_of, strange
         if curves_of:
             done.drawn = portrait_of(plan, check, *doses.portrait(plan, check), folder)

@@ -66,7 +66,7 @@ def attack_cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) ->
                     "layout": np.array(layout),
                 }
             evidence = f"evidence/{check.spec.id}/{name}.npz"
-            _save(folder / evidence, held)
+            save(folder / evidence, held)
         norm = check.spec.threat.norm if check.spec.threat else ""
         out.append(
             results.Case(
@@ -92,7 +92,7 @@ def portrait_of(plan: Plan, check: Resolved, clean: np.ndarray, changed: np.ndar
     layout = json.dumps(layout_of(plan.found.interface))
     evidence = f"evidence/{check.spec.id}/trigger.npz"
     held = {"delta": changed - clean, "sample": np.int64(-1), "clean": clean, "perturbed": changed}
-    _save(folder / evidence, held | {"layout": np.array(layout)})
+    save(folder / evidence, held | {"layout": np.array(layout)})
     return evidence
 
 
@@ -144,7 +144,8 @@ def layout_of(interface: Interface) -> dict[str, Any]:
     return {"inputs": inputs}
 
 
-def _save(path: Path, arrays: dict[str, Any]) -> None:
+def save(path: Path, arrays: dict[str, Any]) -> None:
+    """An evidence file, whole or not at all."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     write_atomic(path, stream.getvalue())

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medaudit.audit import verdicts
-from medaudit.audit.cases import sample_name
+from medaudit.audit.cases import sample_name, save
 from medaudit.audit.degradation import lost_records
 from medaudit.audit.explaining import explainer_of, plans_for, wanted_of
+from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Alike, Explanation, Led, Value
 from medaudit.core import streams
 from medaudit.core.text import printable
+from medaudit.engine.journal import Journal
 from medaudit.stats import bounds
 from medaudit.stats.bounds import Estimate
 from medaudit.stats.chance import exchanged
@@ -148,3 +152,30 @@ def _needs(plan: Plan, check: Resolved) -> str:
     spec, s = explainer_of(check.spec, plan.spec.explainers), check.spec.settings
     _, plans = plans_for(spec, plan.found.interface, plan.data, plan.seed, s.fresh)
     return f"{(100 + 4 * len(plans) + s.random) * plans[0].asks:,}"
+
+
+def drawn(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> str:
+    """Write the maps of the patient who was led furthest, for the report to draw; the file."""
+    cases = {s: (r, a) for s, (r, a) in journal.cases(check.spec.id).items() if "clean" in a}
+    if not cases:
+        return ""
+    best = max(cases, key=lambda s: (cases[s][0]["success"], cases[s][0]["led"], -s))
+    spec, face = explainer_of(check.spec, plan.spec.explainers), plan.found.interface
+    ground, _ = plans_for(spec, face, plan.data, plan.seed, 1)
+    grids = []
+    for item, grid in zip(face.inputs, ground.cells.grids, strict=True):
+        length = item.part.columns / item.rate if item.domain == "signal" and item.rate else 0.0
+        names = [printable(c.name, 40) for c in item.channels] if len(item.channels) == grid.rows else []
+        grids.append({
+            **grid._asdict(), "name": printable(item.name), "rows_names": names,
+            "length": float(item.part.columns) if item.domain == "sequence" else length,
+        })  # fmt: skip
+    layout = {"grids": grids, "names": [printable(name, 80) for name in ground.cells.names]}
+    held = {name: v for name, v in cases[best][1].items() if name in ("clean", "found", "target")}
+    if plan.options.include_samples and face.inputs[0].domain == "image":
+        part = face.inputs[0].part
+        point = points_of(face, plan.data)[best][: part.size].reshape(part.planes, part.rows, part.columns)
+        held["picture"] = point.mean(axis=0)
+    name = f"evidence/{check.spec.id}/maps.npz"
+    save(folder / name, held | {"layout": np.array(json.dumps(layout))})
+    return name

@@ -93,7 +93,7 @@ def load(path: Path) -> Evidence:
     if not path.is_file():
         raise Missing("The evidence file of this case is not in the run folder.")
     try:
-        _bounded(path)
+        bounded(path)
         with np.load(path, allow_pickle=False) as file:
             if not {"clean", "perturbed", "layout"} <= set(file.files):
                 raise Missing(
@@ -118,7 +118,8 @@ def load(path: Path) -> Evidence:
     return Evidence(layout, clean, perturbed)
 
 
-def _bounded(path: Path) -> None:
+def bounded(path: Path) -> None:
+    """Raises ValueError for a file that would unpack to more than there is room for."""
     with zipfile.ZipFile(path) as file:
         if sum(item.file_size for item in file.infolist()) > LARGEST:
             raise ValueError("too large to draw")

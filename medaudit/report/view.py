@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import shlex
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from medaudit.audit.results import Case, Check, Compliance, Report
-from medaudit.report import charts, text
+from medaudit.report import charts, maps, text
 from medaudit.report.evidence import draw_case
 from medaudit.report.figures import Drawn
 
@@ -63,6 +64,9 @@ class CheckView(NamedTuple):
     sweep_head: tuple[str, ...]
     sweep_rows: list[tuple[str, ...]]
     portrait: list[Drawn]
+    overlaps: bytes
+    overlap_rows: list[tuple[str, ...]]
+    maps: list[Drawn]
 
 
 def checks(report: Report, run_folder: Path) -> list[CheckView]:
@@ -84,7 +88,9 @@ def checks(report: Report, run_folder: Path) -> list[CheckView]:
         anchor = f"check-{i + 1}"
         same = first.setdefault(check.rule, anchor) if check.page else anchor
         portrait = drawn(check.drawn, run_folder) if check.drawn else []
-        out.append(view(check, anchor, same, ranked[i], picks[i], portrait))
+        seen = check.explanation
+        mapped = drawn(seen.drawn, run_folder, maps.draw) if seen is not None and seen.drawn else []
+        out.append(view(check, anchor, same, ranked[i], picks[i], portrait)._replace(maps=mapped))
     sent = [i for i, check in enumerate(report.checks) if check.threat and check.threat.window and check.metrics]
     if sent:  # side by side, in the first of them
         rows = charts.sent_rows([report.checks[i] for i in sent])
@@ -127,6 +133,9 @@ def view(
         charts.dose_rows(check.doses[0]) if check.doses else [],
         *charts.sweep_table(check.sweep),
         portrait,
+        maps.axis(check.explanation) if check.explanation else b"",
+        maps.rows(check.explanation) if check.explanation else [],
+        [],
     )
 
 
@@ -162,14 +171,16 @@ def draw(case: Case, run_folder: Path) -> list[Drawn]:
     return drawn(case.evidence, run_folder)
 
 
-def drawn(evidence: str | None, run_folder: Path) -> list[Drawn]:
+def drawn(
+    evidence: str | None, run_folder: Path, way: Callable[[Path], list[Drawn]] = draw_case
+) -> list[Drawn]:  # fmt: skip
     """An evidence file drawn."""
     if not link(evidence):
         return [Drawn("note", "The evidence of this case is not inside the run folder.")]
     path = (run_folder / str(evidence)).resolve()
     if not path.is_relative_to(run_folder.resolve()):
         return [Drawn("note", "The evidence of this case is not inside the run folder.")]
-    return draw_case(path)
+    return way(path)
 
 
 def link(path: str | None) -> str:

@@ -79,6 +79,8 @@ def result(check: Check, case: Case) -> str:
     """What came of a case, in two words."""
     if check.certificate is not None:
         return "certified" if case.distance else "abstains"
+    if check.explanation is not None:
+        return "led" if case.success else "not led"
     return "broken" if case.success else "not broken"
 
 
