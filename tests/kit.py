@@ -10,7 +10,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from medaudit.engine.inline import run_inline
 from medaudit.engine.loop import Finished
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import Goal, oracle, wanted_classes
-from medaudit.search import boundary, cgba, hopskipjump, portfolio, rays
+from medaudit.search import boundary, cgba, credit, hopskipjump, portfolio, rays
 
 Array = NDArray[Any]
 Model = Callable[[Array], Array]  # points [R, D], NaN where missing -> answers [R, M]
@@ -76,6 +76,10 @@ SEARCHES = (
     ("patch", PATCH),
     ("portfolio", LINF),
     ("portfolio", L2),
+    ("credit", LINF),
+    ("credit", L2),
+    ("credit", L1),
+    ("credit", L0),
 )
 BLIND = {"hopskipjump", "cgba", "rays", "boundary"}  # searches that look at labels only
 MINIMISES = BLIND | {"portfolio", "descent"}
@@ -238,8 +242,16 @@ def search_of(name: str, region: Region, donors: Array, kinds: Array) -> Search:
     if name in starts:
         module = starts[name]
         return module.search(module.Settings(), donors, kinds)  # type: ignore[attr-defined, no-any-return]
+    if name == "credit":
+        of = np.arange(region.scale.shape[0]) // 4
+        return credit.search(credit.Settings(of, int(of.max()) + 1, partial(cell_losses, int(of.max()) + 1)))
     module = importlib.import_module(f"medaudit.search.{name}")
     return module.search()  # type: ignore[no-any-return]
+
+
+def cell_losses(cells: int, lanes: Lanes, lane: Array, answers: Array, weight: Array) -> Array:
+    """What each cell loses: something that follows from the answer and the cell's number alone, [R, cells]."""
+    return np.abs(np.asarray(answers, dtype=np.float64)[:, :1] - np.arange(cells)[None, :] / cells)
 
 
 def build(name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal | None = None) -> Problem:

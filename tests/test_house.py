@@ -54,7 +54,7 @@ LIBRARIES = {
     "onnx": ("model/",),
     "onnxruntime": ("model/",),
     "google": ("model/",),
-    "pydantic": ("policy/", "audit/results.py", "report/json.py", "report/evidence.py"),
+    "pydantic": ("policy/", "audit/results.py", "report/json.py", "report/evidence.py", "report/maps.py"),
     "yaml": ("policy/",),
     "jinja2": ("report/",),
     "matplotlib": ("report/",),

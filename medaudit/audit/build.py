@@ -423,7 +423,7 @@ def _check(
             verification=sum(r["verification"] for r in records.values()),
         ),
         cases=listed,
-        turns=_turns(records),
+        turns=[] if check.rule.kind == "explanation" else _turns(records),
         curve=judged.curve,
         flags=list(dict.fromkeys(judged.flags)),
         maps_to=list(check.section.maps_to),

@@ -188,7 +188,7 @@ class Explaining:
         target = maps[d.fresh + 2 : 2 * d.fresh + 2] if d.target else None
         told = likeness(self.ground.cells, self.wanted, maps[: 1 + d.fresh], clean, found, chance[fair], target)
         record |= told | {
-            "found": int(searched), "distance": distance, "allowed": allowed and searched,
+            "found": 0, "distance": distance, "allowed": allowed and searched,
             "success": allowed and searched and self._led(told), "size": distance if searched else None,
             "before": decision_words(self.output, base), "after": decision_words(self.output, alone),
             "clean": decision_words(self.output, base), "fair": int(fair.sum()),

@@ -6,6 +6,7 @@ standard lacks or does slowly are here, each with a fast path for NumPy and CuPy
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
@@ -171,3 +172,11 @@ def put_where(array: Array, index: Array, rows: Array, keep: Array) -> Array:
         return array
     xp = namespace(array)
     return put(array, xp.take(index, where), xp.take(rows, where, axis=0))
+
+
+def digest(name: str, *arrays: np.ndarray) -> str:
+    """SHA-256 of a name and of the arrays' types, shapes and bytes."""
+    told = hashlib.sha256(name.encode())
+    for array in arrays:
+        told.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return told.hexdigest()

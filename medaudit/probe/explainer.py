@@ -9,14 +9,13 @@ Shape letters: C points, R rows, D numbers of a point, S cells, E explanations, 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, namespace, select, to_numpy
+from medaudit.core.arrays import Array, digest, namespace, select, to_numpy
 from medaudit.core.region import Part
 from medaudit.domain.cells import Cells
 
@@ -40,10 +39,7 @@ class Explainer(NamedTuple):
 
     def digested(self, *plan: np.ndarray) -> Explainer:
         """With the digest of what the plan is made of."""
-        told = hashlib.sha256(self.name.encode())
-        for array in plan:
-            told.update(str(array.dtype).encode() + str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-        return self._replace(digest=told.hexdigest())
+        return self._replace(digest=digest(self.name, *plan))
 
 
 class Ground(NamedTuple):

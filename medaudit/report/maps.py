@@ -98,6 +98,7 @@ def draw(path: Path) -> list[Drawn]:
     fits = {"clean", "found"} <= held.keys() and all(v.size == size and np.isfinite(v).all() for v in held.values())
     if not fits or len(layout.names) != size:
         return [Drawn("note", "The file with the maps does not fit its own layout.")]
+    held = {name: v / (float(np.abs(v).sum()) or 1.0) for name, v in held.items()}
     held["difference"] = held["found"] - held["clean"]
     with settings():
         return [_grid(grid, layout, held, picture) for grid in layout.grids]
@@ -112,7 +113,7 @@ def _grid(grid: Grid, layout: Layout, held: dict[str, np.ndarray], picture: np.n
     if grid.rows == 1:
         caption = f"What each window of {name} speaks for (above 0) or against the answer."
         return Drawn("figure", caption, alt=caption, svg=_windows(grid, own), wide=True)
-    caption = f"What each cell of {name} speaks for (+) or against (-) the answer, all maps on one scale."
+    caption = f"What each cell of {name} speaks for (+) or against (-) the answer, in shares of all that a map says."
     return Drawn("figure", caption, alt=caption, svg=_heat(grid, own, picture), wide=True)
 
 

@@ -41,10 +41,10 @@ The budget's rows per patient: each explanation takes the explainer's rows.
 
 References
 ----------
-Ghorbani, Abid, Zou 2019, "Interpretation of neural networks is fragile", AAAI; Tamam, Lapid, Sipper
-2023, "Foiling explanations in deep neural networks", TMLR; Al-Dujaili, O'Reilly 2020, "Sign bits are
-all you need for black-box attacks", ICLR (the search); Efron 1987, "Better bootstrap confidence
-intervals".
+Ghorbani, Abid, Zou 2019, "Interpretation of neural networks is fragile", AAAI; Tamam, Lapid,
+Sipper 2023, "Foiling explanations in deep neural networks", TMLR; Al-Dujaili, O'Reilly 2020, "Sign
+bits are all you need for black-box attacks", ICLR (the search); Efron 1987, "Better bootstrap
+confidence intervals".
 """
 
 import sys

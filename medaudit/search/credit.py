@@ -18,12 +18,12 @@ import numpy as np
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, to_numpy
 from medaudit.core.protocol import Lanes, Query, Search
-from medaudit.core.region import L0, LINF, Region, project
+from medaudit.core.region import L0, Region, project
+from medaudit.search import entries
+from medaudit.search.mutants import mutants
 
 TAG = 1
 ROWS = 8  # of a step: the merged record, half of what was merged, and mutants
-FIRST, LAST = 0.5, 0.08  # share of a cell's numbers that a mutant moves at first, and later
-MUTATE = 0.4  # share of the cells that a mutant changes
 SAFE = 5  # steps after which the multiplier is halved
 LOST = 1.0  # scores from here on are of records whose answer was lost
 
@@ -71,10 +71,21 @@ def init(settings: Settings, region: Region, lanes: Lanes) -> State:
 def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
     xp, n, on = namespace(lanes.x), lanes.x.shape[0], {"device": lanes.x.device}
     lane = np.repeat(np.arange(n), ROWS)
-    rows = np.stack([to_numpy(state.merged), to_numpy(state.half), *_mutants(settings, region, lanes, state)], axis=1)
+    other = None if settings.donors is None else to_numpy(settings.donors(lanes))
+    rows = np.stack(
+        [
+            to_numpy(state.merged),
+            to_numpy(state.half),
+            *mutants(settings.of, settings.cells, region, lanes, state.parent, state.t, ROWS - 2, other),
+        ],
+        axis=1,
+    )
     owner = xp.asarray(lane, **on)
-    points = xp.asarray(rows.reshape(n * ROWS, -1).astype(np.float32), **on)
-    return Query(project(region, lanes, owner, points), owner)
+    points = xp.asarray(rows.astype(np.float32), **on)
+    if region.norm == L0:  # few places: of mutants any of them
+        drop = streams.uniform(lanes.key, state.t, TAG + 2, rows.shape[1] * rows.shape[2])
+        points = entries.few(region, lanes, points, xp.reshape(drop, rows.shape))
+    return Query(project(region, lanes, owner, xp.reshape(points, (n * ROWS, -1))), owner)
 
 
 def look(settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, answers: Array) -> State:
@@ -124,43 +135,3 @@ def _merged(
         rows = np.concatenate([own.parent[i][None], points])
         out.append(rows[take[settings.of], np.arange(rows.shape[1])])
     return out[0], out[1]
-
-
-def _mutants(settings: Settings, region: Region, lanes: Lanes, state: State) -> list[np.ndarray]:
-    """ROWS - 2 mutants of every lane's parent, [L, D] each: in some cells a stretch of numbers moves.
-
-    To an end of its box, to anywhere in it, back to the clean record, or to another patient's.
-    """
-    x, lo, hi, parent = (to_numpy(a) for a in (lanes.x, lanes.lo, lanes.hi, state.parent))
-    t, key, d, s = to_numpy(state.t), to_numpy(lanes.key), lanes.x.shape[1], settings.cells
-    if region.norm not in (LINF, L0):
-        reach = to_numpy(region.eps * region.scale)[None, :] * 0.5
-        lo, hi = np.maximum(lo, x - reach), np.minimum(hi, x + reach)
-    other = x if settings.donors is None else np.clip(to_numpy(settings.donors(lanes)), lo, hi)
-    ways = 4 if settings.donors is not None else 3
-    place = _place(settings)
-    share = np.maximum(LAST, FIRST / (1 + t / 6))[:, None]
-    out = []
-    for row in range(ROWS - 2):
-        draw = streams.uniform(key, t, TAG + 10 + row, 4 * s)
-        pick, begin, way, side = (draw[:, k * s : (k + 1) * s] for k in range(4))
-        start = begin * np.maximum(1 - share, 0)
-        inside = (place[None, :] >= start[:, settings.of]) & (place[None, :] < (start + share)[:, settings.of])
-        inside &= (pick < MUTATE)[:, settings.of]
-        kind = (way * ways).astype(int)[:, settings.of]
-        up = (side < 0.5)[:, settings.of]
-        free = streams.uniform(key, t, TAG + 100 + row, d)
-        values = np.where(up, hi, lo)
-        values = np.where(kind == 1, lo + (hi - lo) * free, values)
-        values = np.where(kind == 2, x, np.where(kind == 3, other, values))
-        out.append(np.where(inside & (hi > lo), values, parent))
-    return out
-
-
-def _place(settings: Settings) -> np.ndarray:
-    """Where each number stands in its cell, from 0 to below 1, [D]."""
-    order = np.argsort(settings.of, kind="stable")
-    counts = np.bincount(settings.of, minlength=settings.cells)
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(rank / np.maximum(counts, 1)[settings.of])

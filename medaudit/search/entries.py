@@ -63,3 +63,22 @@ def replaced(points: Array, column: Array, fresh: Array) -> Array:
     xp = namespace(points)
     here = xp.arange(points.shape[1], dtype=column.dtype, device=points.device)[None, :] == column[:, None]
     return xp.where(here, fresh[:, None], points)
+
+
+def few(region: Region, lanes: Lanes, child: Array, drop: Array) -> Array:
+    """At most eps entries of each candidate stay changed, drawn at random; those that are alike go together."""
+    xp = namespace(child)
+    x = lanes.x[:, None, :]
+    if region.alike is not None:
+        drop = xp.take(drop, region.alike, axis=2)  # one draw a group: that of the number its id names
+    changed = child != x
+    rank = xp.where(changed, drop, drop + 1)
+    order = xp.sort(rank, axis=2)
+    # The eps-th smallest draw among distinct groups; without groups all draws differ.
+    if region.alike is not None:
+        first = xp.concat([order[:, :, :1] >= 0, order[:, :, 1:] != order[:, :, :-1]], axis=2)
+        place = xp.cumulative_sum(xp.astype(first, xp.int64), axis=2)
+        limit = xp.max(xp.where(place <= int(region.eps), order, xp.zeros_like(order)), axis=2)
+    else:
+        limit = order[:, :, min(int(region.eps), order.shape[2]) - 1]
+    return xp.where(changed & (rank <= limit[:, :, None]), child, x)

@@ -63,7 +63,7 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: Pool) -> Query:
     choices = None if region.choices is None else xp.broadcast_to(region.choices[None, None, :], child.shape)
     child = xp.where(changes, entries.random(region, lo, hi, choices, share, end), child)
     if region.norm == L0:
-        child = _few(region, lanes, child, drop)
+        child = entries.few(region, lanes, child, drop)
     lane = xp.repeat(xp.arange(n, dtype=xp.int64, device=lanes.x.device), rows)
     return Query(project(region, lanes, lane, xp.reshape(child, (n * rows, d))), lane)
 
@@ -73,22 +73,3 @@ def tell(settings: Settings, region: Region, lanes: Lanes, state: Pool, query: Q
     who = query.lane[:: settings.rows]
     child = xp.reshape(query.points, (-1, settings.rows, lanes.x.shape[1]))
     return survive(state, who, child, score)
-
-
-def _few(region: Region, lanes: Lanes, child: Array, drop: Array) -> Array:
-    """At most eps entries of each candidate stay changed, drawn at random; those that are alike go together."""
-    xp = namespace(child)
-    x = lanes.x[:, None, :]
-    if region.alike is not None:
-        drop = xp.take(drop, region.alike, axis=2)  # one draw a group: that of the number its id names
-    changed = child != x
-    rank = xp.where(changed, drop, drop + 1)
-    order = xp.sort(rank, axis=2)
-    # The eps-th smallest draw among distinct groups; without groups all draws differ.
-    if region.alike is not None:
-        first = xp.concat([order[:, :, :1] >= 0, order[:, :, 1:] != order[:, :, :-1]], axis=2)
-        place = xp.cumulative_sum(xp.astype(first, xp.int64), axis=2)
-        limit = xp.max(xp.where(place <= int(region.eps), order, xp.zeros_like(order)), axis=2)
-    else:
-        limit = order[:, :, min(int(region.eps), order.shape[2]) - 1]
-    return xp.where(changed & (rank <= limit[:, :, None]), child, x)

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-RESAMPLES = 4999
+from medaudit.core import streams
+
+RESAMPLES, RESAMPLED = 4999, 71  # of a bootstrap, and where its draws are
 
 
 class Estimate(NamedTuple):
@@ -115,10 +117,11 @@ def _bet(x: np.ndarray, alpha: float) -> float:
 def bootstrap(values: np.ndarray, confidence: float, groups: np.ndarray | None = None, seed: int = 0) -> Estimate:
     """Mean of values that may have any sign and range, with BCa bounds over patients.
 
-    Efron 1987, "Better bootstrap confidence intervals", by SciPy; `make prove-coverage` measures what it covers. Of
-    fewer than two patients, and with a value that is not finite, nothing is known.
+    Efron 1987, "Better bootstrap confidence intervals", eq. 2.3 and 6.6: quantiles of resampled means, moved by their
+    bias and by the acceleration that leaving out one patient at a time shows. `make prove-coverage` measures what they
+    cover. Of fewer than two patients, and with a value that is not finite, nothing is known.
     """
-    from scipy.stats import bootstrap as resample
+    from scipy.special import ndtr, ndtri
 
     values = np.asarray(values, dtype=np.float64)
     if groups is not None and values.size:
@@ -127,16 +130,20 @@ def bootstrap(values: np.ndarray, confidence: float, groups: np.ndarray | None =
     n, middle = values.size, float(values.mean()) if values.size else math.nan
     if n < 2 or not np.isfinite(values).all():
         return Estimate(middle, -math.inf, math.inf, n, "BCa")
-    if np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())):
-        return Estimate(middle, middle, middle, n, "BCa")
-    rng = np.random.Generator(np.random.PCG64(seed))
-    made = resample(
-        (values,), np.mean, confidence_level=2 * confidence - 1, n_resamples=RESAMPLES, method="BCa", rng=rng
-    )  # fmt: skip
-    low, high = (float(v) for v in made.confidence_interval)
-    if not (math.isfinite(low) and math.isfinite(high)):  # one patient outweighs all
-        return Estimate(middle, float(values.min()), float(values.max()), n, "BCa")
-    return Estimate(middle, min(low, middle), max(high, middle), n, "BCa")
+    keys = np.full(RESAMPLES, seed, dtype=np.uint64)
+    drawn = (streams.uniform(keys, np.arange(RESAMPLES), RESAMPLED, n) * n).astype(np.int64)
+    means = np.sort(values[drawn].mean(axis=1))
+    below = (np.count_nonzero(means < middle) + 0.5 * np.count_nonzero(means == middle)) / RESAMPLES
+    bias = float(ndtri(min(max(below, 0.5 / RESAMPLES), 1 - 0.5 / RESAMPLES)))
+    gap = values - middle  # leaving one out moves the mean by -gap / (n - 1)
+    spread = float((gap * gap).sum()) ** 1.5
+    bend = float((gap**3).sum()) / (6 * spread) if spread > 0 else 0.0
+
+    def quantile(level: float) -> float:
+        z = bias + float(ndtri(level))
+        return float(np.quantile(means, float(ndtr(bias + z / max(1e-9, 1 - bend * z)))))
+
+    return Estimate(middle, min(quantile(1 - confidence), middle), max(quantile(confidence), middle), n, "BCa")
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float, groups: np.ndarray | None = None) -> Estimate:

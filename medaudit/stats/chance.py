@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-DRAWS = 4999
+from medaudit.core import streams
+
+DRAWS, PLACES = 4999, 72  # of changed places, and where they are drawn
 
 
 def exchanged(found: np.ndarray, chance: list[np.ndarray], seed: int = 0) -> float:
@@ -15,12 +17,12 @@ def exchanged(found: np.ndarray, chance: list[np.ndarray], seed: int = 0) -> flo
     """
     if not len(found):
         return 1.0
-    rng = np.random.Generator(np.random.PCG64(seed))
     excess, drawn = 0.0, np.zeros(DRAWS)
-    for own, others in zip(found, chance, strict=True):
+    keys = np.full(1, seed, dtype=np.uint64)
+    for i, (own, others) in enumerate(zip(found, chance, strict=True)):
         every = np.append(others, own)
         # Each value's excess over the mean of all others of its record.
         each = (every - every.mean()) * (len(every) / max(1, len(every) - 1))
         excess += float(each[-1])
-        drawn += each[rng.integers(0, len(every), DRAWS)]
+        drawn += each[(streams.uniform(keys, np.array([i]), PLACES, DRAWS)[0] * len(every)).astype(np.int64)]
     return float((1 + np.count_nonzero(drawn >= excess - 1e-12)) / (1 + DRAWS))

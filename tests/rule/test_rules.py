@@ -78,9 +78,10 @@ def test_metrics(rule: Rule) -> None:
 
 @ALL
 def test_attacks_are_whole(rule: Rule) -> None:
-    """An attack has norms and a builder, a certificate norms; a protocol check has neither."""
-    assert (rule.kind == "attack") == (rule.search is not None)
-    assert (rule.kind in ("attack", "certificate")) == bool(rule.norms)
+    """An attack, on answers or explanations, has norms and a builder, a certificate norms; other checks neither."""
+    assert (rule.kind in ("attack", "explanation")) == (rule.search is not None)
+    assert (rule.kind in ("attack", "certificate", "explanation")) == bool(rule.norms)
+    assert (rule.kind == "explanation") == (rule.family == "EX")
     assert set(rule.norms) <= {LINF, L2, L1, L0, PATCH, ROUGH, ROUGH_L2, INJECTED}
     assert rule.access in ("", "scores", "labels")
     if rule.kind == "attack":
@@ -119,7 +120,7 @@ def test_names_and_ids_are_unique() -> None:
 def test_every_file_is_listed() -> None:
     """One file per rule, named like it, and none forgotten."""
     folder = Path(rules.__file__).parent
-    files = {p.stem.replace("_", "-") for p in folder.glob("*.py")} - {"--init--", "base", "example"}
+    files = {p.stem.replace("_", "-") for p in folder.glob("*.py")} - {"--init--", "base", "example", "explanations"}
     assert files == set(RULES)
 
 

@@ -1,0 +1,59 @@
+"""Mutants of a record, cell by cell: in some cells a stretch of numbers moves, the others stay.
+
+Stretches shrink as a search goes on, as the windows of Square Attack do (Andriushchenko et al. 2020, section 3.2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medaudit.core import streams
+from medaudit.core.arrays import Array, to_numpy
+from medaudit.core.protocol import Lanes
+from medaudit.core.region import L0, LINF, Region
+
+FIRST, LAST = 0.5, 0.08  # share of a cell's numbers that moves at first, and later
+MUTATE = 0.4  # share of the cells that change
+TAG, FREE = 301, 401
+
+
+def mutants(
+    of: np.ndarray, cells: int, region: Region, lanes: Lanes, parent: Array, t: Array, count: int,
+    other: np.ndarray | None,
+) -> list[np.ndarray]:  # fmt: skip
+    """So many mutants of every lane's parent [L, D]; of [D]: the cell of each number, `cells` of them.
+
+    A stretch moves to an end of its box, to anywhere in it, back to the clean record, or to the `other` one [L, D].
+    """
+    x, lo, hi, base = (to_numpy(a) for a in (lanes.x, lanes.lo, lanes.hi, parent))
+    step, key = to_numpy(t), to_numpy(lanes.key)
+    if region.norm not in (LINF, L0):  # a number alone reaches eps, or the others would be shrunk to nothing
+        reach = 0.5 * region.eps * to_numpy(region.scale)[None, :]
+        lo, hi = np.maximum(lo, x - reach), np.minimum(hi, x + reach)
+    ways = 3 if other is None else 4
+    lent = x if other is None else np.clip(other, lo, hi)
+    place, share = _place(of, cells), np.maximum(LAST, FIRST / (1 + step / 6))[:, None]
+    out = []
+    for row in range(count):
+        draw = streams.uniform(key, step, TAG + row, 4 * cells)
+        pick, begin, way, side = (draw[:, k * cells : (k + 1) * cells] for k in range(4))
+        start = begin * np.maximum(1 - share, 0)
+        inside = (place[None, :] >= start[:, of]) & (place[None, :] < (start + share)[:, of]) & (pick < MUTATE)[:, of]
+        kind = (way * ways).astype(int)[:, of]
+        free = streams.uniform(key, step, FREE + row, x.shape[1])
+        values = np.where(kind == 1, lo + (hi - lo) * free, np.where((side < 0.5)[:, of], hi, lo))
+        if region.choices is not None:  # any category
+            many = to_numpy(region.choices)[None, :]
+            values = np.where(many > 0, np.minimum(np.floor(free * many), many - 1), values)
+        values = np.where(kind == 2, x, np.where(kind == 3, lent, values))
+        out.append(np.where(inside & (hi > lo), values, base))
+    return out
+
+
+def _place(of: np.ndarray, cells: int) -> np.ndarray:
+    """Where each number stands in its cell, from 0 to below 1, [D]."""
+    order = np.argsort(of, kind="stable")
+    counts = np.bincount(of, minlength=cells)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.asarray(rank / np.maximum(counts, 1)[of])
