@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from medaudit.core.arrays import leaves, map_tree
 from medaudit.core.compose import compose
 from medaudit.core.interface import Channel, Input, Interface, Output
-from medaudit.core.protocol import Attack, Lanes, Oracle, Query, Search
+from medaudit.core.protocol import Attack, Lanes, Loss, Oracle, Query, Search
 from medaudit.core.region import L0, L1, L2, LINF, PATCH, Region
 from medaudit.core.streams import key
 from medaudit.core.subspace import slow, within
@@ -249,9 +249,10 @@ def search_of(name: str, region: Region, donors: Array, kinds: Array) -> Search:
     return module.search()  # type: ignore[no-any-return]
 
 
-def cell_losses(cells: int, lanes: Lanes, lane: Array, answers: Array, weight: Array) -> Array:
+def cell_losses(cells: int, lanes: Lanes, lane: Array, answers: Array) -> Loss:
     """What each cell loses: something that follows from the answer and the cell's number alone, [R, cells]."""
-    return np.abs(np.asarray(answers, dtype=np.float64)[:, :1] - np.arange(cells)[None, :] / cells)
+    value = np.asarray(answers, dtype=np.float64)[:, :1]
+    return Loss(np.abs(value - np.arange(cells)[None, :] / cells), 0.1 * value + np.zeros((1, cells)), value[:, 0])
 
 
 def build(name: str, norm: str, kind: str, domain: str = "sequence", goal: Goal | None = None) -> Problem:

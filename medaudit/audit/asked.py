@@ -61,5 +61,9 @@ class Asked:
                 if len(rows) > 1:  # which of them?
                     parts += [self._in_blocks(pipeline, rows[i : i + 1], xp) for i in range(len(rows))]
                 else:
-                    parts.append(np.full((1, self.spec.interface.output.width), np.nan, dtype=np.float32))
+                    parts.append(np.full((1, self._width(pipeline)), np.nan, dtype=np.float32))
         return np.concatenate(parts)
+
+    def _width(self, pipeline: Pipeline) -> int:
+        """Numbers of one answer, with what stands behind it."""
+        return self.spec.interface.output.width + sum(int(np.prod(size)) for size in pipeline.sizes)

@@ -19,6 +19,7 @@ from medaudit.audit.asked import Asked
 from medaudit.audit.attacks import fitting, weakened
 from medaudit.audit.certificates import Smoothing
 from medaudit.audit.explaining import Explaining
+from medaudit.audit.exposing import OWN, Exposing, sessions_of, tensors_of
 from medaudit.audit.handoff import findings
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
@@ -73,6 +74,7 @@ class Bench:
         self.asked = {name: self._open(name) for name in ("", *(name for name in spec.stages if name))}
         self.asked |= {name: self._reference(path) for name, path in spec.references.items()}
         self.bare = self.asked[""]
+        self.own = {name: sessions_of(spec, one) for name, one in spec.explainers.items() if one.kind == OWN}
         self.cohorts: dict[str, Cohort] = {}
         self.verifiers: dict[str, Verifier | Probe] = {}
         self.joint: Joint | None = None
@@ -205,6 +207,7 @@ class Bench:
             context = self._context(check, check.threat, clean, area, changes.get(check.id))
             replays = [self.asked[name] for name in check.replay]
             if rule.kind == "explanation":
+                asked = self._exposing(check, asked)
                 own = Explaining(asked, check, clean, rule, context, area, replays)
                 self.cohorts[check.id] = Cohort(check.id, own.attack(), check.budget, own.lanes)
                 self.verifiers[check.id] = own
@@ -220,6 +223,25 @@ class Bench:
                     attack = weakened(attack, rule, context, answers)
             self.cohorts[check.id] = Cohort(check.id, attack, check.budget, make)
             self.verifiers[check.id] = Verifier(asked, check, area, clean, lanes, attack.members, replays)
+
+    def _exposing(self, check: CheckSpec, asked: Asked) -> Asked:
+        """What a check of explanations asks: the model, or the same with a tensor of its own beside each answer."""
+        named = check.settings.explainer
+        if named not in self.own:
+            return asked
+        key = f"{check.behind}+{named}"
+        if key not in self.asked:
+            explainer, face = self.spec.explainers[named], asked.spec.interface
+            fed = (
+                () if explainer.tensor else tuple(i.name for i in face.inputs if i.domain in ("sequence", "signal"))[:1]
+            )
+            extra = (*tensors_of(explainer), *fed)
+            pipes = [
+                Pipeline(model, face, old.block, old.guard, extra)
+                for model, old in zip(self.own[named], (asked.pipeline, asked.reference), strict=True)
+            ]
+            self.asked[key] = Exposing(asked, explainer, *pipes)
+        return self.asked[key]
 
     def _context(
         self, check: CheckSpec, threat: threats.Threat, clean: Clean, area: Region, change: np.ndarray | None

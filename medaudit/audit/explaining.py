@@ -143,7 +143,9 @@ class Explaining:
         return credit.Settings(cells.of, cells.size, told, None if lent is None else donors)
 
     def _read(self, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
-        return evidence(self.output, answers, of)[:, None]
+        m = self.output.width
+        own = evidence(self.output, answers[:, :m], of[:, :m])[:, None]
+        return own if self.plans[0].width == 1 else np.concatenate([own, answers[:, m:]], axis=1)
 
     def lanes(self, samples: list[int]) -> Lanes:
         xp = array_module(self.asked.spec.device)
@@ -175,7 +177,7 @@ class Explaining:
         late = slice(d.before + d.random, d.fixed)
         chance, found, clean = maps[d.before : d.before + d.random], maps[late], maps[1 : 1 + d.fresh]
         point, _, distance, near, wrong = self.verifier._placed(sample, got["point"])
-        alone = self.asked.alone(point[None])
+        alone = self.asked.alone(point[None])[:, :m]
         record["verification"] = self.asked.votes
         base = self.clean.single[[sample]]
         stays = bool(same(self.output, base, alone)[0]) and bool(moved(self.output, self.wanted, base, alone)[0] <= 1)

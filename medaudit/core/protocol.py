@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from medaudit.core.arrays import Array
 
 
@@ -34,6 +36,18 @@ class Query(NamedTuple):
     points: Array  # [R, D] float32
     lane: Array  # [R] int64, owner
     claims: Array | None = None  # [R] bool, rows that may become the lane's result; None: all
+
+
+class Loss(NamedTuple):
+    """What rows [R] lose piece by piece, where each number of an answer is about one of S cells of a record."""
+
+    cells: np.ndarray  # [R, S] what each cell loses
+    added: np.ndarray  # [R, S] what each cell adds to the answer, in shares of what the answer may move
+    answer: np.ndarray  # [R] how far the answer moved, in the same
+
+
+Losses = Callable[[Lanes, Array, Array], Loss]
+"""lanes, lane [R], answers [R, M]"""
 
 
 class Search(NamedTuple):

@@ -89,10 +89,7 @@ class Codec:
             start += part.size
         item, _, part, scaling = self._plans[0]
         self._plain = (
-            len(self._plans) == 1
-            and scaling is None
-            and item.dtype == "float32"
-            and _order(item) == sorted(_order(item))
+            len(self._plans) == 1 and scaling is None and item.dtype == "float32" and order(item) == sorted(order(item))
         )
 
     def encode(self, points: Array) -> dict[str, Array]:
@@ -109,7 +106,7 @@ class Codec:
             if scaling is not None:
                 values = (values - scaling[0]) / scaling[1]
             grid = values.reshape((-1, part.planes, part.rows, part.columns))
-            tensor = grid.transpose([0, *_order(item)]).reshape((-1, *item.shape))
+            tensor = grid.transpose([0, *order(item)]).reshape((-1, *item.shape))
             feeds[item.name] = self._xp.ascontiguousarray(_cast(tensor, item.dtype))
         return feeds
 
@@ -121,11 +118,11 @@ class Codec:
             if item.dtype == "string":
                 columns.append(points[:, where].astype(np.float64))
                 continue
-            order = _order(item)
+            own = order(item)
             tensor = feeds[item.name].astype(np.float64)
             sides = (part.planes, part.rows, part.columns)
-            grid = tensor.reshape([-1] + [sides[k - 1] for k in order])
-            inverse = [0] + [1 + order.index(k) for k in (1, 2, 3)]
+            grid = tensor.reshape([-1] + [sides[k - 1] for k in own])
+            inverse = [0] + [1 + own.index(k) for k in (1, 2, 3)]
             values = grid.transpose(inverse).reshape((-1, part.size))
             if scaling is not None:
                 values = values * scaling[1] + scaling[0]
@@ -133,7 +130,7 @@ class Codec:
         return np.concatenate(columns, axis=1)
 
 
-def _order(item: Input) -> list[int]:
+def order(item: Input) -> list[int]:
     """Axes of [batch, planes, rows, columns] in the graph's order; lengths of one may go anywhere."""
     named = [1 + SIDES.index(side_of(axis)) for axis in item.axes[1:] if side_of(axis)]
     return named + [k for k in (1, 2, 3) if k not in named]

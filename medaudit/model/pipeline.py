@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from medaudit.core.arrays import Array, to_numpy
-from medaudit.core.errors import ModelFault
+from medaudit.core.errors import ModelError, ModelFault
 from medaudit.core.interface import Interface
+from medaudit.core.text import printable
 from medaudit.model.codec import Codec
 from medaudit.model.decode import decode
 from medaudit.model.graph import Model
@@ -17,8 +18,12 @@ from medaudit.model.vote import vote
 class Pipeline:
     """Points in, answers out. Every call of the model has exactly `block` rows."""
 
-    def __init__(self, model: Model, interface: Interface, block: int, guard: Guard | None = None) -> None:
-        self.model, self.interface, self.block, self.guard = model, interface, block, guard
+    def __init__(
+        self, model: Model, interface: Interface, block: int, guard: Guard | None = None, extra: tuple[str, ...] = ()
+    ) -> None:  # fmt: skip
+        """extra: outputs or inputs of the graph whose numbers stand behind each answer, one after another."""
+        self.model, self.interface, self.block, self.guard, self.extra = model, interface, block, guard, extra
+        self.sizes: list[tuple[int, ...]] = []  # of each of them, in one row
         self.codec = Codec(interface, device=model.device)
         self.calls = 0
 
@@ -40,11 +45,14 @@ class Pipeline:
         """Answers behind stages; what they refuse is answered NaN."""
         feeds = guard.feeds(self.codec.encode(guard.points(points, asking)))
         answers = self._asked(feeds)
-        return np.where(guard.refused(feeds, answers)[:, None], np.float32(np.nan), answers)
+        own = answers[:, : self.interface.output.width]
+        return np.where(guard.refused(feeds, own)[:, None], np.float32(np.nan), answers)
 
     def _asked(self, feeds: dict[str, Array]) -> np.ndarray:
         output = self.interface.output
-        raw = self.model.call(feeds, list(output.tensors))
+        inner = [name for name in self.extra if name not in feeds]
+        every = self.model.call(feeds, [*output.tensors, *inner])
+        raw, beside = every[: len(output.tensors)], dict(zip(inner, every[len(output.tensors) :], strict=True))
         self.calls += 1
         fed = {k: to_numpy(v) for k, v in feeds.items()} if output.task == "reconstruction" else feeds
         answers = decode(output, raw, fed)
@@ -53,7 +61,16 @@ class Pipeline:
                 f"the model answered {len(answers)} rows when it was asked {self.block}",
                 "declare a fixed batch, or export with a dynamic batch axis",
             )
-        return answers
+        if not self.extra:
+            return answers
+        more = [np.asarray(beside[n] if n in beside else to_numpy(feeds[n]), dtype=np.float32) for n in self.extra]
+        for name, tensor in zip(self.extra, more, strict=True):
+            if tensor.ndim < 2 or len(tensor) != self.block:
+                raise ModelError(
+                    f"tensor {printable(name, 80)!r} has shape {list(tensor.shape)}, with no row for each record"
+                )
+        self.sizes = [tensor.shape[1:] for tensor in more]
+        return np.concatenate([answers, *(tensor.reshape(self.block, -1) for tensor in more)], axis=1)
 
     def answer_all(self, points: np.ndarray) -> np.ndarray:
         """Points [n, D], block after block."""

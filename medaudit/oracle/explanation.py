@@ -7,14 +7,13 @@ errors, turned) and above it elsewhere, so that what is not allowed never wins.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from medaudit.core.arrays import Array, namespace, to_numpy
 from medaudit.core.interface import Output
-from medaudit.core.protocol import Lanes, Oracle
+from medaudit.core.protocol import Lanes, Loss, Losses, Oracle
 from medaudit.oracle.decision import decide, masks, scores
 from medaudit.oracle.goal import dice
 from medaudit.stats.maps import mass, mass_overlap, order
@@ -140,14 +139,11 @@ def foremost(maps: np.ndarray) -> np.ndarray:
     return out
 
 
-def losses(output: Output, wanted: Wanted, cells: int) -> Callable[[Lanes, Array, Array, np.ndarray], np.ndarray]:
-    """What each cell of wide answers [R, M + S] loses [R, S], in shares of the clean map's mass.
-
-    A cell's number also tells what it adds to the answer: what it moved times the multiplier holds the answer back.
-    """
+def losses(output: Output, wanted: Wanted, cells: int) -> Losses:
+    """What each cell of wide answers [R, M + S] loses, in shares of the clean map's mass, and adds to the answer."""
     m = output.width
 
-    def lost(lanes: Lanes, lane: Array, answers: Array, weight: np.ndarray) -> np.ndarray:
+    def lost(lanes: Lanes, lane: Array, answers: Array) -> Loss:
         own, got = to_numpy(lanes.ref).astype(np.float64)[to_numpy(lane)], to_numpy(answers).astype(np.float64)
         clean, target, found = own[:, m : m + cells], own[:, m + cells :], got[:, m : m + cells]
         scale = np.maximum(np.abs(clean).sum(axis=1, keepdims=True), 1e-12)
@@ -160,10 +156,20 @@ def losses(output: Output, wanted: Wanted, cells: int) -> Callable[[Lanes, Array
             loss = np.abs(found - clean)
         else:
             loss = np.abs(found) * np.where(foremost(clean), 1.0, -0.5)
-        if wanted.what == "hide":
-            return np.asarray(loss / scale)
         before, after = (evidence(output, a[:, :m].astype(np.float32), own[:, :m]) for a in (own, got))
-        held = np.sign(after - before)[:, None] * (found - clean)
-        return np.asarray((loss + 0.25 * (weight[:, None] - 1 / 64) * held) / scale)
+        room = _room(output, wanted, before)
+        return Loss(loss / scale, (found - clean) / room[:, None], (after - before) / room)
 
     return lost
+
+
+def _room(output: Output, wanted: Wanted, before: np.ndarray) -> np.ndarray:
+    """How far what is explained may move, about, [R]."""
+    if wanted.what == "hide" or output.task == "label":
+        return np.full(len(before), 1e9)
+    if output.task in ("regression", "reconstruction"):
+        return np.full(len(before), wanted.tolerance)
+    if output.meaning not in ("probabilities", "logits") and not output.shares:
+        return np.full(len(before), wanted.logits)
+    p = 1 / (1 + np.exp(-np.clip(before, -50, 50)))
+    return np.asarray(np.minimum(wanted.logits, wanted.tolerance / np.maximum(p * (1 - p), 1e-12)))

@@ -26,6 +26,7 @@ from medaudit.domain.quantity import Quantity, parse
 VERSION = 1
 EXPLAINERS = (
     "occlusion", "shapley", "kernel-shap", "lime", "lime-compat", "rise", "gradient", "smoothgrad", "temporal",
+    "exported",
 )  # fmt: skip
 
 
@@ -268,6 +269,20 @@ class ExplainerSection(Strict):
     windows: int = Field(0, ge=0, description="signals: windows of a record")
     grid: int = Field(0, ge=0, description="images: squares a side")
     hours: int = Field(0, ge=0, description="sequences: hours of a block")
+    tensor: str = Field("", description="exported: a tensor of the graph with a number for every number of an input")
+    alpha: str = Field("", description="exported, of RETAIN: the tensor of attention over hours")
+    beta: str = Field("", description="and that over hidden units")
+    embedding: str = Field("", description="and the stored weight [hidden, variables]")
+    out: str = Field("", description="and the stored weight [classes, hidden]")
+
+    @model_validator(mode="after")
+    def _names_its_tensors(self) -> ExplainerSection:
+        parts = (self.alpha, self.beta, self.embedding, self.out)
+        if self.kind != "exported" and (self.tensor or any(parts)):
+            raise ValueError(f"tensor, alpha, beta, embedding and out go with kind: exported, not {self.kind}")
+        if self.kind == "exported" and bool(self.tensor) == all(parts):
+            raise ValueError("an exported explanation names its tensor, or alpha, beta, embedding and out")
+        return self
 
 
 class BudgetSection(Strict):

@@ -8,37 +8,39 @@ from __future__ import annotations
 import numpy as np
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, to_numpy
+from medaudit.core.arrays import to_numpy
 from medaudit.core.protocol import Lanes
 from medaudit.core.region import L0, LINF, Region
 
 FIRST, LAST = 0.5, 0.08  # share of a cell's numbers that moves at first, and later
-MUTATE = 0.4  # share of the cells that change
 TAG, FREE = 301, 401
 
 
 def mutants(
-    of: np.ndarray, cells: int, region: Region, lanes: Lanes, parent: Array, t: Array, count: int,
-    other: np.ndarray | None,
+    of: np.ndarray, cells: int, region: Region, lanes: Lanes, base: np.ndarray, step: np.ndarray, rate: np.ndarray,
+    count: int, other: np.ndarray | None,
 ) -> list[np.ndarray]:  # fmt: skip
-    """So many mutants of every lane's parent [L, D]; of [D]: the cell of each number, `cells` of them.
+    """So many mutants of every lane's parent `base` [L, D]; of [D]: cell of each number; rate [L]: share that moves.
 
     A stretch moves to an end of its box, to anywhere in it, back to the clean record, or to the `other` one [L, D].
     """
-    x, lo, hi, base = (to_numpy(a) for a in (lanes.x, lanes.lo, lanes.hi, parent))
-    step, key = to_numpy(t), to_numpy(lanes.key)
+    x, lo, hi, key = (to_numpy(a) for a in (lanes.x, lanes.lo, lanes.hi, lanes.key))
     if region.norm not in (LINF, L0):  # a number alone reaches eps, or the others would be shrunk to nothing
         reach = 0.5 * region.eps * to_numpy(region.scale)[None, :]
         lo, hi = np.maximum(lo, x - reach), np.minimum(hi, x + reach)
     ways = 3 if other is None else 4
     lent = x if other is None else np.clip(other, lo, hi)
-    place, share = _place(of, cells), np.maximum(LAST, FIRST / (1 + step / 6))[:, None]
+    (place, wide), share = _place(of, cells), np.maximum(LAST, FIRST / (1 + step / 6))[:, None]
     out = []
     for row in range(count):
         draw = streams.uniform(key, step, TAG + row, 4 * cells)
         pick, begin, way, side = (draw[:, k * cells : (k + 1) * cells] for k in range(4))
         start = begin * np.maximum(1 - share, 0)
-        inside = (place[None, :] >= start[:, of]) & (place[None, :] < (start + share)[:, of]) & (pick < MUTATE)[:, of]
+        inside = (
+            ((place + wide)[None, :] > start[:, of])
+            & (place[None, :] < (start + share)[:, of])
+            & (pick < rate[:, None])[:, of]
+        )
         kind = (way * ways).astype(int)[:, of]
         free = streams.uniform(key, step, FREE + row, x.shape[1])
         values = np.where(kind == 1, lo + (hi - lo) * free, np.where((side < 0.5)[:, of], hi, lo))
@@ -50,10 +52,11 @@ def mutants(
     return out
 
 
-def _place(of: np.ndarray, cells: int) -> np.ndarray:
-    """Where each number stands in its cell, from 0 to below 1, [D]."""
+def _place(of: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where each number begins in its cell, from 0 to below 1, and how much of it it is, [D] each."""
     order = np.argsort(of, kind="stable")
     counts = np.bincount(of, minlength=cells)
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.asarray(rank / np.maximum(counts, 1)[of])
+    wide = 1 / np.maximum(counts, 1)[of]
+    return rank * wide, wide
