@@ -12,6 +12,7 @@ from medaudit import data as readers
 from medaudit.audit.companions import CONTROL, PLANTED
 from medaudit.audit.document import input_section, output_section
 from medaudit.audit.estimate import row_seconds, speedup
+from medaudit.audit.explaining import plans_for
 from medaudit.audit.resolve import LEAST_RECORDS, eligible
 from medaudit.audit.scan import Options, worker_count
 from medaudit.audit.spec import Found, WorkSpec
@@ -28,6 +29,7 @@ from medaudit.model.facts import RANDOM, block_size
 from medaudit.oracle.goal import Goal, goals_of
 from medaudit.policy.schema import ModelSection
 from medaudit.policy.write import dump
+from medaudit.probe.kinds import Spec
 from medaudit.rule import RULES, Rule
 from medaudit.trigger.cells import field
 
@@ -39,12 +41,16 @@ EFFORTS = {
 }
 CALIBRATION = 1.0
 SWEPT = 0.3  # of the effort's time for the sweep of triggers
+EXPLAINED = 0.3  # and for attacks on explanations
+LEDS = {"explanation-drift": "excess_over_random", "explanation-target": "explanations_led", "hidden-error": ""}
+SOUGHT, FEW = 150, 40  # explanations of a patient, and of how many at least
 VOTES = 9  # askings of each row where the graph draws random numbers
 STANDARD = 3  # budget of the standard set, in shares of another attack's
 CERTIFIED = "certified-change"  # the threat and the check of it
 MAPS = {
     "SA": ["eu-ai-act:15.1", "fda-ai-dsf:performance-validation"],
     "CO": ["eu-ai-act:15.4", "fda-ai-dsf:performance-validation"],
+    "EX": ["eu-ai-act:15.5", "nist-aml:NISTAML.02"],
     "CE": ["nist-aml:NISTAML.025", "eu-ai-act:15.5"],
     "TR": ["atlas:AML.T0018.001", "nist-aml:NISTAML.023", "eu-ai-act:15.5"],
     "EV": [
@@ -94,6 +100,7 @@ def compose_policy(
     fit = SWEPT * EFFORTS[effort][0] / (row_seconds(seconds, interface.size) * max(1, swept))
     for check in (c for c in checks if RULES[c["rule"]].kind == "sweep"):
         check["with"] = {"records": int(min(32, max(LEAST_RECORDS, fit)))}
+    _explained(checks, interface, data, row_seconds(seconds, interface.size), effort)
     shares = [STANDARD if check["rule"] == "standard" else 1 for check in attacks]
     groups, budget = sizes(interface, data, answers, seconds, effort, sum(shares))
     for check, share in zip(attacks, shares, strict=True):
@@ -120,6 +127,19 @@ def compose_policy(
         "checks": checks,
     }
     return dump(policy, COMMENTS)
+
+
+def _explained(checks: list[dict[str, Any]], interface: Interface, data: Dataset, row: float, effort: str) -> None:
+    """Patients and rows of the checks of explanations that fit their part of the time."""
+    own = [check for check in checks if RULES[check["rule"]].kind == "explanation"]
+    if not own:
+        return
+    asks = plans_for(Spec(), interface, data, 1, 1)[1][0].asks * interface.output.votes
+    each = EXPLAINED * EFFORTS[effort][0] / (len(own) * row * asks)  # explanations of one check
+    sought = int(max(FEW, min(SOUGHT, each / LEAST_RECORDS)))
+    for check in own:
+        check["with"] = {"records": int(min(30, max(LEAST_RECORDS, each / sought)))}
+        check["budget"] = {"queries": sought * asks}
 
 
 def readable(item: Input) -> Input:
@@ -254,6 +274,15 @@ def starter_checks(
         demand = {"metric": "certified_accuracy", "at_least": "50%"}
         one = {"id": CERTIFIED, "rule": proof.name, "threat": CERTIFIED, "with": {"sigma": sigma}, "require": demand}
         checks.append(one | {"severity": "low"})
+    if not labels and interface.output.task != "reconstruction":
+        for name, metric in LEDS.items():
+            demand = {
+                "metric": metric or "explanations_led",
+                "at_most": "10%" if metric.startswith("excess") else "30%",
+            }
+            checks.append(
+                {"id": name, "rule": name, "threat": "small-noise", "require": demand, "severity": "medium"}
+            )  # fmt: skip
     numbers = any(c.kind in ("number", "integer") and not c.fixed for i in interface.inputs for c in i.channels)
     if not numbers:
         checks = [c for c in checks if threats.get(c.get("threat", ""), {"norm": "l0"})["norm"] == "l0"]
