@@ -40,6 +40,8 @@ WEAKENING = {
     "mixed-rows",
     "gate",
     "invalid-answers",
+    "noisy-explainer",
+    "unfinished",
 }
 
 

@@ -127,15 +127,17 @@ def bootstrap(values: np.ndarray, confidence: float, groups: np.ndarray | None =
     if groups is not None and values.size:
         place = np.unique(np.asarray(groups), return_inverse=True)[1]
         values = np.bincount(place, values) / np.bincount(place)
-    n, middle = values.size, float(values.mean()) if values.size else math.nan
+    n = values.size
     if n < 2 or not np.isfinite(values).all():
-        return Estimate(middle, -math.inf, math.inf, n, "BCa")
+        return Estimate(float(values[0]) if n == 1 else math.nan, -math.inf, math.inf, n, "BCa")
+    middle, size = float(values.mean()), max(float(np.abs(values).max()), 1e-300)
     keys = np.full(RESAMPLES, seed, dtype=np.uint64)
     drawn = (streams.uniform(keys, np.arange(RESAMPLES), RESAMPLED, n) * n).astype(np.int64)
     means = np.sort(values[drawn].mean(axis=1))
-    below = (np.count_nonzero(means < middle) + 0.5 * np.count_nonzero(means == middle)) / RESAMPLES
+    level = np.abs(means - middle) <= 1e-9 * size  # ties but for rounding
+    below = (np.count_nonzero((means < middle) & ~level) + 0.5 * np.count_nonzero(level)) / RESAMPLES
     bias = float(ndtri(min(max(below, 0.5 / RESAMPLES), 1 - 0.5 / RESAMPLES)))
-    gap = values - middle  # leaving one out moves the mean by -gap / (n - 1)
+    gap = (values - middle) / size  # leaving one out moves the mean by -gap / (n - 1)
     spread = float((gap * gap).sum()) ** 1.5
     bend = float((gap**3).sum()) / (6 * spread) if spread > 0 else 0.0
 

@@ -13,10 +13,11 @@ def exchanged(found: np.ndarray, chance: list[np.ndarray], seed: int = 0) -> flo
     """p of the mean excess of found [n] over each record's random values, if found were one more random value.
 
     Under that hypothesis each record's value and its random ones can change places. One-sided, never below
-    1 / (DRAWS + 1); the permutation test of Phipson, Smyth 2010, eq. 2, over one choice a record.
+    1 / (DRAWS + 1), and 1 where a value is not finite; the permutation test of Phipson, Smyth 2010, eq. 2, over one choice a record.
     """
-    if not len(found):
+    if not len(found) or not all(np.isfinite(np.append(own, f)).all() for own, f in zip(chance, found, strict=True)):
         return 1.0
+    size = max(float(np.abs(found).max()), *(float(np.abs(own).max(initial=0.0)) for own in chance))
     excess, drawn = 0.0, np.zeros(DRAWS)
     keys = np.full(1, seed, dtype=np.uint64)
     for i, (own, others) in enumerate(zip(found, chance, strict=True)):
@@ -25,4 +26,4 @@ def exchanged(found: np.ndarray, chance: list[np.ndarray], seed: int = 0) -> flo
         each = (every - every.mean()) * (len(every) / max(1, len(every) - 1))
         excess += float(each[-1])
         drawn += each[(streams.uniform(keys, np.array([i]), PLACES, DRAWS)[0] * len(every)).astype(np.int64)]
-    return float((1 + np.count_nonzero(drawn >= excess - 1e-12)) / (1 + DRAWS))
+    return float((1 + np.count_nonzero(drawn >= excess - 1e-9 * size)) / (1 + DRAWS))

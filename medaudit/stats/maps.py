@@ -13,10 +13,11 @@ TINY = 1e-300
 
 
 def mass(a: np.ndarray) -> np.ndarray:
-    """|a| / sum |a|, [R, S]."""
+    """|a| / sum |a|, [R, S]; a map with a number that is not finite has none: NaN."""
     size = np.abs(np.asarray(a, dtype=np.float64))
+    size = np.where(np.isfinite(size).all(axis=-1, keepdims=True), size, np.nan)
     total = size.sum(axis=-1, keepdims=True)
-    return np.asarray(np.where(total > TINY, size / np.maximum(total, TINY), 1 / size.shape[-1]))
+    return np.asarray(np.where(total <= TINY, 1 / size.shape[-1], size / np.maximum(total, TINY)))
 
 
 def mass_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -141,7 +142,8 @@ def centre_shift(a: np.ndarray, b: np.ndarray, shape: Shape) -> np.ndarray:
 
 
 def _centre(m: np.ndarray) -> np.ndarray:
-    total = np.maximum(m.sum(axis=(-1, -2)), TINY)
+    m = np.where(m.sum(axis=(-1, -2), keepdims=True) > TINY, m, 1.0)  # nothing there: the middle
+    total = m.sum(axis=(-1, -2))
     down, across = (np.arange(n) for n in m.shape[-2:])
     return np.stack([(m.sum(axis=-1) @ down) / total, (m.sum(axis=-2) @ across) / total], axis=-1)
 

@@ -47,7 +47,7 @@ SAME = "  - {id: RULE, rule: RULE, require: {metric: changed_decisions, at_most:
 CLEAN = "  - {id: clean, rule: baseline, require: {metric: accuracy, at_least: 90%}}\n"
 DEADLY = "MEDAUDIT_TEST_DEADLY"  # environment: the lane that kills a worker, CHECK/SAMPLE
 # Flags that take nothing from a pass.
-HARMLESS = {"no-labels", "chance-does-as-well", "faults", "natural-shortcut", "label-noise-like"}
+HARMLESS = {"not-beyond-chance", "no-labels", "chance-does-as-well", "faults", "natural-shortcut", "label-noise-like"}
 # Flags whose scans are elsewhere: below, and of sweeps in test_trigger_sweep.py.
 ELSEWHERE = {"no-start", "constant-behind", "natural-shortcut", "label-noise-like"}
 

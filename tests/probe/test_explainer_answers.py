@@ -248,6 +248,27 @@ def test_shapley_errs_as_it_says_before_many_backgrounds() -> None:
     assert np.all(ratio > 1 / 1.5)
 
 
+def test_shapley_errors_by_hand() -> None:
+    """Two turns, two background rows, a linear model: each turn gives the distance from its own row."""
+    ground = table(background=normal(2, D, 5))
+    explainer = shapley(ground, in_turns(2))(0)
+    assert explainer.errors is not None
+    values = explain(explainer, POINTS, linear(WEIGHT))
+    apart = np.abs(WEIGHT * np.diff(ground.background.astype(np.float64), axis=0))
+    np.testing.assert_allclose(explainer.errors(values, POINTS), np.repeat(apart / 2, 3, axis=0), atol=1e-6)
+
+
+def test_coalitions_come_with_their_complement() -> None:
+    """Drawn ones too; each before every background row."""
+    explainer = kernel_shap(played(7), 60)(0)
+    stay = explainer.rows(np.ones((1, 7), np.float32), np.zeros(explainer.asks, np.int64), np.arange(explainer.asks))
+    np.testing.assert_array_equal(stay[:2], [[1] * 7, [0] * 7])
+    np.testing.assert_array_equal(stay[2::2] + stay[3::2], 1)
+    sizes = stay[2:].sum(axis=1)
+    assert np.sum(sizes == 1) == np.sum(sizes == 6) == 7  # those that fit whole
+    assert set(sizes[14:]) == {2, 3, 4, 5}
+
+
 def value(points: np.ndarray) -> np.ndarray:
     return tangled(points)[:, 0]
 
@@ -413,6 +434,84 @@ def test_lime_sees_that_a_category_is_the_records() -> None:
     np.testing.assert_allclose(found, expected, rtol=0.05, atol=0.05)
 
 
+def regression(design: np.ndarray, weight: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Weighted least squares with an intercept, its coefficients held by a ridge of 1: as rows added to the data."""
+    rows, columns = design.shape
+    root = np.sqrt(weight)[:, None]
+    held = np.concatenate([np.zeros((columns, 1)), np.eye(columns)], axis=1)
+    left = np.concatenate([root * np.concatenate([np.ones((rows, 1)), design], axis=1), held])
+    return np.asarray(np.linalg.lstsq(left, np.append(root[:, 0] * values, np.zeros(columns)))[0][1:])
+
+
+def kernel(distance: np.ndarray, width: float) -> np.ndarray:
+    return np.asarray(np.exp(-(distance**2) / width**2 / 2))
+
+
+def asked(explainer: Explainer, points: np.ndarray, k: int) -> np.ndarray:
+    """All rows of one point."""
+    return np.asarray(explainer.rows(points, np.full(explainer.asks, k), np.arange(explainer.asks)))
+
+
+@pytest.mark.parametrize("whole", [(), (2,), (0, 3)])
+def test_lime_of_tables_is_a_regression_on_its_rows(whole: tuple[int, ...]) -> None:
+    """Solved another way, on the rows that it asks: drawn in pairs about the record, near rows weigh more."""
+    background = normal(B, 4, 1)
+    background[:, list(whole)] = np.arange(B)[:, None] % 3
+    ground = table(4, background, whole)
+    points = normal(3, 4, 2)
+    points[:, list(whole)] = np.arange(3)[:, None]
+    explainer = lime(ground, 61)(0)
+    found = mapped(explainer, points, tangled)
+    for k, point in enumerate(points):
+        rows = asked(explainer, points, k).astype(np.float64)
+        design = np.where(ground.whole, rows == point, (rows - point) / ground.sd)
+        moving = design[:, ~ground.whole]
+        np.testing.assert_allclose(moving[1::2] + moving[2::2], 0, atol=1e-5)
+        assert len(np.unique(np.abs(moving[1:, 0]).round(4))) == 30
+        away = np.where(ground.whole, 1 - design, design)
+        weight = kernel(np.linalg.norm(away, axis=1), 0.75 * np.sqrt(4))
+        np.testing.assert_allclose(found[k], regression(design, weight, value(rows)), atol=1e-5)
+
+
+def test_lime_of_cells_is_a_regression_on_its_masks() -> None:
+    """In pairs of complements; the less of the record is left, the less a row weighs."""
+    ground = series("sequence", WANTED["sequence"])._replace(fill=lambda own: 0 * own)
+    points = np.ones((1, 36), np.float32)
+    explainer = lime(ground, 81)(0)
+    rows = asked(explainer, points, 0)
+    masks = np.stack([rows[:, np.flatnonzero(ground.cells.of == cell)[0]] for cell in range(12)], axis=1)
+    np.testing.assert_array_equal(masks[1::2] + masks[2::2], 1)
+    weight = kernel(1 - np.sqrt(masks.mean(axis=1)), 0.25)
+    expected = regression(masks.astype(np.float64), weight, value(rows))
+    np.testing.assert_allclose(mapped(explainer, points, tangled)[0], expected, atol=1e-9)
+
+
+def test_lime_compat_is_a_regression_on_its_quarters() -> None:
+    """In the record's quarter or not; rows that share fewer quarters with it weigh less."""
+    ground = table(4, normal(100, 4, 1))
+    points = normal(3, 4, 2)
+    explainer = lime_compat(ground, 81)(0)
+    found = mapped(explainer, points, tangled)
+    cuts = np.percentile(ground.background.astype(np.float64), [25, 50, 75], axis=0)
+    for k, point in enumerate(points):
+        rows = asked(explainer, points, k)
+        same = np.all((rows[:, None, :] > cuts) == (point > cuts), axis=1).astype(np.float64)
+        weight = kernel(np.sqrt((1 - same).sum(axis=1)), 0.75 * np.sqrt(4))
+        np.testing.assert_allclose(found[k], regression(same, weight, value(rows)), atol=1e-9)
+
+
+def test_lime_draws_categories_anew_in_every_plan() -> None:
+    """And of all reference rows alike, whatever the other columns' are."""
+    background = normal(B, 3, 1)
+    background[:, :2] = np.arange(B)[:, None]
+    ground = table(3, background, whole=(0, 1))
+    one, other = (asked(lime(ground, 4001)(plan), normal(1, 3, 2), 0)[1:] for plan in (0, 1))
+    assert np.mean(one[:, 0] == other[:, 0]) < 0.1
+    assert np.mean(one[:, 0] == one[:, 1]) < 0.1
+    counts = np.bincount(one[:, 0].astype(int), minlength=B)
+    assert np.abs(counts - 200).max() < 4 * np.sqrt(200)
+
+
 @pytest.mark.parametrize("domain", WANTED)
 def test_lime_of_cells_is_occlusion_where_cells_add_up(domain: str) -> None:
     """A linear model: what a cell is worth does not hang on the others."""
@@ -494,14 +593,37 @@ def test_rise_shows_every_place_half_the_time(domain: str) -> None:
     assert masks.min() >= 0
     assert masks.max() <= 1
     np.testing.assert_allclose(masks.mean(axis=0), 0.5, atol=5 * 0.5 / np.sqrt(3000))
+    coins = {"image": 7, "signal": 28, "sequence": 12}[domain]
+    assert np.abs(np.diff(masks, axis=3)).max() == pytest.approx(coins / part.columns, rel=0.01)
     if domain == "image":
         np.testing.assert_array_equal(masks[:, 0], masks[:, 1])
-        assert np.abs(np.diff(masks, axis=2)).max() <= 7 / 12 + 1e-5  # seven coins over twelve places
+        assert np.abs(np.diff(masks, axis=2)).max() == pytest.approx(coins / part.rows, rel=0.01)
+        # A coin's variance, blended with a neighbour's by a random share down, and by one of its own across.
+        diagonal = np.diagonal(masks[:, 0], axis1=1, axis2=2)[:, :9]
+        assert diagonal.var(axis=0).mean() == pytest.approx((2 / 3) ** 2 / 4, rel=0.03)
     else:
-        first, second = masks[:, 0, 0], masks[:, 0, 1]
-        assert abs(np.corrcoef(first.reshape(-1), second.reshape(-1))[0, 1]) < 0.05
-    coins = {"image": 7, "signal": 28, "sequence": 12}[domain]
-    assert np.abs(np.diff(masks, axis=3)).max() <= coins / part.columns + 1e-5
+        assert apart(masks[:, 0, 0], masks[:, 0, 1])
+        np.testing.assert_allclose(masks[:, 0, :, :-2].var(axis=0), 2 / 3 / 4, rtol=0.1)
+
+
+def apart(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether no number [n, a] goes along with one of the others [n, b]."""
+    both = np.corrcoef(one, other, rowvar=False)[: one.shape[1], one.shape[1] :]
+    return bool(np.abs(both).max() < 5 / np.sqrt(len(one)))
+
+
+def test_rise_hides_every_input_on_its_own() -> None:
+    """Masks of two inputs have nothing in common."""
+    axes = "batch", "lead", "time"
+    signal = Input("x", "float32", "signal", axes, (1, 30), axes, channels=(Channel("value"),))
+    columns = Input("z", "float32", "table", ("batch", "feature"), (6,), ("batch", "feature"), channels=(Channel("v"),))
+    face = Interface((signal, columns), Output("binary", ("y",)))
+    ground = Ground(
+        cells_of(face), face.parts, None, np.zeros((1, 36), np.float32), np.ones(36, np.float32), np.zeros(36, bool), 7
+    )  # fmt: skip
+    masks = asked(rise(ground, 3001)(0), np.ones((1, 36), np.float32), 0)[1:]
+    assert apart(masks[:, :30], masks[:, 30:])
+    assert set(masks[:, 30:].reshape(-1)) == {0, 1}
 
 
 def test_rise_mixes_the_point_with_its_fill() -> None:

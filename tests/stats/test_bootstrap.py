@@ -128,6 +128,15 @@ def test_the_mean_is_between_its_bounds(values: np.ndarray, confidence: float, s
     assert found.value == pytest.approx(values.mean())
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_mean_of_a_skewed_sample_is_between_its_bounds(sign: int) -> None:
+    """Even at one half, where both bounds would lie on the tail's side of it."""
+    values = sign * np.random.default_rng(1).lognormal(0, 1.2, 12)
+    found = bounds.bootstrap(values, 0.5)
+    assert found.low <= found.value <= found.high
+    assert found.low < found.high
+
+
 @given(values=values_of)
 def test_more_confidence_is_wider(values: np.ndarray) -> None:
     """At the same draws."""
