@@ -117,7 +117,7 @@ def score_of(
         return np.asarray(np.where(kept, over, 1 - mass_overlap(found, map_)))
     if wanted.what == "drift":
         # Overlap is flat around a clean map; the weight on what it named has a slope from the first step on.
-        led = (mass(found) * foremost(map_)).sum(axis=1)
+        led = 0.5 * mass_overlap(found, map_) + 0.5 * (mass(found) * foremost(map_)).sum(axis=1)
     elif wanted.what == "target":
         led = 1 - mass_overlap(found, target)
     else:

@@ -44,6 +44,8 @@ def fit(coalitions: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """
     z = coalitions.astype(np.float64)
     s = z.shape[1]
+    if s == 1:
+        return np.array([[1.0, -1.0]])
     inverse = np.linalg.pinv(z.T @ (weight[:, None] * z))
     free = inverse @ (z.T * weight)  # [S, K]: the fit without its constraint
     due = inverse.sum(axis=1) / inverse.sum()  # how what is left is shared out
@@ -79,4 +81,4 @@ def _coalitions(ground: Ground, s: int, count: int, plan: int) -> tuple[np.ndarr
     own = np.argsort(np.argsort(draw[:, 1:], axis=1), axis=1) < many[:, None]
     drawn = np.stack([own, ~own], axis=1).reshape(-1, s)
     rest = np.full(len(drawn), share.sum() / every / len(drawn))
-    return np.concatenate([np.array(found).reshape(-1, s), drawn]), np.concatenate([np.array(weight), rest])
+    return np.concatenate([np.array(found, dtype=bool).reshape(-1, s), drawn]), np.concatenate([np.array(weight), rest])

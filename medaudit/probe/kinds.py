@@ -70,6 +70,7 @@ def ground_of(spec: Spec, interface: Interface, reference: np.ndarray, seed: int
         some = np.isfinite(reference).any(axis=0)
         typical = np.where(some, np.nanmedian(np.where(some, reference, 0.0), axis=0), 0.0).astype(np.float32)
     whole = per_number(interface, lambda c, item: c.kind in ("category", "binary"), bool)
+    typical = np.where(whole, np.floor(typical), typical).astype(np.float32)  # half of two categories is none
     tables = all(item.domain == "table" for item in interface.inputs)
     way = spec.fill or ("rows" if tables else "own")
     fill: Callable[[Array], Array] | None = None

@@ -86,7 +86,7 @@ def _stretched(grid: Array, n: int, shift: Array) -> Array:
     """The last axis of coins [R, a, k + 1] blended to n numbers, moved by shift [R] of a coin."""
     xp = namespace(grid)
     k = grid.shape[2] - 1
-    place = xp.arange(n, dtype=xp.float32, device=grid.device)[None, :] * np.float32(k / n) + shift[:, None]
+    place = xp.arange(n, dtype=xp.float32, device=grid.device)[None, :] * (k / n) + shift[:, None]
     left = xp.minimum(
         xp.astype(xp.floor(place), xp.int64), xp.zeros((1, 1), dtype=xp.int64, device=grid.device) + k - 1
     )

@@ -32,10 +32,9 @@ class Settings(NamedTuple):
 def search(context: Context) -> Search:
     """How to lead a map away: signs over blocks where each number has its own bound, evolution where all share one."""
     norm = context.region.norm
-    tables = all(part.domain == "table" for part in context.region.parts)
     if norm in (L0, L1):
         return genetic.search()
-    if norm == LINF and not tables:
+    if norm == LINF:
         return signhunter.search()
     return context.in_waves(cmaes.search(), WAVES)
 

@@ -25,6 +25,7 @@ from medaudit.search.mutants import mutants
 TAG = 1
 ROWS = 8  # of a step: two mergers, and mutants
 MOST, GROW, SHRINK = 0.4, 1.3, 0.8  # share of the cells that a mutant changes, and what becomes of it after each step
+INSIDE = 1 - 1e-5  # of a ball, so that rounding does not leave it
 FILLED = 0.6  # of what the answer may move, that a merger uses up
 
 
@@ -75,7 +76,8 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     if region.norm == L0:  # few places: of mutants any of them
         drop = streams.uniform(lanes.key, state.t, TAG + 2, rows.shape[1] * rows.shape[2])
         points = entries.few(region, lanes, points, xp.reshape(drop, rows.shape))
-    return Query(project(region, lanes, owner, xp.reshape(points, (n * ROWS, -1))), owner)
+    inside = region if region.norm == L0 else region._replace(eps=region.eps * INSIDE)  # merged rows end on the ball
+    return Query(project(inside, lanes, owner, xp.reshape(points, (n * ROWS, -1))), owner)
 
 
 def look(settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, answers: Array) -> State:

@@ -13,11 +13,12 @@ def exchanged(found: np.ndarray, chance: list[np.ndarray], seed: int = 0) -> flo
     """p of the mean excess of found [n] over each record's random values, if found were one more random value.
 
     Under that hypothesis each record's value and its random ones can change places. One-sided, never below
-    1 / (DRAWS + 1), and 1 where a value is not finite; the permutation test of Phipson, Smyth 2010, eq. 2, over one choice a record.
+    1 / (DRAWS + 1), and 1 where a value is not finite; the permutation test of Phipson, Smyth 2010, eq. 2, over one
+    choice a record.
     """
     if not len(found) or not all(np.isfinite(np.append(own, f)).all() for own, f in zip(chance, found, strict=True)):
         return 1.0
-    size = max(float(np.abs(found).max()), *(float(np.abs(own).max(initial=0.0)) for own in chance))
+    size = max(float(np.abs(v).max(initial=0.0)) for v in (found, *chance))
     excess, drawn = 0.0, np.zeros(DRAWS)
     keys = np.full(1, seed, dtype=np.uint64)
     for i, (own, others) in enumerate(zip(found, chance, strict=True)):

@@ -48,8 +48,10 @@ CLEAN = "  - {id: clean, rule: baseline, require: {metric: accuracy, at_least: 9
 DEADLY = "MEDAUDIT_TEST_DEADLY"  # environment: the lane that kills a worker, CHECK/SAMPLE
 # Flags that take nothing from a pass.
 HARMLESS = {"not-beyond-chance", "no-labels", "chance-does-as-well", "faults", "natural-shortcut", "label-noise-like"}
-# Flags whose scans are elsewhere: below, and of sweeps in test_trigger_sweep.py.
-ELSEWHERE = {"no-start", "constant-behind", "natural-shortcut", "label-noise-like"}
+# Flags whose scans are elsewhere: below, of sweeps in test_trigger_sweep.py, of explanations in test_explanations.py.
+ELSEWHERE = {"no-start", "constant-behind", "natural-shortcut", "label-noise-like"} | {
+    "noisy-explainer", "not-beyond-chance", "unfinished",
+}  # fmt: skip
 
 Nodes = list[onnx.NodeProto]
 Data = dict[str, np.ndarray]

@@ -75,6 +75,15 @@ def test_twelve_leads_are_pairs_over_25_windows() -> None:
     assert found.names[149] == "V5 to V6, 4.80-5.00 s"
 
 
+def test_three_leads_are_two_groups() -> None:
+    """A lead without a partner is a group; windows are never more than 60."""
+    found = cells(signal(3, 120))
+    assert found.grids == (("signal", 2, 60, 0),)
+    np.testing.assert_array_equal(found.of.reshape(3, 120)[:, 0], [0, 0, 60])
+    assert found.names[0] == "I to II, samples 1-2"
+    assert found.names[60] == "III, samples 1-2"
+
+
 def test_a_signal_without_a_rate_counts_samples() -> None:
     """From 1; one number alone has no range."""
     found = cells(signal(2, 6), wanted=Wanted(groups=2, windows=4))
@@ -111,6 +120,8 @@ def test_two_days_are_blocks_of_four_hours() -> None:
 def test_short_stays_have_a_cell_an_hour() -> None:
     """Fewer than 24 hours, or as asked for."""
     assert cells(sequence(9, "heart rate")).names == tuple(f"heart rate, hour {k}" for k in range(1, 10))
+    assert cells(sequence(23, "heart rate")).size == 23
+    assert cells(sequence(24, "heart rate")).size == 12
     assert cells(sequence(48, "heart rate"), wanted=Wanted(hours=1)).size == 48
     assert cells(sequence(48, "heart rate"), wanted=Wanted(hours=100)).names == ("heart rate, hours 1-48",)
 

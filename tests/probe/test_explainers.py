@@ -323,14 +323,7 @@ def test_categories_stay_categories(kind: str, domain: str, fill: str) -> None:
         assert moved.any() == (kind not in ("gradient", "smoothgrad"))
 
 
-# Gradients, and RISE where there is anything but a table, are not there yet.
-STRICT = [
-    (kind, domain) for kind, domain in CASES
-    if kind not in ("gradient", "smoothgrad") and (kind != "rise" or domain == "table")
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("kind", "domain"), STRICT)
+@pytest.mark.parametrize(("kind", "domain"), CASES)
 @pytest.mark.parametrize("fill", FILLS)
 def test_rows_on_strict_arrays(kind: str, domain: str, fill: str) -> None:
     """Any library of the array API: the same bits, but of blurs, whose sums may run otherwise."""
@@ -347,7 +340,7 @@ def test_rows_on_strict_arrays(kind: str, domain: str, fill: str) -> None:
         assert bits(np.asarray(found)) == bits(expected)
 
 
-@pytest.mark.parametrize("kind", [kind for kind, domain in STRICT if domain == "table"])
+@pytest.mark.parametrize("kind", [kind for kind, domain in CASES if domain == "table"])
 def test_explain_on_strict_arrays(kind: str) -> None:
     """Answers come back as NumPy's, whatever the rows are."""
     points = records("table", 2, 2)

@@ -1,0 +1,182 @@
+"""Attacks on explanations, whole: restless models fail, steady ones pass, and what proves nothing says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from medaudit.audit.replay import replay
+from medaudit.audit.results import Check, Report
+from medaudit.audit.scan import Options, scan
+from medaudit.core.errors import MedauditError
+from medaudit.report.bundle import publish
+from medaudit.report.html import render
+from tests.graphs import graph
+
+FEATURES, ROWS = 24, 60
+X = np.random.default_rng(11).normal(size=(ROWS, FEATURES)).astype(np.float32)
+POLICY = """
+medaudit: 1
+policy: {id: led}
+threats: {box: {access: scores, norm: linf, eps: 0.2 sd}}
+explainers:
+  few: {kind: occlusion, background: 4}
+  drawn: {kind: shapley, rows: 60}
+  own: {kind: exported, tensor: parts}
+defaults: {budget: {queries: BUDGET}}
+checks:
+  - {id: led, rule: RULE, threat: box, with: {explainer: few, records: 8 MORE}, require: {metric: METRIC}}
+"""
+
+
+def model(path: Path, kind: str) -> None:
+    """Log-odds in which every column has its own part: of the first alone (steady), or of all of them (restless)."""
+    weight, fast = np.zeros((1, FEATURES)), np.zeros((1, FEATURES))
+    weight[0, 0] = 4.0
+    if kind == "restless":
+        fast[0, 1:] = 1.0
+    nodes = [
+        helper.make_node("Mul", ["x", "weight"], ["slow"]),
+        helper.make_node("Mul", ["x", "often"], ["turns"]),
+        helper.make_node("Sin", ["turns"], ["waves"]),
+        helper.make_node("Mul", ["waves", "fast"], ["quick"]),
+        helper.make_node("Add", ["slow", "quick"], ["parts"]),
+        helper.make_node("MatMul", ["parts", "sides"], ["y"]),
+    ]
+    sides = np.repeat([[-0.5, 0.5]], FEATURES, axis=0)
+    given = {"weight": weight, "often": np.array(4.0), "fast": fast, "sides": sides}
+    graph(path, nodes, FEATURES, ["n", 2], **{n: np.asarray(v, dtype=np.float32) for n, v in given.items()})
+
+
+def run(
+    tmp: Path, kind: str, rule: str = "explanation-drift", metric: str = "excess_over_random, at_most: 2%",
+    more: str = "", budget: int = 16_000, **options: object,
+) -> tuple[Report, Path]:  # fmt: skip
+    tmp.mkdir(exist_ok=True)
+    model(tmp / "m.onnx", kind)
+    truth, names = (X[:, 0] > 0).astype(int), [f"f{i}" for i in range(FEATURES)]
+    np.savez(tmp / "d.npz", x=X, y=truth, classes=np.array(["well", "ill"]), names=names)
+    (tmp / "p.yaml").write_text(policy(rule, metric, more, budget))
+    chosen: dict[str, object] = {"workers": 1, "include_samples": True, **options}
+    out = tmp / f"run{len(list(tmp.glob('run*')))}"
+    return scan(Options(tmp / "m.onnx", str(tmp / "p.yaml"), tmp / "d.npz", out=out, **chosen))  # type: ignore[arg-type]
+
+
+def policy(rule: str, metric: str, more: str, budget: int) -> str:
+    """The policy with its gaps filled; `more` may name another explainer."""
+    text = POLICY.replace("RULE", rule).replace("METRIC", metric).replace("BUDGET", str(budget))
+    named = more if "explainer" in more else f"explainer: few{', ' if more else ''}{more}"
+    return text.replace("explainer: few, records: 8 MORE", f"records: 8, {named}")
+
+
+def only(report: Report) -> Check:
+    (check,) = report.checks
+    return check
+
+
+def test_a_restless_model_fails_and_its_cases_replay(tmp_path: Path) -> None:
+    """Reasons are exchanged beyond chance while the answer stays; the page says so in a sentence."""
+    report, folder = run(tmp_path, "restless")
+    check = only(report)
+    seen = check.explanation
+    assert seen is not None
+    assert (check.verdict, seen.effect, check.flags) == ("fail", True, [])
+    assert seen.kept.value == 1.0
+    assert seen.found.value < seen.chance.value - 0.02
+    assert seen.p <= 0.01
+    assert seen.floor is not None
+    assert seen.floor < 1e-4
+    assert seen.agreement.value == 1.0
+    led = [case for case in check.cases if case.success]
+    assert led
+    publish(report, folder)
+    again = replay(folder, led[0].id, None, None, None)
+    assert again["reproduced"]
+    assert led[0].before == led[0].after
+    assert max(case.distance["linf"] for case in check.cases) <= 0.2 * (1 + 1e-5)
+    page = render(report, folder)
+    assert f"The answer stayed <strong>{led[0].after}</strong> while the main reasons became" in page
+    assert "data:image/svg+xml" in page
+    assert json.loads((folder / "report.json").read_text())["checks"][0]["explanation"]["effect"] is True
+
+
+def test_a_steady_model_passes(tmp_path: Path) -> None:
+    """Where one column alone counts, no change of any size gives other reasons: not even chance does."""
+    check = only(run(tmp_path, "steady")[0])
+    assert check.verdict == "pass"
+    assert check.explanation is not None
+    assert check.explanation.found.value == pytest.approx(1.0)
+    assert not check.explanation.effect
+    assert check.flags == ["not-beyond-chance"]
+
+
+def test_an_explainer_that_disagrees_with_itself_decides_nothing(tmp_path: Path) -> None:
+    """And the report says how many rows an explanation would do."""
+    check = only(run(tmp_path, "restless", more="explainer: drawn, agreement: 0.99")[0])
+    assert check.verdict == "inconclusive"
+    assert "noisy-explainer" in check.flags
+    seen = check.explanation
+    assert seen is not None
+    assert seen.rows_needed is not None
+    assert seen.rows_needed > seen.rows
+    assert len(set(seen.plans)) == len(seen.plans) == 4
+    assert f"{seen.rows_needed:,}" in check.reason
+
+
+def test_a_budget_for_no_search_is_not_run(tmp_path: Path) -> None:
+    """Nothing was asked of the attack, so nothing passes."""
+    check = only(run(tmp_path, "restless", more="random: 400")[0])
+    assert check.verdict == "not-run"
+    assert "would do" in check.reason
+    assert check.flags == ["unfinished"]
+
+
+@pytest.mark.parametrize("rule", ["explanation-target", "explanation-feature", "hidden-error"])
+def test_every_goal_runs(tmp_path: Path, rule: str) -> None:
+    """Toward another patient's map, off a named feature, and with another answer."""
+    more = "features: [f0], rank: 2" if rule == "explanation-feature" else ""
+    check = only(run(tmp_path, "restless", rule, "explanations_led, at_most: 10%", more)[0])
+    assert check.verdict in ("pass", "fail", "inconclusive")
+    seen = check.explanation
+    assert seen is not None
+    assert (seen.ratio is not None) == (rule == "explanation-target")
+    for case in check.cases:
+        assert (case.before != case.after) == (rule == "hidden-error" and case.success) or not case.success
+    assert seen.excess.value is not None
+    if rule != "hidden-error":
+        assert seen.excess.value > 0
+
+
+def test_the_models_own_explanation(tmp_path: Path) -> None:
+    """One row each; the tensor is what the report's maps hold."""
+    report, folder = run(tmp_path, "restless", more="explainer: own", budget=400)
+    check = only(report)
+    seen = check.explanation
+    assert seen is not None
+    assert (seen.explainer, seen.rows, seen.cells, check.verdict) == ("exported", 1, FEATURES, "fail")
+    with np.load(folder / seen.drawn) as maps:
+        parts = X.astype(np.float64) * np.eye(FEATURES)[0] * 4 + np.sin(4 * X.astype(np.float64)) * (
+            np.arange(FEATURES) > 0
+        )
+        assert np.abs(parts - maps["clean"]).max(axis=1).min() < 1e-5
+
+
+def test_a_tensor_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """With the nearest name."""
+    model(tmp_path / "m.onnx", "restless")
+    np.savez(tmp_path / "d.npz", x=X, y=(X[:, 0] > 0).astype(int))
+    text = policy("explanation-drift", "mass_overlap, at_least: 10%", "", 500)
+    (tmp_path / "p.yaml").write_text(text.replace("tensor: parts", "tensor: part"))
+    with pytest.raises(MedauditError, match="did you mean 'parts'"):
+        scan(Options(tmp_path / "m.onnx", str(tmp_path / "p.yaml"), tmp_path / "d.npz", out=tmp_path / "run"))
+
+
+def test_lanes_workers_and_order_do_not_matter(tmp_path: Path) -> None:
+    """The same bits with two workers, in another order, and with other ticks."""
+    first = run(tmp_path, "restless")[0]
+    for other in ({"workers": 2}, {"shuffle": 3, "room": 7}):
+        assert run(tmp_path, "restless", **other)[0].run.result_sha256 == first.run.result_sha256
