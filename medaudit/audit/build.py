@@ -53,6 +53,12 @@ LIMITS = [
     "This report gives evidence. Whether a device meets a law or standard is for its maker and assessors to decide.",
 ]
 
+EXPLAINED = {
+    "explanation-drift": "other reasons for the same answer",
+    "explanation-target": "another patient's reasons for the same answer",
+    "explanation-feature": "a named reason to leave the explanation, or to enter it",
+    "hidden-error": "another answer for the same reasons",
+}
 WIDEST = 12  # answers; a wider matrix is not read: the list of turns is shown
 
 # Flags under which no attack's pass holds.
@@ -513,7 +519,7 @@ def _threat(plan: Plan, check: Resolved) -> results.Threat | None:
         norm=threat.norm,
         eps=threat.eps.value,
         unit=threat.eps.unit or {"l0": "features", "patch": "cells"}.get(threat.norm, ""),
-        goal=f"{goal.what} {printable(goal.name)}".strip() + amount,
+        goal=EXPLAINED.get(check.rule.name) or f"{goal.what} {printable(goal.name)}".strip() + amount,
         text=threats.describe(threat),
         window=str(threat.window or "whole record") if threat.norm == INJECTED else "",
         rationale=printable(plan.policy.threats[name].rationale, 1000) if name in plan.policy.threats else "",

@@ -109,13 +109,16 @@ def _quarters(ground: Ground, count: int, plan: int) -> Explainer:
     draw = draws(ground, "lime-compat", plan, count, 2 * d)
     lent, bins = np.empty((count, d), dtype=np.float32), np.empty((count, d), dtype=np.int64)
     cuts: list[np.ndarray] = []
+    kinds_of: list[np.ndarray] = []
     for j in range(d):
         column = ground.background[:, j].astype(np.float64)
         column = column[np.isfinite(column)]
+        column = column if column.size else np.zeros(1)  # never measured
         column = sober(column) if not ground.whole[j] else column
         kinds = np.unique(column)
         cut = kinds[:-1] if ground.whole[j] else np.unique(np.percentile(column, [25, 50, 75]))
         cuts.append(cut)
+        kinds_of.append(kinds)
         own = np.searchsorted(cut, column, side="left")
         places, counts = np.unique(own, return_counts=True)
         pick = np.searchsorted(np.cumsum(counts) / counts.sum(), draw[:, j], side="right").clip(0, len(places) - 1)
@@ -138,6 +141,8 @@ def _quarters(ground: Ground, count: int, plan: int) -> Explainer:
         out = []
         for own, point in zip(values[:, :, 0], points, strict=True):
             quarter = np.array([np.searchsorted(cut, v, side="left") for cut, v in zip(cuts, point, strict=True)])
+            known = np.isfinite(point) & (~ground.whole | [v in kind for v, kind in zip(point, kinds_of, strict=True)])
+            quarter[~known] = -1  # as no row that is drawn
             design = np.concatenate([np.ones((1, d)), (bins == quarter[None, :]).astype(np.float64)])
             out.append(ridge(design, _kernel(np.sqrt((1 - design).sum(axis=1)), WIDTH * np.sqrt(d))) @ own)
         return np.stack(out)
