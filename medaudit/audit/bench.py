@@ -17,6 +17,7 @@ import numpy as np
 from medaudit import data as readers
 from medaudit.audit.asked import Asked
 from medaudit.audit.attacks import fitting, weakened
+from medaudit.audit.attribute import attributed
 from medaudit.audit.certificates import Smoothing
 from medaudit.audit.explaining import Explaining
 from medaudit.audit.exposing import OWN, Exposing, sessions_of, tensors_of
@@ -173,6 +174,10 @@ class Bench:
         words = [decision_words(reference.interface.output, a) for a in answers]
         return {"before": words[0], "after": words[1], "arrays": arrays}
 
+    def attribute(self, index: int) -> dict[str, Any]:
+        """The explanation of one record, by the explainer that was given."""
+        return attributed(self._exposing("given", "", self.bare), index, self.spec.explainers["given"])
+
     def calibrate(self, seconds: float) -> float:
         """Seconds per row in blocks, best of several rounds."""
         points = self.points[: self.spec.block]
@@ -207,7 +212,7 @@ class Bench:
             context = self._context(check, check.threat, clean, area, changes.get(check.id))
             replays = [self.asked[name] for name in check.replay]
             if rule.kind == "explanation":
-                asked = self._exposing(check, asked)
+                asked = self._exposing(check.settings.explainer, check.behind, asked)
                 own = Explaining(asked, check, clean, rule, context, area, replays)
                 self.cohorts[check.id] = Cohort(check.id, own.attack(), check.budget, own.lanes)
                 self.verifiers[check.id] = own
@@ -224,12 +229,11 @@ class Bench:
             self.cohorts[check.id] = Cohort(check.id, attack, check.budget, make)
             self.verifiers[check.id] = Verifier(asked, check, area, clean, lanes, attack.members, replays)
 
-    def _exposing(self, check: CheckSpec, asked: Asked) -> Asked:
+    def _exposing(self, named: str, behind: str, asked: Asked) -> Asked:
         """What a check of explanations asks: the model, or the same with a tensor of its own beside each answer."""
-        named = check.settings.explainer
         if named not in self.own:
             return asked
-        key = f"{check.behind}+{named}"
+        key = f"{behind}+{named}"
         if key not in self.asked:
             explainer, face = self.spec.explainers[named], asked.spec.interface
             fed = (

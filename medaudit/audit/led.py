@@ -17,7 +17,9 @@ from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Alike, Explanation, Led, Value
 from medaudit.core import streams
+from medaudit.core.interface import Interface
 from medaudit.core.text import printable
+from medaudit.domain.cells import Cells
 from medaudit.engine.journal import Journal
 from medaudit.stats import bounds
 from medaudit.stats.bounds import Estimate
@@ -162,15 +164,7 @@ def drawn(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> str:
     best = max(cases, key=lambda s: (cases[s][0]["success"], cases[s][0]["led"], -s))
     spec, face = explainer_of(check.spec, plan.spec.explainers), plan.found.interface
     ground, _ = plans_for(spec, face, plan.data, plan.seed, 1)
-    grids = []
-    for item, grid in zip(face.inputs, ground.cells.grids, strict=True):
-        length = item.part.columns / item.rate if item.domain == "signal" and item.rate else 0.0
-        names = [printable(c.name, 40) for c in item.channels] if len(item.channels) == grid.rows else []
-        grids.append({
-            **grid._asdict(), "name": printable(item.name), "rows_names": names,
-            "length": float(item.part.columns) if item.domain == "sequence" else length,
-        })  # fmt: skip
-    layout = {"grids": grids, "names": [printable(name, 80) for name in ground.cells.names]}
+    layout = layout_of(face, ground.cells)
     held = {name: v for name, v in cases[best][1].items() if name in ("clean", "found", "target")}
     if plan.options.include_samples and face.inputs[0].domain == "image":
         part = face.inputs[0].part
@@ -179,3 +173,16 @@ def drawn(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> str:
     name = f"evidence/{check.spec.id}/maps.npz"
     save(folder / name, held | {"layout": np.array(json.dumps(layout))})
     return name
+
+
+def layout_of(face: Interface, cells: Cells) -> dict[str, Any]:
+    """How maps are laid out, for drawing them."""
+    grids = []
+    for item, grid in zip(face.inputs, cells.grids, strict=True):
+        length = item.part.columns / item.rate if item.domain == "signal" and item.rate else 0.0
+        names = [printable(c.name, 40) for c in item.channels] if len(item.channels) == grid.rows else []
+        grids.append({
+            **grid._asdict(), "name": printable(item.name), "rows_names": names,
+            "length": float(item.part.columns) if item.domain == "sequence" else length,
+        })  # fmt: skip
+    return {"grids": grids, "names": [printable(name, 80) for name in cells.names]}

@@ -128,6 +128,9 @@ class Worker:
         bench = self._ready()
         return compared(bench.bare, bench.spec.suspicious, settings)
 
+    def do_attribute(self, index: int) -> dict[str, Any]:
+        return self._ready().attribute(index)
+
     def do_replay(self, payload: tuple[int, np.ndarray, str]) -> dict[str, Any]:
         return self._ready().replay(*payload)
 

@@ -250,6 +250,28 @@ def report(
 
 
 @app.command()
+def attribute(
+    model: Model,
+    data: Annotated[
+        Path, typer.Option("--data", "-d", help="an .npz file; its reference rows are what cells give way to")
+    ],
+    index: Annotated[int, typer.Option("--index", "-i", help="row of the data file, from 0", min=0)],
+    kind: Annotated[str, typer.Option(help="occlusion, shapley, kernel-shap, lime, rise, ...")] = "occlusion",
+    rows: Annotated[int, typer.Option(help="model rows of the explanation, about; 0: the kind's own", min=0)] = 0,
+    policy: Annotated[
+        str, typer.Option("--policy", "-p", help="a policy whose model section and explainers hold")
+    ] = "",
+    explainer: Annotated[str, typer.Option(help="one of that policy's explainers, in the place of kind")] = "",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="draw it here (.svg)")] = None,
+    debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
+) -> None:
+    """Explain one answer: what each piece of the record speaks for or against, and how sure that is."""
+    from medaudit.cli.attribution import explained
+
+    explained(model, data, index, kind, rows, policy, explainer, out)
+
+
+@app.command()
 def replay(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="a run folder")],
     case: Annotated[str, typer.Argument(metavar="CASE", help="a case's id, as in the report")],

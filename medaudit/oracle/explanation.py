@@ -19,6 +19,7 @@ from medaudit.oracle.goal import dice
 from medaudit.stats.maps import mass, mass_overlap, order
 
 HARD = 3e-8  # half a step of float32 below 1: a probability of 1 is no nearer to certainty
+FAINT = 1e-12  # a probability of 0 is no surer than this
 GOALS = ("drift", "target", "demote", "promote", "hide")
 
 
@@ -46,7 +47,7 @@ def evidence(output: Output, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
     rows = np.arange(len(values))
     if output.task == "multiclass" or output.shares:
         k = np.nan_to_num(of).argmax(axis=1)
-        logs = np.log(np.maximum(values, 1e-30)) if output.meaning == "probabilities" or output.shares else values
+        logs = np.log(np.maximum(values, FAINT)) if output.meaning == "probabilities" or output.shares else values
         others = np.where(np.arange(values.shape[1])[None, :] == k[:, None], -np.inf, logs)
         top = np.nan_to_num(others.max(axis=1), neginf=0.0)
         return np.asarray(logs[rows, k] - top - np.log(np.exp(others - top[:, None]).sum(axis=1)))
@@ -55,7 +56,7 @@ def evidence(output: Output, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
         own = values[rows, k]
         if output.meaning != "probabilities":
             return np.asarray(own)
-        return np.asarray(np.log(np.maximum(own, 1e-30)) - np.log(np.maximum(1 - own, HARD)))
+        return np.asarray(np.log(np.maximum(own, FAINT)) - np.log(np.maximum(1 - own, HARD)))
     if output.task == "label":
         return np.asarray(np.where(np.isfinite(values[:, 0]), decide(output, answers) == decide(output, of), np.nan))
     if output.task == "segmentation":

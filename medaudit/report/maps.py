@@ -95,11 +95,12 @@ def draw(path: Path) -> list[Drawn]:
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         return [Drawn("note", f"The file with the maps cannot be read ({type(error).__name__}).")]
     size = sum(grid.rows * grid.columns for grid in layout.grids)
-    fits = {"clean", "found"} <= held.keys() and all(v.size == size and np.isfinite(v).all() for v in held.values())
+    fits = "clean" in held and all(v.size == size and np.isfinite(v).all() for v in held.values())
     if not fits or len(layout.names) != size:
         return [Drawn("note", "The file with the maps does not fit its own layout.")]
     held = {name: v / (float(np.abs(v).sum()) or 1.0) for name, v in held.items()}
-    held["difference"] = held["found"] - held["clean"]
+    if "found" in held:
+        held["difference"] = held["found"] - held["clean"]
     with settings():
         return [_grid(grid, layout, held, picture) for grid in layout.grids]
 
@@ -118,7 +119,7 @@ def _grid(grid: Grid, layout: Layout, held: dict[str, np.ndarray], picture: np.n
 
 
 def _bars(grid: Grid, layout: Layout, own: dict[str, np.ndarray]) -> bytes:
-    best = np.argsort(-np.maximum(np.abs(own["clean"]), np.abs(own["found"])), kind="stable")[:MOST]
+    best = np.argsort(-np.maximum(np.abs(own["clean"]), np.abs(own.get("found", own["clean"]))), kind="stable")[:MOST]
     kinds = [name for name in ("clean", "found", "target") if name in own]
     figure = new(5.4, 0.7 + 0.2 * len(best) * len(kinds) ** 0.5)
     axes = figure.add_subplot()
