@@ -25,6 +25,7 @@ from medaudit.policy import loader
 from medaudit.policy.schema import ExplainerSection, ModelSection
 from medaudit.probe.explainer import explain
 from medaudit.probe.kinds import OWN, Spec
+from medaudit.stats.background import intervals
 from medaudit.stats.maps import mass_overlap
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Attribution:
     errors: list[float] | None  # standard errors by the plan's own draws
     explained: float  # log-odds of the answer, or the value
     agreement: float  # overlap with the explanation of another plan
+    ranges: list[list[float]] | None  # of Shapley values: what another choice of the reference rows could make of them
     digest: str
 
 
@@ -95,8 +97,9 @@ def attributed(asked: Asked, index: int, explainer: Spec) -> dict[str, Any]:
     values = [explain(plan, point, ask) for plan in plans[:2]]
     first, second = (plan.reduce(v, point) for plan, v in zip(plans, values, strict=False))
     errors = plans[0].errors(values[0], point)[0].tolist() if plans[0].errors else None
+    ranges = None if plans[0].lent is None else intervals(*plans[0].lent(values[0])).tolist()
     return {
         "answer": decision_words(face.output, own), "rows": plans[0].asks * asked.votes, "values": first[0].tolist(),
-        "errors": errors, "explained": float(values[0][0, 0, 0]),
+        "errors": errors, "ranges": ranges, "explained": float(values[0][0, 0, 0]),
         "agreement": float(mass_overlap(first, second)[0]),
     }  # fmt: skip

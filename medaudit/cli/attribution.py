@@ -39,9 +39,12 @@ def explained(
     table.add_column("for (+), against (-)", justify="right")
     if found.errors is not None:
         table.add_column("standard error", justify="right")
+    if found.ranges is not None:
+        table.add_column("by other reference rows", justify="right")
     order = sorted(range(len(found.values)), key=lambda i: (-abs(found.values[i]), i))[:SHOWN]
     for i in order:
         more = [text.number(found.errors[i], 2)] if found.errors is not None else []
+        more += [f"{low:+.3g} to {high:+.3g}" for low, high in (found.ranges[i : i + 1] if found.ranges else [])]
         table.add_row(found.names[i], f"{found.values[i]:+.4g}", *more)
     typer.echo(f"row {index}: {found.answer} (log-odds or value {found.explained:.4g})")
     Console().print(table)

@@ -36,6 +36,8 @@ class Explainer(NamedTuple):
     errors: Reduce | None = None  # standard errors of the maps by the plan's own draws; None: nothing is drawn
     width: int = 1  # W: columns of an answer that it reads; what is explained is the first
     digest: str = ""  # of the plan
+    lent: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
+    """values of one explanation [1, T, W] -> what each background row gives [B, S], and what it is answered [B]"""
 
     def digested(self, *plan: np.ndarray) -> Explainer:
         """With the digest of what the plan is made of."""

@@ -53,7 +53,14 @@ def _plan(ground: Ground, pairs: int, plan: int) -> Explainer:
     def errors(values: np.ndarray, points: np.ndarray) -> np.ndarray:
         return np.asarray(each(values).std(axis=1, ddof=1) / np.sqrt(pairs))
 
-    return masked("shapley", ground, masks, np.append(0, lent), reduce, errors)
+    def lent_parts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of one explanation's values [1, T, 1], what each background row that was lent gives [B, S], and its value."""
+        own, of = each(values)[0], lent[:: 2 * s - 1]
+        rows = np.unique(of)
+        empty = values[0, 1 :: 2 * s - 1, 0]
+        return np.stack([own[of == b].mean(axis=0) for b in rows]), np.array([empty[of == b][0] for b in rows])
+
+    return masked("shapley", ground, masks, np.append(0, lent), reduce, errors)._replace(lent=lent_parts)
 
 
 def _without_replacement(ground: Ground, plan: int, count: int) -> np.ndarray:
