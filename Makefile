@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images prove-graph prove-temporal prove-zoo
+.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images prove-graph prove-temporal prove-zoo prove-null
 
 install: .venv/installed
 dev: .venv/dev
@@ -116,6 +116,10 @@ prove-graph: .venv/dev
 prove-zoo: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(RUN)/python -m benchmarks.trigger_zoo.sealed $(ZOO)/sealed
+
+# Audits of explanations whose attack does nothing: how many report an effect (5 minutes).
+prove-null: .venv/dev
+	$(RUN)/python -m benchmarks.prove_null
 
 prove-temporal: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0

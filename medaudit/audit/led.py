@@ -83,6 +83,14 @@ def judged(
     return verdicts.Judged(verdict, reason, metrics, required, None, flags), seen
 
 
+def beyond_chance(excess: Estimate, p: float, confidence: float) -> bool:
+    """Whether an effect is shown: the bound above 0, and the exchange test at half the error that is allowed.
+
+    Each alone errs about as often as allowed (`make prove-null` counts); a report that says "effect" should err less.
+    """
+    return excess.low > 0 and p <= (1 - confidence) / 2
+
+
 def _seen(
     plan: Plan,
     check: Resolved,
@@ -114,7 +122,7 @@ def _seen(
         rows_needed=math.ceil(each * (lack / max(wanted, 1e-9)) ** 2) if lack > wanted else None,
         found=value([r["overlap"] for r in own]), unlike=value([r["fresh"] for r in own]),
         chance=value([r["chance_overlap"] for r in own]), excess=verdicts.value_of(excess, confidence), p=p,
-        effect=excess.low > 0 and p <= 1 - confidence,
+        effect=beyond_chance(excess, p, confidence),
         kept=verdicts.value_of(verdicts.standing(verdicts.broken_patients(kept, confidence)), confidence),
         alike=[_alike(name, own, value) for name in own[0]["likeness"]],
         floor=max(floors) if floors else None, led=_led(plan, check, records, rows),

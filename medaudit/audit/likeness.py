@@ -28,7 +28,8 @@ def likeness(
     agreement = float(np.mean([mass_overlap(own[[p]], own[[q]])[0] for p, q in pairs])) if several else 1.0
     first = np.broadcast_to(clean[:1], chance.shape)
     goal = None if target is None else np.broadcast_to(target[:1], chance.shape)
-    led = float(_led(wanted, clean, found, target).mean())
+    # Under the plan of the random changes alone: a plan's own way would pass for an effect on all patients.
+    led = float(_led(wanted, clean[:1], found[:1], None if target is None else target[:1])[0])
     by_chance = _led(wanted, first, chance, goal)
     told: dict[str, Any] = {
         "overlap": float(mass_overlap(clean, found).mean()),

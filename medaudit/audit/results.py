@@ -305,7 +305,9 @@ class Explanation(Part):
     chance: Value = Field(description="overlap of the clean map and maps of random changes")
     excess: Value = Field(description="how much further the search led the maps than random changes did")
     p: float = Field(description="of that, if the search were one more random change")
-    effect: bool = Field(description="whether it is beyond chance: the bound above 0 and p at most 1 - confidence")
+    effect: bool = Field(
+        description="whether it is beyond chance: the bound above 0 and p at most half of 1 - confidence"
+    )
     kept: Value = Field(description="patients whose answer was kept (or, for hidden errors, turned)")
     ratio: Value | None = Field(None, description="distance to the target's map over that to the own, the median")
     chance_ratio: Value | None = None
