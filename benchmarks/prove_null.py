@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from medaudit.audit.explaining import chances
 from medaudit.audit.led import beyond_chance
+from medaudit.audit.likeness import likeness
 from medaudit.core import streams
 from medaudit.core.compose import compose
 from medaudit.core.interface import Channel, Input, Interface, Output
@@ -25,7 +27,6 @@ from medaudit.probe.kinds import Spec, ground_of, plans_of
 from medaudit.search import uniform
 from medaudit.stats import bounds
 from medaudit.stats.chance import exchanged
-from medaudit.stats.maps import mass, mass_overlap
 
 FEATURES, RECORDS, RANDOM = 10, 30, 16
 KINDS = (Spec("occlusion", background=4), Spec("shapley", rows=80), Spec("lime", rows=60), Spec("gradient"))
@@ -71,45 +72,28 @@ def audit(number: int) -> tuple[bool, float, float]:
             keys, own, own - reach, own + reach, None, answers[samples], label, (np.array(samples) + 7) % RECORDS
         )
 
-    def chances(of: Lanes) -> np.ndarray:
-        search, out = uniform.search(), []
-        state, none = search.init(area, of), np.zeros(len(of.x), dtype=np.float32)
-        for _ in range(RANDOM + 1):
-            query = search.ask(area, of, state)
-            out.append(query.points)
-            state = search.tell(area, of, state, query, none, none > 0)
-        return np.stack(out, axis=1)
-
     guide = goal(face.output, wanted, FEATURES)
     inner = compose(uniform.search(), guide, area, stop="budget", keep_worst=True, votes=plans[0].asks)
     fresh, target = len(plans) - 1, wanted.what == "target"
     design = Design(fresh, RANDOM, 0, target)
     design = design._replace(total=design.fixed)
-    asker = graded(inner, guide, area, chances, x if target else None, design, FEATURES, idle=True)
+    drawn = chances(uniform.search(), area, RANDOM + 1)
+    asker = graded(inner, guide, area, drawn, x if target else None, design, FEATURES, idle=True)
     attack = explaining(
         asker, plans, lambda a, of: evidence(face.output, a, of)[:, None], 2, FEATURES, own=False, votes=1
     )
     done = run_inline([("null", attack, 10**9, lanes, list(range(RECORDS)))], model, 64, 2048)
-    found, chance = [], []
+    told = []
     for one in sorted(done, key=lambda f: f.sample):
         maps = one.arrays["kept"].astype(np.float64)[:, 2:]
         clean, late = maps[1 : 1 + fresh], maps[design.before + RANDOM :]
-        drawn, goal_map = maps[design.before : design.before + RANDOM], maps[fresh + 2 : 2 * fresh + 2]
-        found.append(float(led(wanted, clean[:1], late[:1], goal_map[:1])[0]))
-        chance.append(led(wanted, np.repeat(clean[:1], RANDOM, 0), drawn, np.repeat(goal_map[:1], RANDOM, 0)))
-    values = np.array(found)
-    excess = bounds.bootstrap(values - np.array([c.mean() for c in chance]), 0.95, None, number)
-    p = exchanged(values, chance, number)
+        random, goal_map = maps[design.before : design.before + RANDOM], maps[fresh + 2 : 2 * fresh + 2]
+        told.append(
+            likeness(ground.cells, wanted, maps[: 1 + fresh], clean, late, random, goal_map if target else None)
+        )
+    excess = bounds.bootstrap(np.array([one["excess"] for one in told]), 0.95, None, number)
+    p = exchanged(np.array([one["led"] for one in told]), [np.array(one["chance"]) for one in told], number)
     return beyond_chance(excess, p, 0.95), excess.low, p
-
-
-def led(wanted: Wanted, clean: np.ndarray, found: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """How far maps [R, S] were led, as a scan counts it."""
-    if wanted.what == "drift":
-        return 1 - mass_overlap(clean, found)
-    if wanted.what == "target":
-        return mass_overlap(target, found)
-    return np.asarray(1 - mass(found)[:, list(wanted.cells)].sum(axis=1))
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,21 +9,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medaudit import data as readers
-from medaudit.audit.cases import save
-from medaudit.audit.explaining import plans_for
+from medaudit.audit.explaining import asking, plans_for, reading
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import decision_words
-from medaudit.audit.led import layout_of
+from medaudit.audit.led import save_maps
 from medaudit.audit.spec import Found, WorkSpec
 from medaudit.audit.work import start_worker
-from medaudit.core.errors import DataError
+from medaudit.core.errors import DataError, MedauditError
 from medaudit.core.text import printable
 from medaudit.model.facts import block_size
-from medaudit.oracle.explanation import evidence
 from medaudit.policy import loader
 from medaudit.policy.schema import ExplainerSection, ModelSection
 from medaudit.probe.explainer import explain
-from medaudit.probe.kinds import OWN, Spec
+from medaudit.probe.kinds import Spec, cells_for, unsuited
 from medaudit.stats.background import intervals
 from medaudit.stats.maps import mass_overlap
 
@@ -60,8 +57,9 @@ def attribute(
     try:
         found: Found = worker.ask("discover", (str(model), str(data_path), about, ""))
         face = found.interface
+        if why := unsuited(explainer, face):
+            raise MedauditError(f"kind {explainer.kind} does not explain this model", why)
         block = block_size(4 * face.size, found.batching, "cpu", data.rows)
-        block = found.batching.size if found.batching.kind == "fixed" else block
         spec = WorkSpec(
             str(model), data.path, face, found.batching, "cpu", block, 1, explainers={"given": explainer}
         )  # fmt: skip
@@ -69,16 +67,10 @@ def attribute(
         got = worker.ask("attribute", index, timeout=3600)
     finally:
         worker.close()
-    ground, plans = plans_for(explainer, face, data, 1, 1)
+    cells = cells_for(explainer, face)
     if out is not None:
-        held = {"clean": np.asarray(got["values"]), "layout": np.array(json.dumps(layout_of(face, ground.cells)))}
-        if face.inputs[0].domain == "image":
-            part = face.inputs[0].part
-            point = points_of(face, data)[index][: part.size].reshape(part.planes, part.rows, part.columns)
-            held["picture"] = point.mean(axis=0)
-        save(out, held)
-    names = [printable(name, 80) for name in ground.cells.names]
-    return Attribution(names=names, explainer=explainer.kind, digest=plans[0].digest[:16], **got)
+        save_maps(out, face, cells, {"clean": np.asarray(got["values"])}, points_of(face, data)[index])
+    return Attribution(names=[printable(name, 80) for name in cells.names], explainer=explainer.kind, **got)
 
 
 def attributed(asked: Asked, index: int, explainer: Spec) -> dict[str, Any]:
@@ -86,14 +78,8 @@ def attributed(asked: Asked, index: int, explainer: Spec) -> dict[str, Any]:
     face, m = asked.spec.interface, asked.spec.interface.output.width
     _, plans = plans_for(explainer, face, asked.data, asked.spec.seed, 1)
     point = asked.points[[index]]
-    answer = asked.ask(point)
-    own = np.ascontiguousarray(answer[:, :m])
-
-    def ask(rows: Any) -> np.ndarray:
-        got = asked.ask(rows)
-        value = evidence(face.output, got[:, :m], np.broadcast_to(own, (len(got), m)))[:, None]
-        return np.concatenate([value, got[:, m:]], axis=1) if explainer.kind == OWN else value
-
+    own = np.ascontiguousarray(asked.ask(point)[:, :m])
+    ask = asking(reading(face.output, plans[0].width), asked.ask, own)
     values = [explain(plan, point, ask) for plan in plans[:2]]
     first, second = (plan.reduce(v, point) for plan, v in zip(plans, values, strict=False))
     errors = plans[0].errors(values[0], point)[0].tolist() if plans[0].errors else None
@@ -101,5 +87,5 @@ def attributed(asked: Asked, index: int, explainer: Spec) -> dict[str, Any]:
     return {
         "answer": decision_words(face.output, own), "rows": plans[0].asks * asked.votes, "values": first[0].tolist(),
         "errors": errors, "ranges": ranges, "explained": float(values[0][0, 0, 0]),
-        "agreement": float(mass_overlap(first, second)[0]),
+        "agreement": float(mass_overlap(first, second)[0]), "digest": plans[0].digest[:16],
     }  # fmt: skip

@@ -20,7 +20,7 @@ from medaudit.audit.attacks import fitting, weakened
 from medaudit.audit.attribute import attributed
 from medaudit.audit.certificates import Smoothing
 from medaudit.audit.explaining import Explaining
-from medaudit.audit.exposing import OWN, Exposing, sessions_of, tensors_of
+from medaudit.audit.exposing import Exposing, sessions_of, tensors_of
 from medaudit.audit.handoff import findings
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
@@ -48,6 +48,7 @@ from medaudit.model.lineage import kinship
 from medaudit.model.pipeline import Pipeline
 from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance
+from medaudit.probe.kinds import OWN
 from medaudit.rule import RULES, Context
 from medaudit.rule.base import PROBED
 
@@ -201,7 +202,7 @@ class Bench:
         wide = np.isnan(self.points).any()
         for check in checks:
             rule, asked, clean = RULES[check.rule], self.asked[check.behind], cleans[check.behind]
-            if rule.kind in PROBED and rule.kind != "explanation":
+            if rule.kind in PROBED:
                 probe = self._probe(check, cleans, changes.get(check.id))
                 self.cohorts[check.id] = Cohort(check.id, probe.attack(), check.budget, probe.lanes)
                 self.verifiers[check.id] = probe
@@ -212,7 +213,9 @@ class Bench:
             context = self._context(check, check.threat, clean, area, changes.get(check.id))
             replays = [self.asked[name] for name in check.replay]
             if rule.kind == "explanation":
-                asked = self._exposing(check.settings.explainer, check.behind, asked)
+                named = check.settings.explainer
+                asked = self._exposing(named, check.behind, asked)
+                replays = [self._exposing(named, name, self.asked[name]) for name in check.replay]
                 own = Explaining(asked, check, clean, rule, context, area, replays)
                 self.cohorts[check.id] = Cohort(check.id, own.attack(), check.budget, own.lanes)
                 self.verifiers[check.id] = own

@@ -113,7 +113,7 @@ def build_report(
             behind = check.spec.behind
             if behind and constant(output, plan.data, plan.clean.answers, plan.cleans[behind].answers):
                 judged.flags.append("constant-behind")
-        if check.rule.kind in ("attack", *PROBED):
+        if check.rule.kind in ("attack", "explanation", *PROBED):
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)
         done.degradation, done.certificate, done.logic = curves, certified, found
@@ -138,7 +138,8 @@ def build_report(
             alone = [c for c in plan.checks if c.rule.kind == "attack" and not c.spec.behind and records[c.spec.id]]
             attacks = [(c.spec.id, records[c.spec.id]) for c in alone if c.rule.fit is None]
             done.gaps = degradation.gaps(records[check.spec.id], attacks, plan.data, confidence)
-        done.defences = _defences(plan, check, records, confidence)
+        if check.rule.kind == "attack":
+            done.defences = _defences(plan, check, records, confidence)
         beside = plan.beside.get(check.spec.id)
         if beside is not None:
             done.queries.planted = _rows(records[beside.planted.spec.id])
@@ -315,7 +316,7 @@ def _judge(
     if check.blocked:
         return verdicts.Judged("not-run", check.blocked, {}, [], None, [])
     kind = check.rule.kind
-    if kind in (*PROBED, "graph", "extremes", "suspicious"):
+    if kind in (*PROBED, "explanation", "graph", "extremes", "suspicious"):
         return verdicts.Judged("not-run", "no record was asked", {}, [], None, [])
     if kind == "attack":
         judged = verdicts.attack(check, plan.data, records[check.spec.id], confidence)
@@ -429,7 +430,7 @@ def _check(
             verification=sum(r["verification"] for r in records.values()),
         ),
         cases=listed,
-        turns=[] if check.rule.kind == "explanation" else _turns(records),
+        turns=_turns(records),
         curve=judged.curve,
         flags=list(dict.fromkeys(judged.flags)),
         maps_to=list(check.section.maps_to),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medaudit.audit import results
+from medaudit.audit.export import save
 from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
-from medaudit.core.files import write_atomic
 from medaudit.core.interface import Interface
 from medaudit.core.text import printable
 from medaudit.engine.journal import Journal
@@ -142,10 +141,3 @@ def layout_of(interface: Interface) -> dict[str, Any]:
             }
         )  # fmt: skip
     return {"inputs": inputs}
-
-
-def save(path: Path, arrays: dict[str, Any]) -> None:
-    """An evidence file, whole or not at all."""
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    write_atomic(path, stream.getvalue())

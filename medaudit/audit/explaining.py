@@ -15,7 +15,7 @@ from medaudit.audit.sweeps import reference_points
 from medaudit.core import streams
 from medaudit.core.arrays import Array, array_module, namespace, to_numpy
 from medaudit.core.compose import compose
-from medaudit.core.interface import Interface
+from medaudit.core.interface import Interface, Output
 from medaudit.core.protocol import Attack, Lanes, Search
 from medaudit.core.region import Region
 from medaudit.core.subspace import within
@@ -24,9 +24,9 @@ from medaudit.domain.cells import Cells
 from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
 from medaudit.oracle.decision import decide
-from medaudit.oracle.explained import explaining
+from medaudit.oracle.explained import Read, explaining
 from medaudit.oracle.explanation import Wanted, evidence, goal, losses, moved, same
-from medaudit.oracle.graded import Design, graded
+from medaudit.oracle.graded import FEASIBLE, Design, graded
 from medaudit.probe.explainer import Explainer, Ground, explain
 from medaudit.probe.kinds import Spec, drawn, ground_of, plans_of
 from medaudit.rule import Context, Rule
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ALONE = 2500  # rows of an explanation up to which one is asked again row by row
 GOALS = {"explanation-drift": "drift", "explanation-target": "target", "hidden-error": "hide"}
+SHORT = "the budget is too small for one search step"
 LENT = 64  # patients whose maps can be goals
 
 
@@ -62,15 +63,28 @@ def plans_for(
 def wanted_of(check: CheckSpec, cells: Cells) -> Wanted:
     """What the attacker wants."""
     s = check.settings
-    named = tuple(
-        i for i, name in enumerate(cells.names) if any(named_by(f, name) for f in getattr(s, "features", ()))
-    )  # fmt: skip
+    named = cells.named(getattr(s, "features", ()))
     return Wanted(GOALS.get(check.rule, getattr(s, "way", "")), named, s.tolerance, s.logits)
 
 
-def named_by(feature: str, cell: str) -> bool:
-    """Whether a cell is (a piece of) the named channel."""
-    return cell == feature or cell.startswith(f"{feature}, ")
+def reading(output: Output, width: int) -> Read:
+    """What an explainer of `width` columns reads in answers: the evidence for a decision, and an exported map."""
+
+    def read(answers: np.ndarray, of: np.ndarray) -> np.ndarray:
+        m = output.width
+        own = evidence(output, answers[:, :m], of[:, :m])[:, None]
+        return own if width == 1 else np.concatenate([own, answers[:, m:]], axis=1)
+
+    return read
+
+
+def asking(read: Read, ask: Callable[[Array], np.ndarray], of: np.ndarray) -> Callable[[Array], np.ndarray]:
+    """rows -> what is read in their answers, explaining the decision of one answer `of` [1, M]."""
+
+    def asked(rows: Array) -> np.ndarray:
+        return read(ask(rows), np.broadcast_to(of, (len(rows), of.shape[1])))
+
+    return asked
 
 
 def chances(search: Search, region: Region, count: int) -> Callable[[Lanes], Array]:
@@ -102,10 +116,9 @@ class Explaining:
         self.ground, self.plans = plans_for(
             explainer_of(check, asked.spec.explainers), face, asked.data, asked.spec.seed, s.fresh
         )
-        self.wanted = wanted_of(check, self.ground.cells)
+        self.wanted, self.read = wanted_of(check, self.ground.cells), reading(face.output, self.plans[0].width)
         self.maker = LaneMaker(asked, check, area, clean, bool(np.isnan(asked.points).any()))
-        self.verifier = Verifier(asked, check, area, clean, self.maker, ())
-        self.replays = list(zip(check.replay, replays, strict=True))
+        self.verifier = Verifier(asked, check, area, clean, self.maker, (), replays)
         self.targets = self._targets() if self.wanted.what == "target" else None
         each = self.plans[0].asks * asked.votes
         self.design = Design(len(self.plans) - 1, s.random, check.budget // each, self.targets is not None)
@@ -125,27 +138,22 @@ class Explaining:
         guide = goal(self.output, self.wanted, cells)
         composed = compose(search, guide, own.region, stop="budget", keep_worst=True, votes=votes)  # type: ignore[arg-type]
         xp = array_module(self.asked.spec.device)
-        targets = None if self.targets is None else xp.asarray(np.nan_to_num(self.asked.points[self.targets]))
+        targets = None if self.targets is None else xp.asarray(self.asked.points[self.targets])
         made = chances(chance, own.region, self.check.settings.random)
         asker = graded(composed, guide, own.region, made, targets, self.design, cells)
         hide = self.wanted.what == "hide"
-        return explaining(asker, self.plans, self._read, m, own.interface.size, own=hide, votes=self.asked.votes)
+        return explaining(asker, self.plans, self.read, m, own.interface.size, own=hide, votes=self.asked.votes)
 
     def _credit(self) -> credit.Settings:
         """What each cell of a map loses, and other records that a search may borrow from."""
         cells, points = self.ground.cells, self.asked.points
-        lent = None if self.targets is None else np.nan_to_num(points[self.targets])
+        lent = None if self.targets is None else points[self.targets]
 
         def donors(lanes: Lanes) -> Array:
             return None if lent is None else lent[to_numpy(lanes.target)]
 
         told = losses(self.output, self.wanted, cells.size)
         return credit.Settings(cells.of, cells.size, told, None if lent is None else donors)
-
-    def _read(self, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
-        m = self.output.width
-        own = evidence(self.output, answers[:, :m], of[:, :m])[:, None]
-        return own if self.plans[0].width == 1 else np.concatenate([own, answers[:, m:]], axis=1)
 
     def lanes(self, samples: list[int]) -> Lanes:
         xp = array_module(self.asked.spec.device)
@@ -169,14 +177,15 @@ class Explaining:
         record: dict[str, Any] = answered(finished)
         kept, m = got["kept"].astype(np.float64), self.output.width
         answers, maps = kept[:, :m].astype(np.float32), kept[:, m:]
-        if not np.isfinite(kept).all():
-            short = d.total <= d.fixed or finished.exhausted
-            record["note"] = "the budget is too small for one search step" if short else "an answer is not a number"
+        short = not int(got["spent"])
+        if short or not np.isfinite(kept).all():
+            short = short or finished.exhausted
+            record["note"] = SHORT if short else "an answer is not a number"
             record["unfinished"] = True
             return Case(finished.check, sample, record, {})
         late = slice(d.before + d.random, d.fixed)
         chance, found, clean = maps[d.before : d.before + d.random], maps[late], maps[1 : 1 + d.fresh]
-        point, _, distance, near, wrong = self.verifier._placed(sample, got["point"])
+        point, _, distance, near, wrong = self.verifier.placed(sample, got["point"])
         alone = self.asked.alone(point[None])[:, :m]
         record["verification"] = self.asked.votes
         base = self.clean.single[[sample]]
@@ -185,7 +194,7 @@ class Explaining:
         allowed = near and not wrong and (turned if self.wanted.what == "hide" else stays)
         if wrong or not near:
             record["note"] = f"the re-check found {wrong or 'the point too far away'}"
-        searched = float(got["low"]) < 1
+        searched = float(got["low"]) < FEASIBLE
         fair = self._fair(answers[d.before : d.before + d.random], answers[0])
         target = maps[d.fresh + 2 : 2 * d.fresh + 2] if d.target else None
         told = likeness(self.ground.cells, self.wanted, maps[: 1 + d.fresh], clean, found, chance[fair], target)
@@ -193,13 +202,13 @@ class Explaining:
             "found": 0, "distance": distance, "allowed": allowed and searched,
             "success": allowed and searched and self._led(told), "size": distance if searched else None,
             "before": decision_words(self.output, base), "after": decision_words(self.output, alone),
-            "clean": decision_words(self.output, base), "fair": int(fair.sum()),
-            "floor": self._floor(point, clean, found, record),
+            "floor": self._floor(point, alone if self.wanted.what == "hide" else base, clean, found, record),
         }  # fmt: skip
-        if self.replays and allowed and searched:
-            record["recovered"] = {name: self._behind(other, sample, point, record) for name, other in self.replays}
+        if self.verifier.replays and allowed and searched:
+            behind = {name: other for name, other, _ in self.verifier.replays}
+            record["recovered"] = {name: self._behind(other, sample, point, record) for name, other in behind.items()}
         delta = point.astype(np.float64) - self.asked.points[sample].astype(np.float64)
-        arrays = {"delta": delta, "clean": clean.mean(axis=0), "found": found.mean(axis=0), "chance": chance[:1]}
+        arrays = {"delta": delta, "clean": clean.mean(axis=0), "found": found.mean(axis=0)}
         if target is not None:
             arrays["target"] = target.mean(axis=0)
         return Case(finished.check, sample, record, arrays)
@@ -222,33 +231,22 @@ class Explaining:
         before, after = told["rank"]
         return bool(before <= s.rank < after if what == "demote" else after <= s.rank < before)
 
-    def _floor(self, point: np.ndarray, clean: np.ndarray, found: np.ndarray, record: dict[str, Any]) -> float | None:
+    def _floor(
+        self, point: np.ndarray, of: np.ndarray, clean: np.ndarray, found: np.ndarray, record: dict[str, Any]
+    ) -> float | None:  # fmt: skip
         """How far the found map moves when its rows are asked one by one: what is numbers, not reasons."""
         plan = self.plans[1]
         if plan.asks > ALONE:
             return None
-        values = explain(plan, point[None], self._alone_values(point))
+        values = explain(plan, point[None], asking(self.read, self.asked.alone, of))
         record["verification"] += plan.asks * self.asked.votes
         again = plan.reduce(values, point[None])
         return float(np.abs(again[0] - found[0]).max() / max(float(np.abs(clean[0]).max()), 1e-12))
 
-    def _alone_values(self, point: np.ndarray) -> Callable[[Array], np.ndarray]:
-        of = self.asked.alone(point[None])
-
-        def ask(rows: Array) -> np.ndarray:
-            return self._read(self.asked.alone(rows), np.broadcast_to(of, (len(rows), of.shape[1])))
-
-        return ask
-
     def _behind(self, other: Asked, sample: int, point: np.ndarray, record: dict[str, Any]) -> float:
         """Overlap, behind stages, of the maps of the clean record and of what fooled the bare model."""
         plan, pair = self.plans[1], np.stack([self.asked.points[sample], point]).astype(np.float32)
-        of = other.ask(pair[:1])
-
-        def ask(rows: Array) -> np.ndarray:
-            return self._read(other.ask(rows), np.broadcast_to(of, (len(rows), of.shape[1])))
-
-        values = explain(plan, pair, ask)
-        record["verification"] += 2 * plan.asks * other.votes
+        values = explain(plan, pair, asking(self.read, other.ask, other.ask(pair[:1])))
+        record["verification"] += (2 * plan.asks + 1) * other.votes
         both = plan.reduce(values, pair)
         return float(mass_overlap(both[:1], both[1:])[0])

@@ -66,7 +66,7 @@ def put(face: Interface, kept: dict[str, np.ndarray], points: np.ndarray, path: 
 
 
 def save(out: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write a data file whole."""
+    """Write a data or evidence file, whole or not at all."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
     write_atomic(out, stream.getvalue())

@@ -17,7 +17,7 @@ from medaudit.model.expose import exposed, stored
 from medaudit.model.graph import Model
 from medaudit.model.pipeline import Pipeline
 from medaudit.probe.exported import retain
-from medaudit.probe.kinds import OWN, Spec
+from medaudit.probe.kinds import Spec
 
 if TYPE_CHECKING:
     from medaudit.audit.spec import WorkSpec
@@ -27,8 +27,7 @@ def sessions_of(spec: WorkSpec, explainer: Spec) -> tuple[Model, Model]:
     """Sessions that give the explanation's tensors too, to search with and alone. Raises ModelError."""
     graph = exposed(Path(spec.model), tensors_of(explainer))
     path = Path(spec.model)
-    search = Model(path, spec.batching, spec.device, graph)
-    return search, search if spec.device == "cpu" else Model(path, spec.batching, "cpu", graph)
+    return Model(path, spec.batching, spec.device, graph), Model(path, spec.batching, "cpu", graph)
 
 
 def tensors_of(explainer: Spec) -> tuple[str, ...]:
@@ -101,6 +100,3 @@ def _to_point(item: Input, map_: np.ndarray) -> np.ndarray:
     sides = (part.planes, part.rows, part.columns)
     grid = map_.reshape([-1, *(sides[k - 1] for k in own)])
     return np.asarray(grid.transpose([0, *(1 + own.index(k) for k in (1, 2, 3))]).reshape(len(map_), part.size))
-
-
-__all__ = ["OWN", "Exposing", "sessions_of", "tensors_of"]

@@ -174,7 +174,7 @@ class Verifier:
 
     def _verify(self, sample: int, claim: np.ndarray, record: dict[str, Any]) -> dict[str, np.ndarray]:
         asked = self.asked
-        point, lanes, distance, near, wrong = self._placed(sample, claim)
+        point, lanes, distance, near, wrong = self.placed(sample, claim)
         answer = asked.alone(point[None])
         record["verification"] = self.asked.votes
         _, hit = self.judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
@@ -208,7 +208,7 @@ class Verifier:
         _, hit = judge.score(lanes, np.zeros(1, dtype=np.int64), answer)
         return bool(hit[0])
 
-    def _placed(self, sample: int, claim: np.ndarray) -> tuple[np.ndarray, Lanes, float, bool, str]:
+    def placed(self, sample: int, claim: np.ndarray) -> tuple[np.ndarray, Lanes, float, bool, str]:
         """A claim after a round trip through the input's own precision: the point, its lane, how far it lies
         from the clean one, whether that is within eps, and what is wrong with it ("" for nothing)."""
         lanes, clean = self.lanes.host([sample], self.clean.single), self.asked.points[sample]
@@ -234,7 +234,7 @@ class Verifier:
         asked, output = self.asked, self.asked.spec.interface.output
         if output.task not in ("multiclass", "binary") or len(output.classes) > 2:
             return None
-        point, _, _, near, wrong = self._placed(sample, claim)
+        point, _, _, near, wrong = self.placed(sample, claim)
         legal = near and not wrong
         answer = asked.alone(point[None]) if legal else self.clean.single[[sample]]
         record["verification"] += asked.votes * int(legal)

@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medaudit.audit import verdicts
-from medaudit.audit.cases import sample_name, save
+from medaudit.audit.cases import sample_name
 from medaudit.audit.degradation import lost_records
-from medaudit.audit.explaining import explainer_of, plans_for, wanted_of
+from medaudit.audit.explaining import SHORT, explainer_of, plans_for, wanted_of
+from medaudit.audit.export import save
 from medaudit.audit.inputs import points_of
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Alike, Explanation, Led, Value
+from medaudit.audit.spec import face_behind
 from medaudit.core import streams
 from medaudit.core.interface import Interface
 from medaudit.core.text import printable
 from medaudit.domain.cells import Cells
 from medaudit.engine.journal import Journal
+from medaudit.probe.explainer import Explainer
+from medaudit.probe.kinds import cells_for, suited
 from medaudit.stats import bounds
 from medaudit.stats.bounds import Estimate
 from medaudit.stats.chance import exchanged
@@ -36,22 +40,26 @@ def judged(
 ) -> tuple[verdicts.Judged, Explanation | None]:
     """Metrics, verdict, and what was seen."""
     answered, lost, flags = lost_records(records)
+    spec, s = explainer_of(check.spec, plan.spec.explainers), check.spec.settings
+    face = face_behind(plan.spec, check.spec.behind)
+    _, plans = plans_for(spec, face, plan.data, plan.seed, s.fresh)
+    each = plans[0].asks * face.output.votes
     rows = [s for s in answered if not records[s].get("unfinished")]
     if len(rows) < len(answered):
         flags.append("unfinished")
     if not rows:
-        why = lost or f"the budget of {check.spec.budget} rows is too small: {_needs(plan, check)} would do"
+        why = lost or "; ".join(sorted({records[i]["note"] for i in answered})) or "no record was answered"
+        if not lost and SHORT in why:  # leave the search a hundred explanations
+            enough = (100 + 4 * len(plans) + s.random) * each
+            why = f"the budget of {check.spec.budget:,} rows is too small: {enough:,} would do"
         return verdicts.Judged("error" if lost else "not-run", why, {}, [], None, flags), None
     own = [records[s] for s in rows]
     groups, seed = np.asarray(plan.data.groups)[rows], streams.key(plan.seed, check.spec.id, "bootstrap") % 2**32
 
-    def mean(name: str, top: float | None = 1.0) -> Estimate:
-        return bounds.mean(np.array([r[name] for r in own]), confidence, groups, top)
-
     fates = [(plan.data.groups[s], bool(records[s]["success"]), verdicts.lost(records[s])) for s in rows]
     excess = bounds.bootstrap(np.array([r["excess"] for r in own]), confidence, groups, seed)
     estimates = {
-        "mass_overlap": mean("overlap"),
+        "mass_overlap": bounds.mean(np.array([r["overlap"] for r in own]), confidence, groups, 1.0),
         "explanations_led": verdicts.broken_patients(fates, confidence),
         "excess_over_random": excess,
     }
@@ -59,19 +67,16 @@ def judged(
         estimates = {"explanations_led": estimates["explanations_led"]}
     p = exchanged(np.array([r["led"] for r in own]), [np.array(r["chance"]) for r in own], seed)
     verdict, reason, required = verdicts.judge(estimates, check.section.require, confidence, None, "")
-    seen = _seen(plan, check, records, rows, excess, p, confidence)
+    seen = _seen(plan, check, plans, each, records, rows, excess, p, confidence)
     if not seen.effect and check.rule.name != "hidden-error":
         flags.append("not-beyond-chance")
-    s = check.spec.settings
     low = seen.agreement.value or 0.0
     if low < s.agreement:
         flags.append("noisy-explainer")
-        verdict, reason = (
-            "inconclusive",
-            (
-                f"the explainer agrees with itself only to {low:.0%}, {s.agreement:.0%} was wanted: "
-                f"about {seen.rows_needed:,} rows an explanation would do"
-            ),
+        verdict = "inconclusive"
+        reason = (
+            f"the explainer agrees with itself only to {low:.0%}, {s.agreement:.0%} was wanted: "
+            f"about {seen.rows_needed:,} rows an explanation would do"
         )
         required = [row.model_copy(update={"verdict": "inconclusive"}) for row in required]
     elif verdict == "fail" and not seen.effect and check.rule.name != "hidden-error":
@@ -94,6 +99,8 @@ def beyond_chance(excess: Estimate, p: float, confidence: float) -> bool:
 def _seen(
     plan: Plan,
     check: Resolved,
+    plans: list[Explainer],
+    each: int,
     records: verdicts.Records,
     rows: list[int],
     excess: Estimate,
@@ -105,19 +112,19 @@ def _seen(
     def value(numbers: list[float], top: float | None = 1.0) -> Value:
         return verdicts.value_of(bounds.mean(np.array(numbers), confidence, groups, top), confidence)
 
-    face, s = plan.found.interface, check.spec.settings
+    s = check.spec.settings
     spec = explainer_of(check.spec, plan.spec.explainers)
-    ground, plans = plans_for(spec, face, plan.data, plan.seed, s.fresh)
+    face = plan.found.interface
+    cells = cells_for(spec, face)
     agreement = value([r["agreement"] for r in own])
     lack, wanted = 1 - (agreement.value or 0.0), 1 - s.agreement
-    each = plans[0].asks * face.output.votes
     kept = [(plan.data.groups[i], not records[i]["allowed"], False) for i in rows]
     ratios = {name: [r[name] for r in own] for name in ("ratio", "chance_ratio") if name in own[0]}
     floors = [r["floor"] for r in own if r.get("floor") is not None]
     stages = sorted({name for r in own for name in r.get("recovered", {})})
     return Explanation(
-        explainer=spec.kind, goal=wanted_of(check.spec, ground.cells).what, rows=each, cells=ground.cells.size,
-        fill=spec.fill or ("rows" if ground.fill is None else "own"), plans=[one.digest[:16] for one in plans],
+        explainer=spec.kind, goal=wanted_of(check.spec, cells).what, rows=each, cells=cells.size,
+        fill=spec.fill or suited(face), plans=[one.digest[:16] for one in plans],
         explanations=check.spec.budget // each, agreement=agreement,
         rows_needed=math.ceil(each * (lack / max(wanted, 1e-9)) ** 2) if lack > wanted else None,
         found=value([r["overlap"] for r in own]), unlike=value([r["fresh"] for r in own]),
@@ -157,13 +164,6 @@ def _led(plan: Plan, check: Resolved, records: verdicts.Records, rows: list[int]
     return out
 
 
-def _needs(plan: Plan, check: Resolved) -> str:
-    """Rows of a budget that leaves the search a hundred explanations."""
-    spec, s = explainer_of(check.spec, plan.spec.explainers), check.spec.settings
-    _, plans = plans_for(spec, plan.found.interface, plan.data, plan.seed, s.fresh)
-    return f"{(100 + 4 * len(plans) + s.random) * plans[0].asks:,}"
-
-
 def drawn(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> str:
     """Write the maps of the patient who was led furthest, for the report to draw; the file."""
     cases = {s: (r, a) for s, (r, a) in journal.cases(check.spec.id).items() if "clean" in a}
@@ -171,16 +171,22 @@ def drawn(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> str:
         return ""
     best = max(cases, key=lambda s: (cases[s][0]["success"], cases[s][0]["led"], -s))
     spec, face = explainer_of(check.spec, plan.spec.explainers), plan.found.interface
-    ground, _ = plans_for(spec, face, plan.data, plan.seed, 1)
-    layout = layout_of(face, ground.cells)
     held = {name: v for name, v in cases[best][1].items() if name in ("clean", "found", "target")}
-    if plan.options.include_samples and face.inputs[0].domain == "image":
-        part = face.inputs[0].part
-        point = points_of(face, plan.data)[best][: part.size].reshape(part.planes, part.rows, part.columns)
-        held["picture"] = point.mean(axis=0)
+    point = points_of(face, plan.data)[best] if plan.options.include_samples else None
     name = f"evidence/{check.spec.id}/maps.npz"
-    save(folder / name, held | {"layout": np.array(json.dumps(layout))})
+    save_maps(folder / name, face, cells_for(spec, face), held, point)
     return name
+
+
+def save_maps(
+    path: Path, face: Interface, cells: Cells, maps: dict[str, np.ndarray], point: np.ndarray | None
+) -> None:  # fmt: skip
+    """Write maps for the report to draw. point [D]: the record, drawn beneath where it is an image."""
+    held = maps | {"layout": np.array(json.dumps(layout_of(face, cells)))}
+    if point is not None and face.inputs[0].domain == "image":
+        part = face.inputs[0].part
+        held["picture"] = point[: part.size].reshape(part.planes, part.rows, part.columns).mean(axis=0)
+    save(path, held)
 
 
 def layout_of(face: Interface, cells: Cells) -> dict[str, Any]:

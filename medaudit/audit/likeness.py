@@ -46,7 +46,6 @@ def likeness(
         shapes = [shape_of(g) for g in cells.grids]
         told["ratio"] = _ratio(found, target, clean, shapes)
         told["chance_ratio"] = _ratio(chance, goal, first, shapes)
-        told["distances"] = [float(maps.wasserstein_2d(found, other, shapes).mean()) for other in (clean, target)]
     if wanted.cells:
         told["rank"] = [_rank(wanted, clean), _rank(wanted, found)]
     return told

@@ -29,8 +29,10 @@ from medaudit.oracle.goal import DICE_DROP, EVERY, MOVE_SD, WHATS, Goal, dice, g
 from medaudit.oracle.trigger import limits, pushed
 from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
+from medaudit.probe.kinds import Spec, cells_for, unsuited
 from medaudit.rule import RULES, Rule, find, settings_of
 from medaudit.rule.base import METRICS, PROBED, SWEPT
+from medaudit.rule.explanations import WAYS
 from medaudit.stage.stage import askings, refuses
 from medaudit.stats.certificate import largest
 from medaudit.trigger.families import FAMILIES
@@ -194,6 +196,7 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if rule.kind in ("sweep", "search"):
         for name in (name for name in settings.families if name not in FAMILIES):
             raise PolicyError(f"family {name!r} is not known; use some of: {', '.join(FAMILIES)}", path="with")
+    unexplained = _explained(policy, settings, interface) if rule.kind == "explanation" else ""
     if threat is None:
         return Resolved(section, rule, spec, blocked=rule.applies(interface))
     if threat.norm not in rule.norms:
@@ -212,7 +215,7 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if rule.kind == "certificate":
         _certificate(section, threat, settings)
         spec = replace(spec, budget=(settings.guess + settings.draws) * policy.model.votes)
-    why = rule.applies(interface) or threats.unsuited(interface, threat)
+    why = rule.applies(interface) or threats.unsuited(interface, threat) or unexplained
     if why:
         return Resolved(section, rule, spec, blocked=why)
     if section.goal.what == EVERY and interface.output.task not in ("multiclass", "label"):
@@ -236,6 +239,25 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if not threats.movable(interface, threat).any():
         blocked = "the threat allows no number of this model's input to change"
     return Resolved(section, rule, spec, blocked=blocked, unit=threat.eps.unit)
+
+
+def _explained(policy: Policy, settings: Any, interface: Interface) -> str:
+    """Why a check's explainer cannot explain this model; "" when it can. Raises PolicyError for what is not there."""
+    named = settings.explainer
+    if named and named not in policy.explainers:
+        known = ", ".join(policy.explainers) or "none; leave explainer out for occlusion"
+        raise PolicyError(f"explainer {named!r} is not one of the policy's: {known}", path="with")
+    spec = Spec(**policy.explainers[named].model_dump()) if named else Spec()
+    if not hasattr(settings, "features"):
+        return unsuited(spec, interface)
+    if settings.way not in WAYS:
+        raise PolicyError(f"way is {settings.way!r}, {' or '.join(WAYS)} was expected", path="with")
+    for feature in settings.features:
+        if not cells_for(spec, interface).named((feature,)):
+            raise PolicyError(f"features names {feature!r}, which the explainer has no cell of", path="with")
+    if not settings.features:
+        raise PolicyError("features is empty: name the channels, leads or columns that it is about", path="with")
+    return unsuited(spec, interface)
 
 
 def _corruptions(policy: Policy, check: Resolved, interface: Interface) -> Resolved:
@@ -396,7 +418,7 @@ def _with_samples(
 ) -> Resolved:
     if check.rule.kind in SWEPT and not check.blocked:
         return _sweep(check, policy, interface, data, answers, limit)
-    if check.rule.kind in PROBED and check.rule.kind != "explanation" and not check.blocked:
+    if check.rule.kind in PROBED and not check.blocked:
         goal = _goal(check.section, interface.output, data, answers)
         rows = first_groups(data, list(range(data.rows)), _least(policy.data.use.at_most, limit))
         return replace(check, spec=replace(check.spec, goal=goal), samples=tuple(rows))

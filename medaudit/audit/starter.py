@@ -42,7 +42,11 @@ EFFORTS = {
 CALIBRATION = 1.0
 SWEPT = 0.3  # of the effort's time for the sweep of triggers
 EXPLAINED = 0.3  # and for attacks on explanations
-LEDS = {"explanation-drift": "excess_over_random", "explanation-target": "explanations_led", "hidden-error": ""}
+LEDS = {  # what each of them must not exceed
+    "explanation-drift": {"metric": "excess_over_random", "at_most": "10%"},
+    "explanation-target": {"metric": "explanations_led", "at_most": "30%"},
+    "hidden-error": {"metric": "explanations_led", "at_most": "30%"},
+}
 SOUGHT, FEW = 150, 40  # explanations of a patient, and of how many at least
 VOTES = 9  # askings of each row where the graph draws random numbers
 STANDARD = 3  # budget of the standard set, in shares of another attack's
@@ -275,14 +279,8 @@ def starter_checks(
         one = {"id": CERTIFIED, "rule": proof.name, "threat": CERTIFIED, "with": {"sigma": sigma}, "require": demand}
         checks.append(one | {"severity": "low"})
     if not labels and interface.output.task != "reconstruction":
-        for name, metric in LEDS.items():
-            demand = {
-                "metric": metric or "explanations_led",
-                "at_most": "10%" if metric.startswith("excess") else "30%",
-            }
-            checks.append(
-                {"id": name, "rule": name, "threat": "small-noise", "require": demand, "severity": "medium"}
-            )  # fmt: skip
+        own = [{"id": name, "rule": name, "threat": "small-noise", "require": need} for name, need in LEDS.items()]
+        checks += [check | {"severity": "medium"} for check in own]
     numbers = any(c.kind in ("number", "integer") and not c.fixed for i in interface.inputs for c in i.channels)
     if not numbers:
         checks = [c for c in checks if threats.get(c.get("threat", ""), {"norm": "l0"})["norm"] == "l0"]

@@ -41,6 +41,10 @@ class Cells(NamedTuple):
     def size(self) -> int:
         return len(self.names)
 
+    def named(self, features: tuple[str, ...]) -> tuple[int, ...]:
+        """Cells that are (pieces of) the named channels."""
+        return tuple(i for i, name in enumerate(self.names) if any(f"{name}, ".startswith(f"{f}, ") for f in features))
+
 
 class Wanted(NamedTuple):
     """How fine; 0: what suits the domain."""

@@ -20,7 +20,6 @@ from medaudit.stats.maps import mass, mass_overlap, order
 
 HARD = 3e-8  # half a step of float32 below 1: a probability of 1 is no nearer to certainty
 FAINT = 1e-12  # a probability of 0 is no surer than this
-GOALS = ("drift", "target", "demote", "promote", "hide")
 
 
 @dataclass(frozen=True)

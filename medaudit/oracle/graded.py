@@ -87,7 +87,8 @@ def graded(
         """Points [E, D] and plans [E] of fixed explanations."""
         xp, on, lanes = namespace(state.lanes.x), {"device": state.lanes.x.device}, state.lanes
         owner, each = xp.asarray(lane, **on), design.fresh + 1
-        points = xp.take(lanes.x, owner, axis=0)
+        bare = region._replace(rules=None)  # the record is as it is
+        points = permitted(bare, lanes, owner, xp.take(lanes.x, owner, axis=0))
         plan = np.where(step < design.before, step % each, 1)
         late = step - design.before - design.random
         plan = np.where(late >= 0, 1 + late, plan)
@@ -97,14 +98,17 @@ def graded(
             points = xp.where(xp.asarray((step >= each) & ~after, **on)[:, None], of, points)
         if after.any():
             best = found(state)
-            points = xp.where(xp.asarray(late >= 0, **on)[:, None], xp.take(best, owner, axis=0), points)
+            own = permitted(bare, lanes, owner, xp.take(best, owner, axis=0))
+            points = xp.where(xp.asarray(late >= 0, **on)[:, None], own, points)
         if (after & (late < 0)).any():
             drawn = _alike(region, lanes, chances(lanes), best)
             number = np.clip(step - design.before, 0, design.random - 1)
             flat = xp.reshape(drawn, (-1, drawn.shape[2]))
-            own = xp.take(flat, owner * drawn.shape[1] + xp.asarray(number, **on), axis=0)
+            own = permitted(
+                region, lanes, owner, xp.take(flat, owner * drawn.shape[1] + xp.asarray(number, **on), axis=0)
+            )
             points = xp.where(xp.asarray(after & (late < 0), **on)[:, None], own, points)
-        return permitted(region._replace(rules=None), lanes, owner, points), plan
+        return points, plan
 
     def ask(state: State) -> Request:
         xp, on = namespace(state.lanes.x), {"device": state.lanes.x.device}
@@ -174,10 +178,10 @@ def graded(
         return state.step >= design.fixed
 
     def result(state: State) -> dict[str, Array]:
-        own = attack.result(state.search)
-        names = ("low", "found", "curve", "starts", "turn")
-        out = {name: own[name] for name in names if name in own}
-        return out | {"low": to_numpy(state.search.low), "point": to_numpy(found(state)), "kept": to_numpy(state.kept)}
+        return {
+            "low": to_numpy(state.search.low), "point": to_numpy(found(state)), "kept": to_numpy(state.kept),
+            "spent": to_numpy(state.spent),
+        }  # fmt: skip
 
     return Asker(attack.name, attack.quantum, init, ask, tell, done, result)
 

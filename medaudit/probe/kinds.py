@@ -58,12 +58,30 @@ class Spec(NamedTuple):
     out: str = ""
 
 
+def cells_for(spec: Spec, interface: Interface) -> Cells:
+    """The cells that the explainer gives numbers to."""
+    if spec.kind == OWN:
+        return cells_of(interface, Wanted(10**6, 10**6, 10**6, 1))  # every number is one
+    return cells_of(interface, Wanted(spec.groups, spec.windows, spec.grid, spec.hours))
+
+
+def unsuited(spec: Spec, interface: Interface) -> str:
+    """Why the explainer cannot explain this model; "" when it can."""
+    if spec.kind == "lime-compat" and any(item.domain != "table" for item in interface.inputs):
+        return "it is of tables: use lime"
+    if spec.kind == OWN and any(item.part.planes > 1 for item in interface.inputs):
+        return "an exported explanation is of one plane"
+    return ""
+
+
+def suited(interface: Interface) -> str:
+    """The fill that suits the model where the policy names none."""
+    return "rows" if all(item.domain == "table" for item in interface.inputs) else "own"
+
+
 def ground_of(spec: Spec, interface: Interface, reference: np.ndarray, seed: int) -> Ground:
     """What the explainer needs of a model. reference [n, D]: clean points, NaN where nothing was measured."""
-    if spec.kind == OWN:
-        cells = cells_of(interface, Wanted(10**6, 10**6, 10**6, 1))  # every number is one
-    else:
-        cells = cells_of(interface, Wanted(spec.groups, spec.windows, spec.grid, spec.hours))
+    cells = cells_for(spec, interface)
     count = min(len(reference), spec.background or BACKGROUND)
     background = reference[np.linspace(0, len(reference) - 1, count).astype(int)].astype(np.float32)
     with np.errstate(all="ignore"):
@@ -71,8 +89,7 @@ def ground_of(spec: Spec, interface: Interface, reference: np.ndarray, seed: int
         typical = np.where(some, np.nanmedian(np.where(some, reference, 0.0), axis=0), 0.0).astype(np.float32)
     whole = per_number(interface, lambda c, item: c.kind in ("category", "binary"), bool)
     typical = np.where(whole, np.floor(typical), typical).astype(np.float32)  # half of two categories is none
-    tables = all(item.domain == "table" for item in interface.inputs)
-    way = spec.fill or ("rows" if tables else "own")
+    way = spec.fill or suited(interface)
     fill: Callable[[Array], Array] | None = None
     if way == "own":
         fill = partial(filled, cells, interface.parts, typical)
@@ -96,6 +113,3 @@ def drawn(explainer: Explainer, other: Explainer) -> bool:
 
 def _missing(points: Array) -> Array:
     return namespace(points).full_like(points, float("nan"))
-
-
-__all__ = ["FILLS", "KINDS", "OWN", "Cells", "Spec", "drawn", "ground_of", "plans_of"]

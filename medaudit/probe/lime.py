@@ -38,9 +38,8 @@ def ridge(design: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """The matrix [S, T] that makes coefficients of values, for a design [T, S] with an intercept that is not held."""
     centred = design - (weight @ design) / weight.sum()
     weighted = centred.T * weight
-    solved = np.linalg.solve(weighted @ centred + RIDGE * np.eye(design.shape[1]), weighted)
-    # The mean of the values is taken off them too.
-    return np.asarray(solved - solved.sum(axis=1, keepdims=True) * (weight / weight.sum())[None, :])
+    # Centred columns take the mean off the values too.
+    return np.asarray(np.linalg.solve(weighted @ centred + RIDGE * np.eye(design.shape[1]), weighted))
 
 
 def _kernel(distance: np.ndarray, width: float) -> np.ndarray:

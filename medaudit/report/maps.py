@@ -21,7 +21,7 @@ from medaudit.report.figures import BLUE, FAINT, INK, PAPER, Drawn, new, setting
 
 MOST = 14  # cells of a bar chart
 PANELS = {"clean": "Clean record", "found": "Attacked", "target": "The other patient's", "difference": "Difference"}
-Count = Annotated[int, Field(gt=0, le=4096)]
+Count = Annotated[int, Field(gt=0, le=2**16)]
 
 
 class Grid(BaseModel):
@@ -94,9 +94,9 @@ def draw(path: Path) -> list[Drawn]:
             picture = np.asarray(file["picture"], dtype=np.float64) if "picture" in file.files else None
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         return [Drawn("note", f"The file with the maps cannot be read ({type(error).__name__}).")]
-    size = sum(grid.rows * grid.columns for grid in layout.grids)
+    *begins, size = np.cumsum([0, *(grid.rows * grid.columns for grid in layout.grids)]).tolist()
     fits = "clean" in held and all(v.size == size and np.isfinite(v).all() for v in held.values())
-    if not fits or len(layout.names) != size:
+    if not fits or len(layout.names) != size or [grid.begin for grid in layout.grids] != begins:
         return [Drawn("note", "The file with the maps does not fit its own layout.")]
     held = {name: v / (float(np.abs(v).sum()) or 1.0) for name, v in held.items()}
     if "found" in held:

@@ -42,7 +42,7 @@ ONCE = (
     "suspicious",
 )  # asked of one worker, before any lane
 SWEPT = ("sweep", "search", "known-trigger")  # triggers laid over records, of reference models too
-PROBED = ("corruption", "certificate", "explanation", *SWEPT)  # fixed lists of questions
+PROBED = ("corruption", "certificate", *SWEPT)  # fixed lists of questions
 # metric -> (kind, the side on which it is good)
 METRICS = {
     "accuracy": ("share", "at_least"),

@@ -10,6 +10,7 @@ from medaudit.rule.base import Context
 from medaudit.search import cmaes, credit, genetic, signhunter
 
 WAVES = 48  # of a change that evolution makes
+WAYS = ("demote", "promote")
 NORMS = ("linf", "l2", "l1", "l0")
 METRICS = ("mass_overlap", "explanations_led", "excess_over_random")
 

@@ -29,7 +29,7 @@ def mutants(
         reach = 0.5 * region.eps * to_numpy(region.scale)[None, :]
         lo, hi = np.maximum(lo, x - reach), np.minimum(hi, x + reach)
     ways = 3 if other is None else 4
-    lent = x if other is None else np.clip(other, lo, hi)
+    lent = x if other is None else np.clip(np.where(np.isnan(other), x, other), lo, hi)
     (place, wide), share = _place(of, cells), np.maximum(LAST, FIRST / (1 + step / 6))[:, None]
     out = []
     for row in range(count):

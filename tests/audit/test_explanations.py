@@ -27,6 +27,8 @@ explainers:
   few: {kind: occlusion, background: 4}
   drawn: {kind: shapley, rows: 60}
   own: {kind: exported, tensor: parts}
+stages:
+  noisy: [{noise: 0.000001 sd, votes: 3}]
 defaults: {budget: {queries: BUDGET}}
 checks:
   - {id: led, rule: RULE, threat: box, with: {explainer: few, records: 8 MORE}, require: {metric: METRIC}}
@@ -128,11 +130,49 @@ def test_an_explainer_that_disagrees_with_itself_decides_nothing(tmp_path: Path)
 
 
 def test_a_budget_for_no_search_is_not_run(tmp_path: Path) -> None:
-    """Nothing was asked of the attack, so nothing passes."""
-    check = only(run(tmp_path, "restless", more="random: 400")[0])
-    assert check.verdict == "not-run"
-    assert "would do" in check.reason
-    assert check.flags == ["unfinished"]
+    """Nothing was asked of the attack, so nothing passes: neither before all is explained, nor right after it."""
+    for more in ({"more": "random: 400"}, {"budget": 97 * (2 + 16 + 1)}, {"budget": 97 * (2 + 16 + 1) + 90}):
+        check = only(run(tmp_path, "restless", **more)[0])
+        assert check.verdict == "not-run"
+        assert "would do" in check.reason
+        assert check.flags == ["unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "more", "says"),
+    [
+        ("explanation-drift", "explainer: fwe", "explainer 'fwe' is not one of the policy's: few, drawn, own"),
+        ("explanation-feature", "explainer: few", "features is empty"),
+        ("explanation-feature", "explainer: few, features: [f0, g1]", "features names 'g1'"),
+        ("explanation-feature", "explainer: few, features: [f0], way: hide", "demote or promote was expected"),
+    ],
+)
+def test_what_is_not_there_is_told_before_anything_runs(tmp_path: Path, rule: str, more: str, says: str) -> None:
+    """No other explainer stands in for one that the policy does not have."""
+    with pytest.raises(MedauditError, match=says):
+        run(tmp_path, "restless", rule, "explanations_led, at_most: 10%", more)
+
+
+@pytest.mark.parametrize("explainer", ["few", "own"])
+def test_behind_stages_it_is_replayed_and_attacked_again(tmp_path: Path, explainer: str) -> None:
+    """The replay's overlap, of a stage that changes next to nothing, is the bare one; the check behind has its own."""
+    model(tmp_path / "m.onnx", "restless")
+    truth, names = (X[:, 0] > 0).astype(int), [f"f{i}" for i in range(FEATURES)]
+    np.savez(tmp_path / "d.npz", x=X, y=truth, classes=np.array(["well", "ill"]), names=names)
+    more = f"explainer: {explainer}"
+    text = policy("explanation-drift", "excess_over_random, at_most: 2%", more, 6_000 if explainer == "few" else 400)
+    text = text.replace("threat: box,", "threat: box, behind: [noisy],")
+    (tmp_path / "p.yaml").write_text(text)
+    options = Options(
+        tmp_path / "m.onnx", str(tmp_path / "p.yaml"), tmp_path / "d.npz", out=tmp_path / "run", workers=1
+    )
+    bare, behind = scan(options)[0].checks
+    assert (bare.verdict, behind.id) == ("fail", "led@noisy")
+    assert bare.explanation is not None
+    assert behind.explanation is not None
+    assert list(bare.explanation.recovered) == ["noisy"]
+    assert bare.explanation.recovered["noisy"].value == pytest.approx(bare.explanation.found.value, abs=0.005)
+    assert behind.explanation.rows == 3 * bare.explanation.rows
 
 
 @pytest.mark.parametrize("rule", ["explanation-target", "explanation-feature", "hidden-error"])

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medaudit.core.interface import Channel, Input, Interface, Output
+from medaudit.policy.schema import EXPLAINERS
 from medaudit.probe.explainer import Explainer, Ground, explain
 from medaudit.probe.kinds import FILLS, KINDS, OWN, Spec, drawn, ground_of, plans_of
 
@@ -105,6 +106,7 @@ def answers(explainer: Explainer, n: int, seed: int = 0, width: int = 1) -> np.n
 def test_every_kind_is_here() -> None:
     """A kind that is added comes into the battery, and says whether it draws."""
     assert {kind for kind, _ in CASES} == set(KINDS)
+    assert {*KINDS, OWN} == set(EXPLAINERS)
     assert set(KINDS) - set(DRAWN) == {"occlusion", "temporal", "gradient"}
 
 
