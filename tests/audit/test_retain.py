@@ -1,0 +1,31 @@
+"""A RETAIN's own contributions, read out of its graph, are its formula's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from medaudit.audit.attribute import attribute
+from medaudit.policy.schema import ExplainerSection
+from tests import retain
+
+HOURS, VARIABLES, HIDDEN = 12, 5, 8
+
+
+def test_contributions_match_the_formula(tmp_path: Path) -> None:
+    """alpha_t <w, beta_t * E_k> x_tk of the last class, to 1e-5; with the bias they add up to the answer's log-odds."""
+    weights = retain.drawn(VARIABLES, HIDDEN, 4)
+    retain.save(tmp_path / "m.onnx", weights, HOURS)
+    x = np.random.default_rng(1).normal(size=(30, HOURS, VARIABLES)).astype(np.float32)
+    logits, parts = retain.contributions(weights, x)
+    names = np.array([f"v{k}" for k in range(VARIABLES)])
+    np.savez(tmp_path / "d.npz", x=x, y=logits.argmax(axis=1), classes=np.array(["stays", "dies"]), names=names)
+    section = ExplainerSection(kind="exported", alpha="alpha", beta="beta", embedding="embedding", out="out")
+    for row in (0, 7, 29):
+        found = attribute(tmp_path / "m.onnx", tmp_path / "d.npz", row, section, "", None)
+        assert found.rows == 1
+        assert np.abs(np.array(found.values).reshape(VARIABLES, HOURS).T - parts[row, 1]).max() < 1e-5
+        k = int(logits[row].argmax())
+        assert abs(found.explained - (logits[row, k] - logits[row, 1 - k])) < 1e-4
+        assert abs(sum(found.values) + weights["bias"][1] - logits[row, 1]) < 1e-4
