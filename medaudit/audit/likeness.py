@@ -58,7 +58,7 @@ def shape_of(grid: Grid) -> maps.Shape:
 def _led(wanted: Wanted, clean: np.ndarray, found: np.ndarray, target: np.ndarray | None) -> np.ndarray:
     """How far each map was led where the attacker wants it, 0 to 1."""
     if wanted.what == "target" and target is not None:
-        return mass_overlap(target, found)
+        return maps.signed_overlap(target, found)
     if wanted.what in ("demote", "promote"):
         share = mass(found)[:, list(wanted.cells)].sum(axis=1)
         return np.asarray(share if wanted.what == "promote" else 1 - share)

@@ -60,15 +60,14 @@ class Window(NamedTuple):
     place: np.ndarray  # [R] its number among the lane's requests
 
 
-def remembered(ask: Callable[[Any], Request]) -> Callable[[Any], Request]:
+def remembered(ask: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The same, which does not work out twice what the state it last saw asks: proposals are pure, and take long."""
     last: list[Any] = []
 
-    def asked(state: Any) -> Request:
+    def asked(state: Any) -> Any:
         if not last or last[0] is not state:
             last[:] = [state, ask(state)]
-        request: Request = last[1]
-        return request
+        return last[1]
 
     return asked
 

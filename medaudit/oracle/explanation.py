@@ -16,7 +16,7 @@ from medaudit.core.interface import Output
 from medaudit.core.protocol import Lanes, Loss, Losses, Oracle
 from medaudit.oracle.decision import decide, masks, scores
 from medaudit.oracle.goal import dice
-from medaudit.stats.maps import mass, mass_overlap, order
+from medaudit.stats.maps import mass, mass_overlap, order, signed_overlap
 
 HARD = 3e-8  # half a step of float32 below 1: a probability of 1 is no nearer to certainty
 FAINT = 1e-12  # a probability of 0 is no surer than this
@@ -119,7 +119,7 @@ def score_of(
         # Overlap is flat around a clean map; the weight on what it named has a slope from the first step on.
         led = 0.5 * mass_overlap(found, map_) + 0.5 * (mass(found) * foremost(map_)).sum(axis=1)
     elif wanted.what == "target":
-        led = 1 - mass_overlap(found, target)
+        led = 1 - signed_overlap(found, target)
     else:
         share = mass(found)[:, list(wanted.cells)].sum(axis=1)
         led = share if wanted.what == "demote" else 1 - share

@@ -16,7 +16,7 @@ from medaudit.core.arrays import Array, map_tree, namespace, put, to_numpy
 from medaudit.core.compose import permitted
 from medaudit.core.protocol import Attack, Lanes, Oracle
 from medaudit.core.region import Region, size
-from medaudit.oracle.explained import Asker, Request
+from medaudit.oracle.explained import Asker, Request, remembered
 
 FEASIBLE = 1.0  # scores from here on are of points that the goal does not allow
 
@@ -57,6 +57,7 @@ def graded(
     that `lanes.target` names rows of. idle: the search's find is replaced by one more random change, to see what a
     check says of an attack that does nothing (then `chances` gives K + 1).
     """
+    asked = remembered(attack.ask)
 
     def init(lanes: Lanes) -> State:
         xp, n, on = namespace(lanes.x), lanes.x.shape[0], {"device": lanes.x.device}
@@ -69,7 +70,7 @@ def graded(
 
     def searching(state: State) -> tuple[Any, np.ndarray]:
         """The search's query, and which lanes [L] bool are at it."""
-        query = attack.ask(state.search)
+        query = asked(state.search)
         count = np.bincount(to_numpy(query.lane), minlength=state.step.shape[0])
         left = to_numpy(state.spent) + count <= design.total - design.fixed
         at = (to_numpy(state.step) == design.before) & (count > 0) & left & ~to_numpy(attack.done(state.search))

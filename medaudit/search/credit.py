@@ -71,6 +71,8 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
     other = None if settings.donors is None else to_numpy(settings.donors(lanes))
     base = to_numpy(state.parent), to_numpy(state.t), to_numpy(state.rate)
     tried = mutants(settings.of, settings.cells, region, lanes, *base, ROWS - 2, other)
+    if other is not None:  # at first, the way to the other record
+        tried = [np.where((base[1] == 0)[:, None], b, m) for b, m in zip(_blends(lanes, other), tried, strict=True)]
     rows = np.stack([to_numpy(state.merged), to_numpy(state.some), *tried], axis=1)
     points = xp.asarray(rows.astype(np.float32), **on)
     if region.norm == L0:  # few places: of mutants any of them
@@ -78,6 +80,13 @@ def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query
         points = entries.few(region, lanes, points, xp.reshape(drop, rows.shape))
     inside = region if region.norm == L0 else region._replace(eps=region.eps * INSIDE)  # merged rows end on the ball
     return Query(project(inside, lanes, owner, xp.reshape(points, (n * ROWS, -1))), owner)
+
+
+def _blends(lanes: Lanes, other: np.ndarray) -> list[np.ndarray]:
+    """The record with more and more of the other one [L, D] in it."""
+    x, lo, hi = (to_numpy(a) for a in (lanes.x, lanes.lo, lanes.hi))
+    lent = np.where(np.isnan(other), x, other)
+    return [np.clip(x + (k + 1) / (ROWS - 2) * (lent - x), lo, hi) for k in range(ROWS - 2)]
 
 
 def look(settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, answers: Array) -> State:

@@ -25,6 +25,16 @@ def mass_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.minimum(mass(a), mass(b)).sum(axis=-1))
 
 
+def signed_mass(a: np.ndarray) -> np.ndarray:
+    """a / sum |a|, [R, S]."""
+    return np.asarray(np.sign(a) * mass(a))
+
+
+def signed_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """1 less half the distance L1 of maps of mass 1 with their signs: what speaks for counts not as what is against."""
+    return np.asarray(1 - 0.5 * np.abs(signed_mass(a) - signed_mass(b)).sum(axis=-1))
+
+
 def order(a: np.ndarray) -> np.ndarray:
     """Cells from the largest |a| on, [R, S]."""
     return np.argsort(-np.abs(a), axis=-1, kind="stable")
@@ -67,7 +77,7 @@ def wasserstein_2d(a: np.ndarray, b: np.ndarray, shapes: list[Shape]) -> np.ndar
     Razmi et al. 2023 sum W1 over hours and variables; of n values each, W1 is the mean distance of the sorted ones.
     """
     total, count = np.zeros(a.shape[:-1]), 0
-    one, two = (np.sign(m) * mass(m) for m in (a, b))
+    one, two = signed_mass(a), signed_mass(b)
     for shape in shapes:
         left, right = grid(one, shape), grid(two, shape)
         for axis in (-1, -2):

@@ -25,6 +25,7 @@ a_map = st.lists(levels, min_size=CELLS, max_size=CELLS).map(lambda values: np.a
 Pair = Callable[[np.ndarray, np.ndarray], np.ndarray]
 SHARES: dict[str, Pair] = {  # of two maps, 0 to 1, both ways the same
     "mass overlap": maps.mass_overlap,
+    "signed overlap": maps.signed_overlap,
     "top 4": lambda a, b: maps.top_k(a, b, 4),
     "top 4, signed": lambda a, b: maps.top_k(a, b, 4, signed=True),
     "top 2 by column": lambda a, b: maps.top_k_by_column(a, b, SHAPE, 2, HOURS),
@@ -73,6 +74,13 @@ def test_mass_overlap_by_hand() -> None:
     assert maps.mass_overlap(one(1, -3, 0, 4), one(4, 3, 1, 0)).tolist() == [0.5]
     assert maps.mass_overlap(one(1, 1, 0, 0), one(0, 0, 1, 1)).tolist() == [0]
     assert maps.mass_overlap(one(0, 0, 0, 0), one(0, 0, 5, 5)).tolist() == [0.5]
+
+
+def test_signed_overlap_by_hand() -> None:
+    """What speaks for counts not as what speaks against: half of it is then lacking, and as much is too much."""
+    assert maps.signed_overlap(one(1, -3, 0, 4), one(1, 3, 0, 4)).tolist() == [0.625]
+    assert maps.signed_overlap(one(1, 1, 0, 0), one(0, 0, 1, 1)).tolist() == [0]
+    assert maps.signed_overlap(one(1, 1), one(-1, -1)).tolist() == [0]
 
 
 @given(a=a_map, b=a_map)
