@@ -20,7 +20,7 @@ HOURS, VARIABLES, HIDDEN = 48, 19, 32
 NAMES = ("heart rate", "systolic", "diastolic", "mean pressure", "breaths", "oxygen", "temperature", "glucose", "pH",
          "lactate", "creatinine", "urea", "potassium", "sodium", "bilirubin", "platelets", "white cells", "urine",
          "coma scale")  # fmt: skip
-TRAIN, TEST = 4000, 400
+TRAIN, TEST = 2000, 400
 
 
 def stays(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +71,7 @@ def network(name: str) -> Any:
     return Retain() if name == "retain" else Last()
 
 
-def trained(name: str, seed: int = 1, epochs: int = 12) -> tuple[Any, float]:
+def trained(name: str, seed: int = 1, epochs: int = 10) -> tuple[Any, float]:
     """The model and its accuracy on fresh stays."""
     import torch
 

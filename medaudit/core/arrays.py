@@ -7,6 +7,7 @@ standard lacks or does slowly are here, each with a fast path for NumPy and CuPy
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
@@ -44,6 +45,21 @@ def select(mask: Array, a: Array, b: Array) -> Array:
     out &= keep
     out ^= own
     return out.view(np.float32)
+
+
+def exchanged(a: np.ndarray, b: np.ndarray, which: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Rows `which` [R] of b [C, D] where all bits [R, D] int32 are set, of a where none is, written over the bits.
+
+    The same as `select`; what differs between a and b is worked out once for each of them, not for each row.
+    """
+    own, other = (np.ascontiguousarray(v, dtype=np.float32).view(np.int32) for v in (a, b))
+    differ = own ^ other
+    begins = np.flatnonzero(np.diff(which, prepend=which[:1] - 1)).tolist()
+    for begin, end in itertools.pairwise([*begins, len(which)]):
+        some, one = bits[begin:end], which[begin]
+        some &= differ[one]
+        some ^= own[one]
+    return bits.view(np.float32)
 
 
 def overwrite(base: Array, places: Array, values: Array) -> Array:

@@ -15,9 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, digest, namespace, select, to_numpy
+from medaudit.core.arrays import Array, digest, exchanged, namespace, select, to_numpy
 from medaudit.core.region import Part
 from medaudit.domain.cells import Cells
+
+BYTES = 32 << 20  # of rows that are made at a time
 
 Rows = Callable[[Array, Array, Array], Array]
 """points [C, D], which of them [R] int64, number of the row t [R] int64 -> rows [R, D]; t = 0 is the point itself"""
@@ -70,9 +72,13 @@ def masked(
     background [T]: which background row fills each, where the ground has no fill of its own.
     """
 
+    gone = -(~masks).astype(np.int32)  # all bits of a cell that is taken out
+
     def rows(points: Array, which: Array, t: Array) -> Array:
         xp = namespace(points)
         on = {"device": points.device}
+        if ground.fill is not None and isinstance(points, np.ndarray):
+            return exchanged(points, ground.fill(points), which, np.take(gone[t], ground.cells.of, axis=1))
         keep = xp.take(xp.asarray(masks, **on), t, axis=0)
         keep = xp.take(keep, xp.asarray(ground.cells.of, **on), axis=1)
         if ground.fill is None:
@@ -103,6 +109,7 @@ def explain(explainer: Explainer, points: Array, ask: Callable[[Array], np.ndarr
     """Values [C, T, W] of all rows of points [C, D]. ask: rows [R, D] -> values [R, W]."""
     xp = namespace(points)
     total = points.shape[0] * explainer.asks
+    at_once = min(at_once, max(64, BYTES // (4 * points.shape[1])))
     out = []
     for start in range(0, total, at_once):
         place = xp.arange(start, min(start + at_once, total), dtype=xp.int64, device=points.device)

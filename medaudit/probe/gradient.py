@@ -53,13 +53,14 @@ def _plan(ground: Ground, rows: int, copies: int, name: str, plan: int) -> Expla
         xp = namespace(points)
         on = {"device": points.device}
         number = xp.maximum(t - 1, 0 * t)
-        side = xp.where(t > 0, 1 - 2 * (number % 2), 0 * t)
-        way = xp.take(xp.asarray(signs, **on), number // 2 % m, axis=0)
-        way = xp.take(way, xp.asarray(of, **on), axis=1)
-        step = xp.astype(side, xp.float32)[:, None] * STEP * way * xp.asarray(unit, **on)[None, :]
+        side = xp.astype(xp.where(t > 0, 1 - 2 * (number % 2), 0 * t), xp.float32)
+        way = xp.take(xp.asarray(signs, **on), number // 2 % m, axis=0) * side[:, None]
+        step = xp.take(way, xp.asarray(of, **on), axis=1) * xp.asarray(STEP * unit, **on)[None, :]
+        moved = xp.take(points, which, axis=0) + step
+        if copies == 1:
+            return moved
         shaken = xp.take(xp.asarray(noise, **on), number // (2 * m) % len(noise), axis=0)
-        own = xp.take(points, which, axis=0)
-        return xp.where((t > 0)[:, None], own + step + shaken, own)
+        return xp.where((t > 0)[:, None], moved + shaken, moved)
 
     def reduce(values: np.ndarray, points: np.ndarray) -> np.ndarray:
         pairs = values[:, 1:, 0].reshape(len(values), len(noise), m, 2)

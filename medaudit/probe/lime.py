@@ -36,10 +36,20 @@ def lime_compat(ground: Ground, rows: int = 0) -> Plans:
 
 def ridge(design: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """The matrix [S, T] that makes coefficients of values, for a design [T, S] with an intercept that is not held."""
+    return np.asarray(np.linalg.solve(*_normal(design, weight)))
+
+
+def fitted(design: np.ndarray, weight: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The coefficients [S] themselves, of values [T]."""
+    held, weighted = _normal(design, weight)
+    return np.asarray(np.linalg.solve(held, weighted @ values))
+
+
+def _normal(design: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides of the normal equations; centred columns take the mean off the values too."""
     centred = design - (weight @ design) / weight.sum()
     weighted = centred.T * weight
-    # Centred columns take the mean off the values too.
-    return np.asarray(np.linalg.solve(weighted @ centred + RIDGE * np.eye(design.shape[1]), weighted))
+    return weighted @ centred + RIDGE * np.eye(design.shape[1]), weighted
 
 
 def _kernel(distance: np.ndarray, width: float) -> np.ndarray:
@@ -97,12 +107,12 @@ def _mixed(
         same[0] = 1.0
         design = np.where(whole[None, :], same, offsets)
         distance = np.linalg.norm(np.where(whole[None, :], 1 - same, offsets), axis=1)
-        out.append(ridge(design, _kernel(distance, width)) @ own)
+        out.append(fitted(design, _kernel(distance, width), own))
     return np.stack(out)
 
 
 def _quarters(ground: Ground, count: int, plan: int) -> Explainer:
-    from scipy.stats import truncnorm
+    from scipy.special import ndtr, ndtri
 
     d = len(ground.sd)
     draw = draws(ground, "lime-compat", plan, count, 2 * d)
@@ -128,8 +138,9 @@ def _quarters(ground: Ground, count: int, plan: int) -> Explainer:
             if ground.whole[j] or high <= low:
                 lent[at, j] = middle
                 continue
-            ends = (low - middle) / sd, (high - middle) / sd
-            lent[at, j] = truncnorm.ppf(draw[at, d + j], *ends, loc=middle, scale=sd)
+            below, above = (ndtr((end - middle) / sd) for end in (low, high))
+            normal = ndtri(below + draw[at, d + j] * (above - below))  # cut off at the ends
+            lent[at, j] = np.clip(middle + sd * normal, low, high)
 
     def ask(points: Array, which: Array, t: Array) -> Array:
         xp = namespace(points)
@@ -143,7 +154,7 @@ def _quarters(ground: Ground, count: int, plan: int) -> Explainer:
             known = np.isfinite(point) & (~ground.whole | [v in kind for v, kind in zip(point, kinds_of, strict=True)])
             quarter[~known] = -1  # as no row that is drawn
             design = np.concatenate([np.ones((1, d)), (bins == quarter[None, :]).astype(np.float64)])
-            out.append(ridge(design, _kernel(np.sqrt((1 - design).sum(axis=1)), WIDTH * np.sqrt(d))) @ own)
+            out.append(fitted(design, _kernel(np.sqrt((1 - design).sum(axis=1)), WIDTH * np.sqrt(d)), own))
         return np.stack(out)
 
     return Explainer("lime-compat", count + 1, ground.cells.size, ask, _in_cells(ground, by_number)).digested(lent)

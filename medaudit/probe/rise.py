@@ -17,6 +17,9 @@ from medaudit.core.region import Part
 from medaudit.probe.explainer import Explainer, Ground, Plans, draws
 
 ROWS, SIDE, SEEN = 2000, 7, 0.5  # rows; coins a side; probability that a coin lets its place be seen
+STEPS = 32  # of a shift by one coin
+
+Blends = tuple[np.ndarray, np.ndarray]
 
 
 def rise(ground: Ground, rows: int = 0) -> Plans:
@@ -28,11 +31,12 @@ def _plan(ground: Ground, count: int, plan: int) -> Explainer:
     sides = [_coins(part) for part in ground.parts]
     wide = sum(tall * across for tall, across in sides)
     draw = draws(ground, "rise", plan, count, wide + 2 * len(sides))
-    coins, shift = (draw[:, :wide] < SEEN).astype(np.float32), draw[:, wide:].astype(np.float32)
+    coins, shift = (draw[:, :wide] < SEEN).astype(np.float32), (STEPS * draw[:, wide:]).astype(np.int64)
+    blends, halves = [_blends(part) for part in ground.parts], bool(ground.whole.any())
     of, size = ground.cells.of, np.bincount(ground.cells.of, minlength=ground.cells.size)
     seen = np.ones((count + 1, ground.cells.size))
     for start in range(0, count, 256):
-        some = _laid(ground.parts, sides, coins[start : start + 256], shift[start : start + 256])
+        some = _laid(ground.parts, sides, blends, coins[start : start + 256], shift[start : start + 256])
         for k, own in enumerate(some):
             seen[1 + start + k] = np.bincount(of, own, minlength=len(size)) / size
 
@@ -41,15 +45,18 @@ def _plan(ground: Ground, count: int, plan: int) -> Explainer:
         on = {"device": points.device}
         at = xp.maximum(t - 1, 0 * t)
         some = xp.take(xp.asarray(coins, **on), at, axis=0), xp.take(xp.asarray(shift, **on), at, axis=0)
-        mask = xp.where((t > 0)[:, None], _laid(ground.parts, sides, *some), xp.ones((1, 1), dtype=xp.float32, **on))
+        mask = _laid(ground.parts, sides, blends, *some)
         fill = xp.asarray(ground.background, **on)[:1, :] if ground.fill is None else ground.fill(points)
         fill = fill if ground.fill is None else xp.take(fill, which, axis=0)
         own = xp.take(points, which, axis=0)
-        mixed = mask * own + (1 - mask) * fill
-        # Halves of a category are none, and what is missing stays so where anything of it is seen.
-        return xp.where(
-            xp.asarray(ground.whole, **on)[None, :] | xp.isnan(mixed), xp.where(mask >= 0.5, own, fill), mixed
-        )
+        mixed = fill + mask * (own - fill)
+        odd = xp.isnan(mixed)
+        if halves or bool(xp.any(odd)):
+            # Halves of a category are none, and what is missing stays so where anything of it is seen.
+            odd = odd | xp.asarray(ground.whole, **on)[None, :]
+            mixed = xp.where(odd, xp.where(mask >= 0.5, own, fill), mixed)
+        first = (t == 0)[:, None]
+        return xp.where(first, own, mixed) if bool(xp.any(first)) else mixed
 
     def reduce(values: np.ndarray, points: np.ndarray) -> np.ndarray:
         share = seen[1:] / np.maximum(seen[1:].sum(axis=0), 1e-12)
@@ -66,31 +73,47 @@ def _coins(part: Part) -> tuple[int, int]:
     return tall, 1 + min(SIDE if part.domain == "image" else 4 * SIDE, part.columns)
 
 
-def _laid(parts: tuple[Part, ...], sides: list[tuple[int, int]], coins: Array, shift: Array) -> Array:
-    """Masks [R, D] of coins [R, wide], moved by shift [R, 2 x parts] of a coin's place."""
+def _blends(part: Part) -> Blends:
+    """How each coin weighs at each number, across and down, for every shift: [STEPS, coins, columns], and of rows."""
+    tall, across = _coins(part)
+    place = [np.arange(n) * ((k - 1) / n) for n, k in ((part.columns, across), (part.rows, tall))]
+    shift = np.arange(STEPS)[:, None] / STEPS
+    both = (
+        np.maximum(0, 1 - np.abs(np.minimum(at + shift, k - 1)[:, None, :] - np.arange(k)[None, :, None]))
+        for at, k in zip(place, (across, tall), strict=True)
+    )
+    wide, high = (w.astype(np.float32) for w in both)
+    return wide, np.ascontiguousarray(high.transpose(0, 2, 1))
+
+
+def _laid(
+    parts: tuple[Part, ...], sides: list[tuple[int, int]], blends: list[Blends], coins: Array, shift: Array
+) -> Array:  # fmt: skip
+    """Masks [R, D] of coins [R, wide], moved by shift [R, 2 x parts] STEPS of a coin's place."""
     xp = namespace(coins)
     n, out, begin = coins.shape[0], [], 0
     for i, (part, (tall, across)) in enumerate(zip(parts, sides, strict=True)):
         grid = xp.reshape(coins[:, begin : begin + tall * across], (n, tall, across))
         begin += tall * across
         if part.domain != "table":
-            grid = _stretched(grid, part.columns, shift[:, 2 * i])
+            wide, high = blends[i]
+            grid = _product(grid, wide, shift[:, 2 * i])
             if part.domain == "image":
-                grid = xp.matrix_transpose(_stretched(xp.matrix_transpose(grid), part.rows, shift[:, 2 * i + 1]))
+                grid = _product(grid, high, shift[:, 2 * i + 1], first=True)
         plane = xp.broadcast_to(xp.reshape(grid, (n, 1, -1)), (n, part.planes, grid.shape[1] * grid.shape[2]))
         out.append(xp.reshape(plane, (n, part.size)))
     return out[0] if len(out) == 1 else xp.concat(out, axis=1)
 
 
-def _stretched(grid: Array, n: int, shift: Array) -> Array:
-    """The last axis of coins [R, a, k + 1] blended to n numbers, moved by shift [R] of a coin."""
+def _product(grid: Array, weights: np.ndarray, shift: Array, first: bool = False) -> Array:
+    """Each row's grid [R, a, b] with the weights of its shift, row by row: bits must not depend on the others."""
     xp = namespace(grid)
-    k = grid.shape[2] - 1
-    place = xp.arange(n, dtype=xp.float32, device=grid.device)[None, :] * (k / n) + shift[:, None]
-    left = xp.minimum(
-        xp.astype(xp.floor(place), xp.int64), xp.zeros((1, 1), dtype=xp.int64, device=grid.device) + k - 1
-    )
-    share = (place - xp.astype(left, xp.float32))[:, None, :]
-    index = xp.broadcast_to(left[:, None, :], (grid.shape[0], grid.shape[1], n))
-    share = xp.minimum(share, xp.ones_like(share))
-    return xp.take_along_axis(grid, index, axis=2) * (1 - share) + xp.take_along_axis(grid, index + 1, axis=2) * share
+    if isinstance(grid, np.ndarray):
+        own = [(weights[s], g) if first else (g, weights[s]) for g, s in zip(grid, shift, strict=True)]
+        shape = (len(grid), weights.shape[1] if first else grid.shape[1], grid.shape[2] if first else weights.shape[2])
+        out = np.empty(shape, dtype=np.float32)
+        for k, (left, right) in enumerate(own):
+            np.matmul(left, right, out=out[k])
+        return out
+    some = xp.take(xp.asarray(weights, device=grid.device), shift, axis=0)
+    return xp.matmul(some, grid) if first else xp.matmul(grid, some)

@@ -51,7 +51,13 @@ def _plan(ground: Ground, pairs: int, plan: int) -> Explainer:
         return np.asarray(each(values).mean(axis=1))
 
     def errors(values: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return np.asarray(each(values).std(axis=1, ddof=1) / np.sqrt(pairs))
+        """Where every background row was lent twice, their own differences are no error: it is that of strata."""
+        own, of = each(values), lent[:: 2 * s - 1]
+        rows, counts = np.unique(of, return_counts=True)
+        if len(rows) < len(ground.background) or counts.min() < 2:
+            return np.asarray(own.std(axis=1, ddof=1) / np.sqrt(pairs))
+        parts = [counts[i] * own[:, of == b].var(axis=1, ddof=1) for i, b in enumerate(rows)]
+        return np.asarray(np.sqrt(np.sum(parts, axis=0)) / pairs)
 
     def lent_parts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of one explanation's values [1, T, 1], what each background row that was lent gives [B, S], and its value."""

@@ -121,3 +121,15 @@ def test_repeat_each_and_overwrite_beyond_numpy(counts: list[int]) -> None:
     new = np.array([1, 2], np.float32)
     over = arrays.overwrite(strict.asarray(base), strict.asarray(places), strict.asarray(new))
     np.testing.assert_array_equal(arrays.to_numpy(over), arrays.overwrite(base, places, new))
+
+
+def test_exchanged_is_where_row_by_row() -> None:
+    """For points in any order, of which some come again; for no rows at all; NaN and -0 keep their bits."""
+    rng = np.random.default_rng(3)
+    a, b = (rng.normal(size=(4, 9)).astype(np.float32) for _ in range(2))
+    a[1, 2], b[2, 3] = np.nan, -0.0
+    for which in ([0, 0, 1, 3, 3, 0, 2, 2, 1], [2], []):
+        at = np.array(which, dtype=np.int64)
+        mask = rng.random((len(at), 9)) < 0.5
+        found = arrays.exchanged(a, b, at, -mask.astype(np.int32))
+        assert found.tobytes() == np.where(mask, b[at], a[at]).tobytes()
