@@ -19,7 +19,7 @@ from medaudit.audit.explaining import asking, reading
 from medaudit.audit.spec import WorkSpec
 from medaudit.audit.sweeps import reference_points
 from medaudit.core.interface import Channel, Input, Interface, Output
-from medaudit.model.facts import Batching, block_size
+from medaudit.model.facts import Batching, stream_size
 from medaudit.probe.explainer import Explainer, Ground, explain
 from medaudit.probe.kinds import Spec, ground_of, plans_of
 
@@ -109,7 +109,7 @@ class Subject:
         axes, size = AXES[self.made.domain], int(np.prod(self.made.row))
         item = Input("x", "float32", self.made.domain, axes, self.made.row, axes, channels=(Channel("x"),))
         self.face = Interface((item,), Output("multiclass", ("logits",), "logits", ("no", "yes")))
-        block = block_size(4 * size, Batching("free"), "cpu", RECORDS)
+        block = stream_size(4 * size, Batching("free"))
         spec = WorkSpec(str(self.path), str(data), self.face, Batching("free"), "cpu", block, seed=1)
         self.asked = Bench(spec, pipe=None).bare  # type: ignore[arg-type]  # what the pipe carries is not asked for
         self.points: np.ndarray = self.asked.points

@@ -17,7 +17,7 @@ from medaudit.audit.spec import Found, WorkSpec
 from medaudit.audit.work import start_worker
 from medaudit.core.errors import DataError, MedauditError
 from medaudit.core.text import printable
-from medaudit.model.facts import block_size
+from medaudit.model.facts import stream_size
 from medaudit.policy import loader
 from medaudit.policy.schema import ExplainerSection, ModelSection
 from medaudit.probe.explainer import explain
@@ -59,7 +59,7 @@ def attribute(
         face = found.interface
         if why := unsuited(explainer, face):
             raise MedauditError(f"kind {explainer.kind} does not explain this model", why)
-        block = block_size(4 * face.size, found.batching, "cpu", data.rows)
+        block = stream_size(4 * face.size, found.batching)
         spec = WorkSpec(
             str(model), data.path, face, found.batching, "cpu", block, 1, explainers={"given": explainer}
         )  # fmt: skip

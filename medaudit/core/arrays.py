@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -54,12 +54,17 @@ def exchanged(a: np.ndarray, b: np.ndarray, which: np.ndarray, bits: np.ndarray)
     """
     own, other = (np.ascontiguousarray(v, dtype=np.float32).view(np.int32) for v in (a, b))
     differ = own ^ other
+    for place, one in runs(which):
+        bits[place] &= differ[one]
+        bits[place] ^= own[one]
+    return bits.view(np.float32)
+
+
+def runs(which: np.ndarray) -> Iterator[tuple[slice, int]]:
+    """Where the same number stands several times in a row in [R], and that number."""
     begins = np.flatnonzero(np.diff(which, prepend=which[:1] - 1)).tolist()
     for begin, end in itertools.pairwise([*begins, len(which)]):
-        some, one = bits[begin:end], which[begin]
-        some &= differ[one]
-        some ^= own[one]
-    return bits.view(np.float32)
+        yield slice(begin, end), int(which[begin])
 
 
 def overwrite(base: Array, places: Array, values: Array) -> Array:

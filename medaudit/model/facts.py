@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 # Rows of fewer bytes, and their block; larger rows go in fours: their activations outgrow the caches.
 CPU_BLOCKS = ((4 << 10, 64), (24 << 10, 32))
 CUDA_BYTES = 64 << 20  # of one block's input
+STREAM_BYTES = 256 << 10
 # Operators that draw random numbers.
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 
@@ -61,6 +62,13 @@ class Batching:
     kind: str
     size: int = 0  # fixed: rows per call
     reason: str = ""
+
+
+def stream_size(row_bytes: int, batching: Batching) -> int:
+    """Rows per block on the CPU where thousands come in one stream, as explanations do."""
+    if batching.kind == "fixed":
+        return batching.size
+    return max(4, min(1024, 1 << int(math.log2(max(1, STREAM_BYTES // max(1, row_bytes))))))
 
 
 def block_size(row_bytes: int, batching: Batching, device: str, records: int) -> int:

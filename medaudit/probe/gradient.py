@@ -48,6 +48,7 @@ def _plan(ground: Ground, rows: int, copies: int, name: str, plan: int) -> Expla
         u = draws(ground, name, plan, copies // 2, len(of))
         normal = (NOISE * ndtri(np.clip(u, 1e-12, 1 - 1e-12)) * unit).astype(np.float32)
         noise = np.concatenate([normal, -normal])
+    shaken = np.concatenate([noise, np.zeros_like(noise[:1])])  # the point itself is not
 
     def ask(points: Array, which: Array, t: Array) -> Array:
         xp = namespace(points)
@@ -55,12 +56,13 @@ def _plan(ground: Ground, rows: int, copies: int, name: str, plan: int) -> Expla
         number = xp.maximum(t - 1, 0 * t)
         side = xp.astype(xp.where(t > 0, 1 - 2 * (number % 2), 0 * t), xp.float32)
         way = xp.take(xp.asarray(signs, **on), number // 2 % m, axis=0) * side[:, None]
-        step = xp.take(way, xp.asarray(of, **on), axis=1) * xp.asarray(STEP * unit, **on)[None, :]
-        moved = xp.take(points, which, axis=0) + step
-        if copies == 1:
-            return moved
-        shaken = xp.take(xp.asarray(noise, **on), number // (2 * m) % len(noise), axis=0)
-        return xp.where((t > 0)[:, None], moved + shaken, moved)
+        moved = xp.take(way, xp.asarray(of, **on), axis=1)
+        moved *= xp.asarray(STEP * unit, **on)[None, :]
+        moved += xp.take(points, which, axis=0)
+        if copies > 1:
+            copy = xp.where(t > 0, number // (2 * m) % copies, copies + 0 * t)
+            moved += xp.take(xp.asarray(shaken, **on), copy, axis=0)
+        return moved
 
     def reduce(values: np.ndarray, points: np.ndarray) -> np.ndarray:
         pairs = values[:, 1:, 0].reshape(len(values), len(noise), m, 2)

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from medaudit.core.arrays import Array, namespace
+from medaudit.core.arrays import Array, namespace, runs
 from medaudit.core.region import Part
 from medaudit.probe.explainer import Explainer, Ground, Plans, draws
 
@@ -32,7 +32,7 @@ def _plan(ground: Ground, count: int, plan: int) -> Explainer:
     wide = sum(tall * across for tall, across in sides)
     draw = draws(ground, "rise", plan, count, wide + 2 * len(sides))
     coins, shift = (draw[:, :wide] < SEEN).astype(np.float32), (STEPS * draw[:, wide:]).astype(np.int64)
-    blends, halves = [_blends(part) for part in ground.parts], bool(ground.whole.any())
+    blends = [_blends(part) for part in ground.parts]
     of, size = ground.cells.of, np.bincount(ground.cells.of, minlength=ground.cells.size)
     seen = np.ones((count + 1, ground.cells.size))
     for start in range(0, count, 256):
@@ -47,22 +47,32 @@ def _plan(ground: Ground, count: int, plan: int) -> Explainer:
         some = xp.take(xp.asarray(coins, **on), at, axis=0), xp.take(xp.asarray(shift, **on), at, axis=0)
         mask = _laid(ground.parts, sides, blends, *some)
         fill = xp.asarray(ground.background, **on)[:1, :] if ground.fill is None else ground.fill(points)
-        fill = fill if ground.fill is None else xp.take(fill, which, axis=0)
-        own = xp.take(points, which, axis=0)
-        mixed = fill + mask * (own - fill)
-        odd = xp.isnan(mixed)
-        if halves or bool(xp.any(odd)):
-            # Halves of a category are none, and what is missing stays so where anything of it is seen.
-            odd = odd | xp.asarray(ground.whole, **on)[None, :]
-            mixed = xp.where(odd, xp.where(mask >= 0.5, own, fill), mixed)
+        fill = xp.broadcast_to(fill, points.shape)
+        odd = xp.asarray(ground.whole, **on)[None, :] | xp.isnan(points) | xp.isnan(fill)
+        keep = mask >= 0.5 if bool(xp.any(odd)) else None
+        mixed = _mixed(mask, points, fill, which)
+        if keep is not None:  # halves of a category are none, and what is missing stays so where any of it is seen
+            own, other = (xp.take(side, which, axis=0) for side in (points, fill))
+            mixed = xp.where(xp.take(odd, which, axis=0), xp.where(keep, own, other), mixed)
         first = (t == 0)[:, None]
-        return xp.where(first, own, mixed) if bool(xp.any(first)) else mixed
+        return xp.where(first, xp.take(points, which, axis=0), mixed) if bool(xp.any(first)) else mixed
 
     def reduce(values: np.ndarray, points: np.ndarray) -> np.ndarray:
         share = seen[1:] / np.maximum(seen[1:].sum(axis=0), 1e-12)
         return np.stack([(own - own.mean()) @ share for own in values[:, 1:, 0]])
 
     return Explainer("rise", count + 1, ground.cells.size, rows, reduce).digested(coins, shift)
+
+
+def _mixed(mask: Array, points: Array, fill: Array, which: Array) -> Array:
+    """So much of the point's own as the mask [R, D] says, written over it."""
+    xp, differ = namespace(mask), points - fill
+    if not isinstance(mask, np.ndarray):
+        return mask * xp.take(differ, which, axis=0) + xp.take(fill, which, axis=0)
+    for place, one in runs(which):
+        mask[place] *= differ[one]
+        mask[place] += fill[one]
+    return mask
 
 
 def _coins(part: Part) -> tuple[int, int]:
@@ -100,7 +110,9 @@ def _laid(
             grid = _product(grid, wide, shift[:, 2 * i])
             if part.domain == "image":
                 grid = _product(grid, high, shift[:, 2 * i + 1], first=True)
-        plane = xp.broadcast_to(xp.reshape(grid, (n, 1, -1)), (n, part.planes, grid.shape[1] * grid.shape[2]))
+        plane = xp.reshape(grid, (n, 1, -1))
+        if part.planes > 1:
+            plane = xp.broadcast_to(plane, (n, part.planes, plane.shape[2]))
         out.append(xp.reshape(plane, (n, part.size)))
     return out[0] if len(out) == 1 else xp.concat(out, axis=1)
 
