@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images prove-graph prove-temporal prove-zoo prove-null
+.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images prove-graph prove-temporal prove-zoo prove-null prove-explained prove-defended prove-planned bench-explainers
 
 install: .venv/installed
 dev: .venv/dev
@@ -120,6 +120,26 @@ prove-zoo: .venv/dev
 # Audits of explanations whose attack does nothing: how many report an effect (5 minutes).
 prove-null: .venv/dev
 	$(RUN)/python -m benchmarks.prove_null
+
+# Explanations led to another patient's and led away, on charts and ECGs (an hour; needs PyTorch).
+prove-explained: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(RUN)/python -m benchmarks.prove_explained $(if $(MEDAUDIT_REAL_DATA),--shared "$(MEDAUDIT_REAL_DATA)")
+
+# Denoisers, averaging and detectors against attacks on explanations (needs PyTorch).
+prove-defended: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(RUN)/python -m benchmarks.prove_defended $(if $(MEDAUDIT_REAL_DATA),--shared "$(MEDAUDIT_REAL_DATA)")
+
+# The time that explanations take, beside the time planned: of a machine that does nothing else.
+prove-planned: .venv/dev
+	$(RUN)/python -m benchmarks.prove_planned $(if $(MEDAUDIT_REAL_DATA),--shared "$(MEDAUDIT_REAL_DATA)")
+
+# Explainers beside shap, lime, captum, Quantus and DIANNA.
+bench-explainers: .venv/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[explainers]" torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps dianna  # brings another onnxruntime
+	$(RUN)/python -m benchmarks.explainer_peers
 
 prove-temporal: .venv/dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
