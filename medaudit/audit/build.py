@@ -21,6 +21,7 @@ from medaudit.audit import (
     graph_logic,
     led,
     results,
+    scaffolds,
     suspects,
     triggers,
     verdicts,
@@ -101,6 +102,8 @@ def build_report(
             judged, found = graph_logic.judged(check, plan.protocol[check.spec.id], nodes, confidence)
         elif check.rule.kind == "suspicious" and check.spec.id in plan.protocol:
             judged, strange = suspects.judged(plan, check, plan.protocol[check.spec.id], confidence)
+        elif check.rule.kind == "scaffold" and check.spec.id in plan.protocol:
+            judged = scaffolds.judged(check, plan.protocol[check.spec.id], confidence)
         elif check.rule.kind == "extremes" and check.spec.id in plan.protocol:
             judged, edge = extremes.judged(plan, check, plan.protocol[check.spec.id], confidence)
         elif check.rule.kind == "certificate" and records[check.spec.id]:
@@ -316,7 +319,7 @@ def _judge(
     if check.blocked:
         return verdicts.Judged("not-run", check.blocked, {}, [], None, [])
     kind = check.rule.kind
-    if kind in (*PROBED, "explanation", "graph", "extremes", "suspicious"):
+    if kind in (*PROBED, "explanation", "graph", "extremes", "suspicious", "scaffold"):
         return verdicts.Judged("not-run", "no record was asked", {}, [], None, [])
     if kind == "attack":
         judged = verdicts.attack(check, plan.data, records[check.spec.id], confidence)

@@ -29,7 +29,7 @@ from medaudit.oracle.goal import DICE_DROP, EVERY, MOVE_SD, WHATS, Goal, dice, g
 from medaudit.oracle.trigger import limits, pushed
 from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
-from medaudit.probe.kinds import Spec, cells_for, unsuited
+from medaudit.probe.kinds import OWN, Spec, cells_for, unsuited
 from medaudit.rule import RULES, Rule, find, settings_of
 from medaudit.rule.base import METRICS, PROBED, SWEPT
 from medaudit.rule.explanations import WAYS
@@ -196,9 +196,10 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if rule.kind in ("sweep", "search"):
         for name in (name for name in settings.families if name not in FAMILIES):
             raise PolicyError(f"family {name!r} is not known; use some of: {', '.join(FAMILIES)}", path="with")
-    unexplained = _explained(policy, settings, interface) if rule.kind == "explanation" else ""
+    explains = rule.kind in ("explanation", "scaffold")
+    unexplained = _explained(policy, settings, interface) if explains else ""
     if threat is None:
-        return Resolved(section, rule, spec, blocked=rule.applies(interface))
+        return Resolved(section, rule, spec, blocked=rule.applies(interface) or unexplained)
     if threat.norm not in rule.norms:
         raise PolicyError(
             f"rule {rule.name} works in {' or '.join(rule.norms)}, threat {section.threat!r} is in {threat.norm}",
@@ -248,6 +249,8 @@ def _explained(policy: Policy, settings: Any, interface: Interface) -> str:
         known = ", ".join(policy.explainers) or "none; leave explainer out for occlusion"
         raise PolicyError(f"explainer {named!r} is not one of the policy's: {known}", path="with")
     spec = Spec(**policy.explainers[named].model_dump()) if named else Spec()
+    if not hasattr(settings, "tolerance") and (spec.kind == OWN or spec.fill == "missing"):
+        return "the explainer asks no rows that could be a patient's: name another"
     if not hasattr(settings, "features"):
         return unsuited(spec, interface)
     if settings.way not in WAYS:

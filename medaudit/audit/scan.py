@@ -276,6 +276,9 @@ def _protocol(plan: Plan, check: Resolved, worker: Worker, journal: Journal | No
         got = extremes.all_tried(plan.spec, count, index, start_worker)
     elif check.rule.kind == "suspicious":
         got = worker.ask("suspicious", check.spec.settings, timeout=3600)
+    elif check.rule.kind == "scaffold":
+        settings = check.spec.settings
+        got = worker.ask("scaffold", (settings.explainer, settings.reference, key), timeout=3600)
     else:
         got = worker.ask("protocol", (check.rule.kind, index, key), timeout=3600)
     record = {"samples": [int(i) for i in index], **got}

@@ -23,6 +23,7 @@ from medaudit import data as readers
 from medaudit.audit.bench import Bench
 from medaudit.audit.discover import discover
 from medaudit.audit.extremes import tried
+from medaudit.audit.scaffolds import looked
 from medaudit.audit.spec import CheckSpec, Clean, Found, WorkSpec
 from medaudit.audit.suspects import compared
 from medaudit.core.errors import EngineError, MedauditError
@@ -31,6 +32,7 @@ from medaudit.model import file as files
 from medaudit.model import session as sessions
 from medaudit.model.facts import Facts, Finding
 from medaudit.model.hidden import hidden
+from medaudit.probe.kinds import Spec
 
 
 def main(pipe: Connection) -> None:
@@ -127,6 +129,11 @@ class Worker:
     def do_suspicious(self, settings: Any) -> dict[str, Any]:
         bench = self._ready()
         return compared(bench.bare, bench.spec.suspicious, settings)
+
+    def do_scaffold(self, payload: tuple[str, int, int]) -> dict[str, Any]:
+        explainer, reference, key = payload
+        bench = self._ready()
+        return looked(bench.bare, bench.spec.explainers.get(explainer, Spec()), reference, key)
 
     def do_attribute(self, index: int) -> dict[str, Any]:
         return self._ready().attribute(index)

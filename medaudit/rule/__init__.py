@@ -32,6 +32,7 @@ from medaudit.rule import (
     randomised_smoothing,
     repeatability,
     row_purity,
+    scaffolding,
     sign_noise,
     single_steps,
     slow_waves,
@@ -89,6 +90,7 @@ RULES: dict[str, Rule] = {
         explanation_target,
         explanation_feature,
         hidden_error,
+        scaffolding,
     )
 }
 

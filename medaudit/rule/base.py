@@ -31,7 +31,7 @@ FAMILIES = {
 KINDS = (
     "attack", "corruption", "certificate", "sweep", "baseline", "repeatability", "row-purity", "batch-isolation",
     "finite-answers", "graph", "extremes", "known-trigger", "suspicious", "search",
-    "explanation",
+    "explanation", "scaffold",
 )  # fmt: skip
 ONCE = (
     "repeatability",
@@ -40,6 +40,7 @@ ONCE = (
     "graph",
     "extremes",
     "suspicious",
+    "scaffold",
 )  # asked of one worker, before any lane
 SWEPT = ("sweep", "search", "known-trigger")  # triggers laid over records, of reference models too
 PROBED = ("corruption", "certificate", *SWEPT)  # fixed lists of questions
@@ -66,6 +67,7 @@ METRICS = {
     "invalid_answers": ("count", "at_most"),
     "failed_extremes": ("count", "at_most"),
     "confident_extremes": ("count", "at_most"),
+    "scaffold_signs": ("count", "at_most"),
     "high_findings": ("count", "at_most"),
     "triggers_found": ("count", "at_most"),
     "trigger_success": ("share", "at_most"),

@@ -81,7 +81,7 @@ def test_attacks_are_whole(rule: Rule) -> None:
     """An attack, on answers or explanations, has norms and a builder, a certificate norms; other checks neither."""
     assert (rule.kind in ("attack", "explanation")) == (rule.search is not None)
     assert (rule.kind in ("attack", "certificate", "explanation")) == bool(rule.norms)
-    assert (rule.kind == "explanation") == (rule.family == "EX")
+    assert (rule.kind in ("explanation", "scaffold")) == (rule.family == "EX")
     assert set(rule.norms) <= {LINF, L2, L1, L0, PATCH, ROUGH, ROUGH_L2, INJECTED}
     assert rule.access in ("", "scores", "labels")
     if rule.kind == "attack":
