@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := ORT_DISABLE_TELEMETRY=1 $(BIN)
 
-.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images prove-graph prove-temporal prove-zoo prove-null prove-explained prove-defended prove-planned bench-explainers
+.PHONY: demo test test-train install dev clean bench-limit bench-peers bench-whitebox bench-workers prove-resume prove-budgets prove-real prove-errors prove-coverage prove-attacks prove-monotone prove-constraints prove-corruptions prove-ecg prove-injected prove-images prove-graph prove-temporal prove-zoo prove-null prove-explained prove-defended prove-planned prove-scaffolds bench-explainers
 
 install: .venv/installed
 dev: .venv/dev
@@ -134,6 +134,10 @@ prove-defended: .venv/dev
 # The time that explanations take, beside the time planned: of a machine that does nothing else.
 prove-planned: .venv/dev
 	$(RUN)/python -m benchmarks.prove_planned $(if $(MEDAUDIT_REAL_DATA),--shared "$(MEDAUDIT_REAL_DATA)")
+
+# Signs of scaffolds over 121 tabular models (10 minutes).
+prove-scaffolds: .venv/dev
+	$(RUN)/python -m benchmarks.prove_scaffolds
 
 # Explainers beside shap, lime, captum, Quantus and DIANNA.
 bench-explainers: .venv/dev

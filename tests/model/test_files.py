@@ -12,7 +12,7 @@ from medaudit.core.errors import MedauditError, ModelError
 from medaudit.model import batch as batches
 from medaudit.model import file as files
 from medaudit.model import session as sessions
-from medaudit.model.facts import Batching, block_size
+from medaudit.model.facts import Batching, block_size, stream_size
 
 CAUSES = {
     "git-lfs-pointer": "Git LFS",
@@ -172,6 +172,13 @@ def test_freeing_leaves_the_original(built: dict[str, Built]) -> None:
     before = proto.SerializeToString()
     batches.freed(proto)
     assert proto.SerializeToString() == before
+
+
+def test_stream_sizes() -> None:
+    """A quarter of a megabyte, 4 to 1,024 rows, where they come in one stream; a fixed batch stays."""
+    free = Batching("free")
+    assert [stream_size(n, free) for n in (1, 128, 1000, 48_000, 10**9)] == [1024, 1024, 256, 4, 4]
+    assert stream_size(128, Batching("fixed", 3)) == 3
 
 
 def test_block_sizes() -> None:
