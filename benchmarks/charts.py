@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 
 from tests import retain
+from tests.graphs import graph
 
 HOURS, VARIABLES, HIDDEN = 48, 19, 32
 NAMES = ("heart rate", "systolic", "diastolic", "mean pressure", "breaths", "oxygen", "temperature", "glucose", "pH",
@@ -142,13 +142,7 @@ def save_gru(path: Path, own: dict[str, np.ndarray]) -> None:
         helper.make_node("Add", ["bare", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["y"], axis=-1),
     ]
-    graph = helper.make_graph(
-        nodes, "gru",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", HOURS, VARIABLES])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
-        [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in given.items()],
-    )  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), str(path))
+    graph(path, nodes, (HOURS, VARIABLES), ["n", 2], **given)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
@@ -29,7 +29,7 @@ from onnx import TensorProto, helper, numpy_helper
 from scipy.spatial import cKDTree
 
 from benchmarks import charts
-from benchmarks.prove_explained import ANSWER, LABEL, RETAIN, said
+from benchmarks.prove_explained import ANSWER, LABEL, RETAIN, Case, said
 from medaudit.audit.denoise import fit_denoiser
 from medaudit.audit.results import Report
 from medaudit.audit.scan import Options, scan
@@ -38,35 +38,22 @@ from medaudit.stats import bounds
 
 KEPT = 0.95  # share of the variance that principal components keep
 DRAWS = 8
+NOISE = "0.02 range"  # of the averaging
 
 
-class Subject(NamedTuple):
-    """A model and how its explanations are attacked."""
-
-    name: str
-    model: Path
-    data: Path
-    eps: str
-    explainer: dict[str, Any]
-    rule: str
-    budget: int
-    kept: dict[str, Any]
-    noise: str  # of the averaging
-
-
-def subjects(folder: Path, shared: Path | None) -> list[Subject]:
+def subjects(folder: Path, shared: Path | None) -> list[Case]:
     """Models of charts made here, and the real images."""
     data = folder / "charts.npz"
     out = [
-        Subject("RETAIN", folder / "retain.onnx", data, "1", RETAIN, "explanation-target", 2000, LABEL, "0.02"),
-        Subject("GRU", folder / "gru.onnx", data, "0.1", {"kind": "occlusion", "hours": 8}, "explanation-drift",
-                160 * 115, ANSWER, "0.02"),
+        Case("RETAIN", folder / "retain.onnx", data, "1", RETAIN, "explanation-target", 2000, LABEL),
+        Case("GRU", folder / "gru.onnx", data, "0.1", {"kind": "occlusion", "hours": 8}, "explanation-drift",
+                160 * 115, ANSWER),
     ]  # fmt: skip
     if shared is not None:
         both = shared / "models" / "pneumonia_nchw.onnx", shared / "data" / "pneumonia.npz"
         grid = {"kind": "occlusion", "grid": 7}
         out.append(
-            Subject("PneumoniaMNIST", *both, "0.02 range", grid, "explanation-drift", 160 * 50, ANSWER, "0.02 range")
+            Case("PneumoniaMNIST", *both, "0.02 range", grid, "explanation-drift", 160 * 50, ANSWER, "0.02 range")
         )
     return out
 
@@ -95,16 +82,16 @@ def components(rows: np.ndarray, name: str, path: Path) -> Path:
     return path
 
 
-def tensor(subject: Subject, stored: np.ndarray) -> np.ndarray:
+def tensor(subject: Case, stored: np.ndarray) -> np.ndarray:
     """Rows of the data file as the model takes them."""
     if subject.name == "PneumoniaMNIST":
         return (stored.reshape(-1, 1, 28, 28) / (255.0 if stored.dtype == np.uint8 else 1.0)).astype(np.float32)
     return stored.astype(np.float32)
 
 
-def policy(subject: Subject, stages: dict[str, Any], records: int) -> dict[str, Any]:
+def policy(subject: Case, stages: dict[str, Any], records: int) -> dict[str, Any]:
     """Explanations attacked, bare and behind each defence; answers turned in the same box."""
-    with_ = {"explainer": "own", "records": records, "alike": 1.0, **subject.kept}
+    with_ = {"explainer": "own", "records": records, "alike": 1.0, **subject.settings}
     return {
         "medaudit": 1, "policy": {"id": "defended"}, "stages": stages, "explainers": {"own": subject.explainer},
         "threats": {"box": {"access": "scores", "norm": "linf", "eps": subject.eps}},
@@ -117,7 +104,7 @@ def policy(subject: Subject, stages: dict[str, Any], records: int) -> dict[str, 
     }  # fmt: skip
 
 
-def attacked(subject: Subject, folder: Path, check: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def attacked(subject: Case, folder: Path, check: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Clean and attacked rows that a check's evidence holds, as the model takes them."""
     both: list[list[np.ndarray]] = []
     for path in sorted((folder / "evidence" / check).glob("*.npz")):
@@ -132,7 +119,7 @@ def attacked(subject: Subject, folder: Path, check: str, shape: tuple[int, ...])
 
 
 def detectors(
-    subject: Subject, reference: np.ndarray, denoisers: dict[str, Path]
+    subject: Case, reference: np.ndarray, denoisers: dict[str, Path]
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:  # fmt: skip
     """Scores of rows, larger is stranger."""
     spread = reference.std() + 1e-9
@@ -184,7 +171,7 @@ def main() -> None:
             linear = components(reference, entry, folder / f"{subject.name}-linear.onnx")
             stages = {
                 "auto-encoder": [{"denoiser": str(auto)}], "components": [{"denoiser": str(linear)}],
-                "noise-vote": [{"noise": subject.noise, "votes": 5}],
+                "noise-vote": [{"noise": NOISE, "votes": 5}],
             }  # fmt: skip
             path, out = folder / "policy.yaml", folder / f"run-{subject.name}"
             path.write_text(dump(policy(subject, stages, asked.records)))
@@ -218,7 +205,7 @@ def area(clean: np.ndarray, found: np.ndarray) -> float:
     return bounds.auroc(np.concatenate([clean, found]), truth, 0.95).value
 
 
-def table(subject: Subject, report: Report, stages: list[str]) -> None:
+def table(subject: Case, report: Report, stages: list[str]) -> None:
     """Overlaps bare, replayed and adaptive."""
     checks = {check.id: check.explanation for check in report.checks}
     bare = checks["led"]

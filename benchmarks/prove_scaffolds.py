@@ -21,6 +21,7 @@ from medaudit.core.interface import Input, Interface, Output
 from medaudit.probe import scaffold
 from medaudit.probe.kinds import Spec, ground_of, plans_of
 from medaudit.stats import bounds
+from medaudit.stats.chance import holm
 
 REAL, EXPLAINED = 400, 100
 LAWS = {"shapley": 200, "lime": 100}  # rows of an explanation
@@ -49,9 +50,8 @@ def judged(specimen: Specimen, kind: str) -> tuple[float, float]:
         return specimen.answer(given).astype(np.float64)[:, 1:]
 
     questions = scaffold.questions(real, asked(specimen, kind, LAWS[kind]))
-    theirs = np.array([scaffold.signs(real, questions, twin) for twin in scaffold.twins(real, ask(rows))])
-    z, p = scaffold.beyond(scaffold.signs(real, questions, ask), theirs)
-    return float(z.max()), scaffold.least(p)
+    z, p = scaffold.beyond(*scaffold.compared(real, questions, ask))
+    return float(z.max()), float(holm(p).min())
 
 
 def main() -> None:

@@ -10,14 +10,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 def graph(
-    path: Path, nodes: list[onnx.NodeProto], width: int, out: list[int | str], kind: int = TensorProto.FLOAT,
-    **given: np.ndarray,
+    path: Path, nodes: list[onnx.NodeProto], width: int | tuple[int, ...], shape: list[int | str],
+    kind: int = TensorProto.FLOAT, **given: np.ndarray,
 ) -> None:  # fmt: skip
-    """A graph from x [n, width] to y of that shape, with the arrays that its nodes name."""
+    """A graph from x [n, *width] to y of that shape, with the arrays that its nodes name."""
+    row = width if isinstance(width, tuple) else (width,)
     made = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", width])],
-        [helper.make_tensor_value_info("y", kind, out)],
-        [numpy_helper.from_array(value, name) for name, value in given.items()],
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *row])],
+        [helper.make_tensor_value_info("y", kind, shape)],
+        [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in given.items()],
     )  # fmt: skip
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
     onnx.save(model, str(path))

@@ -9,8 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
+
+from tests.graphs import graph
 
 Weights = dict[str, np.ndarray]
 GATES = ("update", "reset", "new")  # in ONNX's order
@@ -70,13 +71,7 @@ def save(path: Path, weights: Weights, hours: int) -> None:
         helper.make_node("Add", ["bare", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["y"], axis=-1),
     ]
-    graph = helper.make_graph(
-        nodes, "retain",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", hours, variables])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
-        [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in given.items()],
-    )  # fmt: skip
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), str(path))
+    graph(path, nodes, (hours, variables), ["n", 2], **given)
 
 
 def contributions(weights: Weights, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

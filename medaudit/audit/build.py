@@ -237,10 +237,10 @@ def _cells(rows: list[dict[str, Any]], targets: list[str], confidence: float) ->
     """Records of each clean answer led to each of `targets`."""
     out = []
     for before, target in itertools.product(sorted({str(row["clean"]) for row in rows}), targets):
-        if before == target:
-            continue
         attacked = [row for row in rows if str(row["clean"]) == before]
         won = [row for row in attacked if row["success"] and str(row["after"]) == target]
+        if before == target and not won:  # won only of a model that answers otherwise when asked again
+            continue
         share = bounds.share(len(won), len(attacked), confidence)
         far = [row["distance"] for row in won if row.get("distance") is not None]
         out.append(

@@ -196,8 +196,7 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if rule.kind in ("sweep", "search"):
         for name in (name for name in settings.families if name not in FAMILIES):
             raise PolicyError(f"family {name!r} is not known; use some of: {', '.join(FAMILIES)}", path="with")
-    explains = rule.kind in ("explanation", "scaffold")
-    unexplained = _explained(policy, settings, interface) if explains else ""
+    unexplained = _explained(policy, rule, settings, interface) if rule.kind in ("explanation", "scaffold") else ""
     if threat is None:
         return Resolved(section, rule, spec, blocked=rule.applies(interface) or unexplained)
     if threat.norm not in rule.norms:
@@ -242,14 +241,14 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     return Resolved(section, rule, spec, blocked=blocked, unit=threat.eps.unit)
 
 
-def _explained(policy: Policy, settings: Any, interface: Interface) -> str:
+def _explained(policy: Policy, rule: Rule, settings: Any, interface: Interface) -> str:
     """Why a check's explainer cannot explain this model; "" when it can. Raises PolicyError for what is not there."""
     named = settings.explainer
     if named and named not in policy.explainers:
         known = ", ".join(policy.explainers) or "none; leave explainer out for occlusion"
         raise PolicyError(f"explainer {named!r} is not one of the policy's: {known}", path="with")
     spec = Spec(**policy.explainers[named].model_dump()) if named else Spec()
-    if not hasattr(settings, "tolerance") and (spec.kind == OWN or spec.fill == "missing"):
+    if rule.kind == "scaffold" and (spec.kind == OWN or spec.fill == "missing"):
         return "the explainer asks no rows that could be a patient's: name another"
     if not hasattr(settings, "features"):
         return unsuited(spec, interface)

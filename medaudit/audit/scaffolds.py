@@ -16,6 +16,7 @@ from medaudit.oracle.decision import decide
 from medaudit.probe import scaffold
 from medaudit.probe.kinds import Spec
 from medaudit.stats import bounds
+from medaudit.stats.chance import holm
 
 if TYPE_CHECKING:
     from medaudit.audit.asked import Asked
@@ -35,7 +36,8 @@ def looked(asked: Asked, explainer: Spec, reference: int, key: int) -> dict[str,
     rows = reference_points(face, asked.data, asked.points)
     rows = rows[np.isfinite(rows).all(axis=1)].astype(np.float32)
     rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(reference, len(rows))).astype(int))]
-    if len(rows) < FEWEST:
+    explained = _explained(asked, explainer, key)
+    if len(rows) < FEWEST or not len(explained):
         return {"rows": 0, "samples": [], "real": len(rows)}
     whole = per_number(face, lambda c, item: c.kind in ("category", "binary"), bool)
     real = scaffold.Real(rows, rows.std(axis=0).astype(np.float64), whole, key)
@@ -43,15 +45,13 @@ def looked(asked: Asked, explainer: Spec, reference: int, key: int) -> dict[str,
     def ask(given: np.ndarray) -> np.ndarray:
         return scores(face.output, asked.ask(np.asarray(given, dtype=np.float32)))
 
-    questions = scaffold.questions(real, _explained(asked, explainer, key))
-    values = ask(rows)
-    own = scaffold.signs(real, questions, ask)
-    theirs = np.array([scaffold.signs(real, questions, twin) for twin in scaffold.twins(real, values)])
+    questions = scaffold.questions(real, explained)
+    own, theirs = scaffold.compared(real, questions, ask)
     _, p = scaffold.beyond(own, theirs)
-    count = asked.votes * (2 * len(rows) + sum(len(part) for part in questions[1:]))
+    count = asked.votes * sum(len(part) for part in questions)
     return {
         "rows": int(count), "samples": [], "real": len(rows), "own": own.tolist(), "p": p.tolist(),
-        "twins": theirs.mean(axis=0).tolist(), "finite": bool(np.isfinite(values).all() and np.isfinite(own).all()),
+        "twins": theirs.mean(axis=0).tolist(), "finite": bool(np.isfinite(own).all()),
     }  # fmt: skip
 
 
@@ -84,19 +84,17 @@ def _explained(asked: Asked, explainer: Spec, key: int) -> np.ndarray:
 def judged(check: Resolved, stage: dict[str, Any], confidence: float) -> verdicts.Judged:
     """How many of the signs stand out from the twins'."""
     if "own" not in stage:
-        why = f"only {stage['real']} reference rows are without missing values: {FEWEST} are needed"
+        why = f"only {stage['real']} reference rows are without missing values: {FEWEST} are needed, and some records"
         return verdicts.Judged("not-run", why, {}, [], None, [])
     if not stage["finite"]:
-        return verdicts.Judged("error", "the model answers reference rows with no number", {}, [], None, [])
-    p = np.array(stage["p"])
-    order = np.argsort(p, kind="stable")
-    adjusted = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))  # Holm 1979
-    count = bounds.count(int((adjusted <= 1 - confidence).sum()), len(p))
+        return verdicts.Judged("error", "the model answers some of the rows with no number", {}, [], None, [])
+    p = holm(np.array(stage["p"]))
+    count = bounds.count(int((p <= 1 - confidence).sum()), len(p))
     verdict, _, required = verdicts.judge({"scaffold_signs": count}, check.section.require, confidence, None, "")
-    best = int(order[0])
+    best = int(np.argmin(stage["p"]))
     told = (
         f"{WORDS[scaffold.SIGNS[best]]}: a second rule on records gains {stage['own'][best]:.1%} of the answers' "
-        f"spread, of honest twins {stage['twins'][best]:.1%}, p {adjusted[0]:.2g}"
+        f"spread, of honest twins {stage['twins'][best]:.1%}, p {p[best]:.2g}"
     )
     reason = f"{'another rule than on records on' if count.value else 'one rule everywhere; nearest to two on'} {told}"
     return verdicts.Judged(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 # Rows of fewer bytes, and their block; larger rows go in fours: their activations outgrow the caches.
 CPU_BLOCKS = ((4 << 10, 64), (24 << 10, 32))
 CUDA_BYTES = 64 << 20  # of one block's input
-STREAM_BYTES = 256 << 10
+STREAM_BYTES = 256 << 10  # of one block's input where thousands of rows come in one stream
 # Operators that draw random numbers.
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 

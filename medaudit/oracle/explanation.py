@@ -47,7 +47,7 @@ def evidence(output: Output, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
     if output.task == "multiclass" or output.shares:
         k = np.nan_to_num(of).argmax(axis=1)
         logs = np.log(np.maximum(values, FAINT)) if output.meaning == "probabilities" or output.shares else values
-        if values.shape[1] == 2:
+        if values.shape[1] == 2:  # the same to the bit, without sums over the others
             return np.asarray(np.where(k == 1, 1.0, -1.0) * (logs[:, 1] - logs[:, 0]))
         others = np.where(np.arange(values.shape[1])[None, :] == k[:, None], -np.inf, logs)
         top = np.nan_to_num(others.max(axis=1), neginf=0.0)

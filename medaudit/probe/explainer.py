@@ -72,12 +72,12 @@ def masked(
     background [T]: which background row fills each, where the ground has no fill of its own.
     """
 
-    gone = -(~masks).astype(np.int32)  # all bits of a cell that is taken out
+    gone = None if ground.fill is None else -(~masks).astype(np.int32)  # all bits of a cell that is taken out
 
     def rows(points: Array, which: Array, t: Array) -> Array:
         xp = namespace(points)
         on = {"device": points.device}
-        if ground.fill is not None and isinstance(points, np.ndarray):
+        if ground.fill is not None and gone is not None and isinstance(points, np.ndarray):
             return exchanged(points, ground.fill(points), which, np.take(gone[t], ground.cells.of, axis=1))
         keep = xp.take(xp.asarray(masks, **on), t, axis=0)
         keep = xp.take(keep, xp.asarray(ground.cells.of, **on), axis=1)

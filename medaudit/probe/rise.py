@@ -19,20 +19,20 @@ from medaudit.probe.explainer import Explainer, Ground, Plans, draws
 ROWS, SIDE, SEEN = 2000, 7, 0.5  # rows; coins a side; probability that a coin lets its place be seen
 STEPS = 32  # of a shift by one coin
 
-Blends = tuple[np.ndarray, np.ndarray]
+Blends = tuple[np.ndarray, ...]
+"""weights of coins across a part, and of an image's down it; of tables nothing: a coin is a column"""
 
 
 def rise(ground: Ground, rows: int = 0) -> Plans:
     """rows: of an explanation."""
-    return partial(_plan, ground, (rows or ROWS) - 1)
+    return partial(_plan, ground, [_blends(part) for part in ground.parts], (rows or ROWS) - 1)
 
 
-def _plan(ground: Ground, count: int, plan: int) -> Explainer:
+def _plan(ground: Ground, blends: list[Blends], count: int, plan: int) -> Explainer:
     sides = [_coins(part) for part in ground.parts]
     wide = sum(tall * across for tall, across in sides)
     draw = draws(ground, "rise", plan, count, wide + 2 * len(sides))
     coins, shift = (draw[:, :wide] < SEEN).astype(np.float32), (STEPS * draw[:, wide:]).astype(np.int64)
-    blends = [_blends(part) for part in ground.parts]
     of, size = ground.cells.of, np.bincount(ground.cells.of, minlength=ground.cells.size)
     seen = np.ones((count + 1, ground.cells.size))
     for start in range(0, count, 256):
@@ -84,16 +84,23 @@ def _coins(part: Part) -> tuple[int, int]:
 
 
 def _blends(part: Part) -> Blends:
-    """How each coin weighs at each number, across and down, for every shift: [STEPS, coins, columns], and of rows."""
+    """How each coin weighs at each number, for every shift: [STEPS, coins, columns], and [STEPS, rows, coins]."""
     tall, across = _coins(part)
-    place = [np.arange(n) * ((k - 1) / n) for n, k in ((part.columns, across), (part.rows, tall))]
-    shift = np.arange(STEPS)[:, None] / STEPS
-    both = (
-        np.maximum(0, 1 - np.abs(np.minimum(at + shift, k - 1)[:, None, :] - np.arange(k)[None, :, None]))
-        for at, k in zip(place, (across, tall), strict=True)
+    if part.domain == "table":
+        return ()
+    wide = _weights(part.columns, across)
+    return (
+        (wide, np.ascontiguousarray(_weights(part.rows, tall).transpose(0, 2, 1)))
+        if part.domain == "image"
+        else (wide,)
     )
-    wide, high = (w.astype(np.float32) for w in both)
-    return wide, np.ascontiguousarray(high.transpose(0, 2, 1))
+
+
+def _weights(numbers: int, coins: int) -> np.ndarray:
+    """Linear blends [STEPS, coins, numbers] between coins one place apart, moved by each shift."""
+    place = np.arange(numbers) * ((coins - 1) / numbers) + np.arange(STEPS)[:, None] / STEPS
+    far = np.abs(np.minimum(place, coins - 1)[:, None, :] - np.arange(coins)[None, :, None])
+    return np.asarray(np.maximum(0, 1 - far), dtype=np.float32)
 
 
 def _laid(
@@ -105,11 +112,8 @@ def _laid(
     for i, (part, (tall, across)) in enumerate(zip(parts, sides, strict=True)):
         grid = xp.reshape(coins[:, begin : begin + tall * across], (n, tall, across))
         begin += tall * across
-        if part.domain != "table":
-            wide, high = blends[i]
-            grid = _product(grid, wide, shift[:, 2 * i])
-            if part.domain == "image":
-                grid = _product(grid, high, shift[:, 2 * i + 1], first=True)
+        for k, weights in enumerate(blends[i]):
+            grid = _product(grid, weights, shift[:, 2 * i + k], first=k == 1)
         plane = xp.reshape(grid, (n, 1, -1))
         if part.planes > 1:
             plane = xp.broadcast_to(plane, (n, part.planes, plane.shape[2]))

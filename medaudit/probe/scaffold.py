@@ -92,10 +92,22 @@ def _centres(real: Real) -> np.ndarray:
     return np.asarray(middles * real.sd)
 
 
-def signs(real: Real, asked: Questions, ask: Ask) -> np.ndarray:
-    """The signs [3] of what answers, in the order of SIGNS."""
-    values = ask(asked.real)
-    return np.array([second_rule(real, values, rows, ask(rows)) for rows in asked[1:]])
+def answered(asked: Questions, ask: Ask) -> Questions:
+    """What is answered to each of the questions, [R, W]."""
+    return Questions(*(ask(rows) for rows in asked))
+
+
+def signs(real: Real, asked: Questions, answers: Questions) -> np.ndarray:
+    """The signs [3] of what gave the answers, in the order of SIGNS."""
+    both = zip(asked[1:], answers[1:], strict=True)
+    return np.array([second_rule(real, answers.real, rows, theirs) for rows, theirs in both])
+
+
+def compared(real: Real, asked: Questions, ask: Ask) -> tuple[np.ndarray, np.ndarray]:
+    """The signs [3] of what answers, and those of its twins [T, 3]."""
+    answers = answered(asked, ask)
+    theirs = [signs(real, asked, answered(asked, twin)) for twin in twins(real, answers.real)]
+    return signs(real, asked, answers), np.array(theirs)
 
 
 def second_rule(real: Real, values: np.ndarray, rows: np.ndarray, theirs: np.ndarray) -> float:
@@ -212,8 +224,3 @@ def beyond(own: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     spread = np.maximum(theirs.std(axis=0, ddof=1), LEAST)
     z = (own - theirs.mean(axis=0)) / (spread * np.sqrt(1 + 1 / t))
     return z, np.asarray(stdtr(t - 1, -z))
-
-
-def least(p: np.ndarray) -> float:
-    """The least of p [S] as adjusted by Holm 1979, "A simple sequentially rejective multiple test procedure"."""
-    return float(min(1.0, p.min() * len(p)))

@@ -9,6 +9,15 @@ from medaudit.core import streams
 DRAWS, PLACES = 4999, 72  # of changed places, and where they are drawn
 
 
+def holm(p: np.ndarray) -> np.ndarray:
+    """p [S] adjusted for being several, each in its place: Holm 1979, "A simple sequentially rejective multiple test
+    procedure"."""
+    order = np.argsort(p, kind="stable")
+    out = np.empty(len(p))
+    out[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return out
+
+
 def exchanged(found: np.ndarray, chance: list[np.ndarray], seed: int = 0) -> float:
     """p of the mean excess of found [n] over each record's random values, if found were one more random value.
 

@@ -7,6 +7,7 @@ import pytest
 
 from medaudit.probe import scaffold
 from medaudit.probe.scaffold import Ask, Real
+from medaudit.stats.chance import holm
 
 N, WIDE = 300, 6
 RNG = np.random.default_rng(4)
@@ -47,10 +48,8 @@ def smooth(rows: np.ndarray) -> np.ndarray:
 
 def judged(ask: Ask) -> tuple[np.ndarray, float]:
     """The signs of what answers, and p by Holm."""
-    asked = scaffold.questions(REAL, SWAPPED)
-    theirs = np.array([scaffold.signs(REAL, asked, twin) for twin in scaffold.twins(REAL, ask(ROWS))])
-    own = scaffold.signs(REAL, asked, ask)
-    return own, scaffold.least(scaffold.beyond(own, theirs)[1])
+    own, theirs = scaffold.compared(REAL, scaffold.questions(REAL, SWAPPED), ask)
+    return own, float(holm(scaffold.beyond(own, theirs)[1]).min())
 
 
 def test_a_scaffold_is_seen() -> None:
@@ -83,5 +82,6 @@ def test_questions_are_made_of_real_rows_and_are_the_same_again() -> None:
 
 def test_holm_by_hand() -> None:
     """The least p of three counts three times; never above 1."""
-    assert scaffold.least(np.array([0.01, 0.5, 0.2])) == pytest.approx(0.03)
-    assert scaffold.least(np.array([0.6, 0.9])) == 1.0
+    assert holm(np.array([0.01, 0.5, 0.2])).min() == pytest.approx(0.03)
+    assert holm(np.array([0.01, 0.5, 0.2])) == pytest.approx([0.03, 0.5, 0.4])
+    assert holm(np.array([0.6, 0.9])).min() == 1.0
