@@ -54,6 +54,8 @@ def sizes(output: Output, answers: np.ndarray) -> np.ndarray:
 
 def pushed(output: Output, answers: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """Margins [N, directions] of any model's answers [N, M]; limit: of `limits`. NaN where an answer is no number."""
+    told = np.isfinite(answers).all(axis=1)[:, None]
+    answers = np.where(told, answers, 0)
     if limit.shape[1]:
         values = sizes(output, answers)
         found = np.concatenate([values - limit[0], limit[1] - values], axis=1)
@@ -62,7 +64,7 @@ def pushed(output: Output, answers: np.ndarray, limit: np.ndarray) -> np.ndarray
     else:
         task = "multiclass" if output.task == "label" else output.task
         found = margins(task, output.meaning, answers, np.array(output.thresholds) if output.thresholds else None)
-    return np.where(np.isfinite(answers).all(axis=1)[:, None], found, np.nan)
+    return np.where(told, found, np.nan)
 
 
 def margins(task: str, meaning: str, answers: np.ndarray, thresholds: np.ndarray | None = None) -> np.ndarray:
