@@ -52,9 +52,7 @@ def subjects(folder: Path, shared: Path | None) -> list[Case]:
     if shared is not None:
         both = shared / "models" / "pneumonia_nchw.onnx", shared / "data" / "pneumonia.npz"
         grid = {"kind": "occlusion", "grid": 7}
-        out.append(
-            Case("PneumoniaMNIST", *both, "0.02 range", grid, "explanation-drift", 160 * 50, ANSWER, "0.02 range")
-        )
+        out.append(Case("PneumoniaMNIST", *both, "0.02 range", grid, "explanation-drift", 160 * 50, ANSWER))
     return out
 
 
