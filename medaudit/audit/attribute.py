@@ -21,7 +21,7 @@ from medaudit.model.facts import stream_size
 from medaudit.policy import loader
 from medaudit.policy.schema import ExplainerSection, ModelSection
 from medaudit.probe.explainer import explain
-from medaudit.probe.kinds import Spec, cells_for, unsuited
+from medaudit.probe.kinds import Spec, cells_for, named, unsuited
 from medaudit.stats.background import intervals
 from medaudit.stats.maps import mass_overlap
 
@@ -70,7 +70,7 @@ def attribute(
     cells = cells_for(explainer, face)
     if out is not None:
         save_maps(out, face, cells, {"clean": np.asarray(got["values"])}, points_of(face, data)[index])
-    return Attribution(names=[printable(name, 80) for name in cells.names], explainer=explainer.kind, **got)
+    return Attribution(names=[printable(name, 80) for name in cells.names], explainer=named(explainer), **got)
 
 
 def attributed(asked: Asked, index: int, explainer: Spec) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from medaudit.core.text import printable
 from medaudit.domain.cells import Cells
 from medaudit.engine.journal import Journal
 from medaudit.probe.explainer import Explainer
-from medaudit.probe.kinds import cells_for, suited
+from medaudit.probe.kinds import cells_for, named, suited
 from medaudit.stats import bounds
 from medaudit.stats.bounds import Estimate
 from medaudit.stats.chance import exchanged
@@ -123,7 +123,7 @@ def _seen(
     floors = [r["floor"] for r in own if r.get("floor") is not None]
     stages = sorted({name for r in own for name in r.get("recovered", {})})
     return Explanation(
-        explainer=spec.kind, goal=wanted_of(check.spec, cells).what, rows=each, cells=cells.size,
+        explainer=named(spec), goal=wanted_of(check.spec, cells).what, rows=each, cells=cells.size,
         fill=spec.fill or suited(face), plans=[one.digest[:16] for one in plans],
         explanations=check.spec.budget // each, agreement=agreement,
         rows_needed=math.ceil(each * (lack / max(wanted, 1e-9)) ** 2) if lack > wanted else None,

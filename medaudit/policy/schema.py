@@ -274,6 +274,11 @@ class ExplainerSection(Strict):
     beta: str = Field("", description="and that over hidden units")
     embedding: str = Field("", description="and the stored weight [hidden, variables]")
     out: str = Field("", description="and the stored weight [classes, hidden]")
+    copies: int = Field(
+        0, ge=0, le=1000, description="noisy copies of a record that are explained in its place; 0: none"
+    )
+    merge: Literal["mean", "median"] = Field("mean", description="of the copies' maps")
+    noise: float = Field(0.0, ge=0, le=10, description="of the copies, in each number's spread; 0: a tenth")
 
     @model_validator(mode="after")
     def _names_its_tensors(self) -> ExplainerSection:
@@ -282,6 +287,8 @@ class ExplainerSection(Strict):
             raise ValueError(f"tensor, alpha, beta, embedding and out go with kind: exported, not {self.kind}")
         if self.kind == "exported" and bool(self.tensor) == all(parts):
             raise ValueError("an exported explanation names its tensor, or alpha, beta, embedding and out")
+        if self.copies == 1 or (not self.copies and (self.noise or self.merge != "mean")):
+            raise ValueError("merge and noise go with copies, and copies are several: write for example copies: 8")
         return self
 
 

@@ -21,6 +21,7 @@ from medaudit.probe.kernel_shap import kernel_shap
 from medaudit.probe.lime import lime, lime_compat
 from medaudit.probe.occlusion import occlusion
 from medaudit.probe.rise import rise
+from medaudit.probe.shaken import shaken
 from medaudit.probe.shapley import shapley
 from medaudit.probe.temporal import temporal
 
@@ -56,6 +57,17 @@ class Spec(NamedTuple):
     beta: str = ""
     embedding: str = ""
     out: str = ""
+    copies: int = 0  # noisy copies of the record that are explained in its place
+    merge: str = "mean"  # of their maps: mean or median
+    noise: float = 0.0  # of the copies, in spreads
+
+
+AROUND = ("copies", "merge", "noise")  # what stands around an explainer: its own plans are the same without
+
+
+def named(spec: Spec) -> str:
+    """An explainer in words."""
+    return f"{spec.kind}, the {spec.merge} of {spec.copies} noisy copies" if spec.copies else spec.kind
 
 
 def cells_for(spec: Spec, interface: Interface) -> Cells:
@@ -96,14 +108,18 @@ def ground_of(spec: Spec, interface: Interface, reference: np.ndarray, seed: int
     elif way == "missing":
         fill = _missing
     sd = per_number(interface, lambda c, item: c.sd).astype(np.float32)
-    return Ground(cells, interface.parts, fill, background, sd, whole, streams.key(seed, "explainer", *map(str, spec)))
+    key = streams.key(seed, "explainer", *(str(v) for name, v in spec._asdict().items() if name not in AROUND))
+    return Ground(cells, interface.parts, fill, background, sd, whole, key)
 
 
 def plans_of(spec: Spec, ground: Ground) -> Plans:
     """The plans of an explainer by number."""
-    if spec.kind == OWN:
-        return lambda plan: exported(ground)
-    return KINDS[spec.kind](ground, spec.rows)
+
+    def own(plan: int) -> Explainer:
+        return exported(ground)
+
+    plans = own if spec.kind == OWN else KINDS[spec.kind](ground, spec.rows)
+    return shaken(plans, ground, spec.copies, spec.merge, spec.noise) if spec.copies else plans
 
 
 def drawn(explainer: Explainer, other: Explainer) -> bool:
