@@ -38,7 +38,10 @@ from medaudit.stats import bounds
 
 KEPT = 0.95  # share of the variance that principal components keep
 DRAWS = 8
-NOISE = "0.02 range"  # of the averaging
+NOISE, COPIES = "0.02 range", 5  # of answers and of maps, at equal cost
+AWAY = 0.1  # noise of copies, in spreads
+MERGED = ("mean", "median")  # of the maps of noisy copies
+WORDS = {way: f"{way} of {COPIES} maps" for way in MERGED}
 
 
 def subjects(folder: Path, shared: Path | None) -> list[Case]:
@@ -89,13 +92,19 @@ def tensor(subject: Case, stored: np.ndarray) -> np.ndarray:
 
 def policy(subject: Case, stages: dict[str, Any], records: int) -> dict[str, Any]:
     """Explanations attacked, bare and behind each defence; answers turned in the same box."""
-    with_ = {"explainer": "own", "records": records, "alike": 1.0, **subject.settings}
+    with_ = {"records": records, "alike": 1.0, **subject.settings}
+    merged = {way: {**subject.explainer, "copies": COPIES, "merge": way, "noise": AWAY} for way in MERGED}
     return {
-        "medaudit": 1, "policy": {"id": "defended"}, "stages": stages, "explainers": {"own": subject.explainer},
+        "medaudit": 1, "policy": {"id": "defended"}, "stages": stages,
+        "explainers": {"own": subject.explainer, **merged},
         "threats": {"box": {"access": "scores", "norm": "linf", "eps": subject.eps}},
         "checks": [
-            {"id": "led", "rule": subject.rule, "threat": "box", "budget": {"queries": subject.budget}, "with": with_,
-             "behind": list(stages), "require": {"metric": "mass_overlap", "at_least": "50%"}},
+            {"id": "led", "rule": subject.rule, "threat": "box", "budget": {"queries": subject.budget},
+             "with": {**with_, "explainer": "own", "also": list(MERGED)}, "behind": list(stages),
+             "require": {"metric": "mass_overlap", "at_least": "50%"}},
+            *({"id": f"led-{way}", "rule": subject.rule, "threat": "box",
+               "budget": {"queries": subject.budget * COPIES}, "with": {**with_, "explainer": way, "agreement": 0.01},
+               "require": {"metric": "mass_overlap", "at_least": "50%"}} for way in MERGED),
             {"id": "turned", "rule": "standard", "threat": "box", "budget": {"queries": 500},
              "require": {"metric": "robust_accuracy", "at_least": "50%"}},
         ],
@@ -169,7 +178,7 @@ def main() -> None:
             linear = components(reference, entry, folder / f"{subject.name}-linear.onnx")
             stages = {
                 "auto-encoder": [{"denoiser": str(auto)}], "components": [{"denoiser": str(linear)}],
-                "noise-vote": [{"noise": NOISE, "votes": 5}],
+                "noise-vote": [{"noise": NOISE, "votes": COPIES}],
             }  # fmt: skip
             path, out = folder / "policy.yaml", folder / f"run-{subject.name}"
             path.write_text(dump(policy(subject, stages, asked.records)))
@@ -209,12 +218,11 @@ def table(subject: Case, report: Report, stages: list[str]) -> None:
     bare = checks["led"]
     if bare is None:
         raise SystemExit(f"{subject.name}: nothing was seen")
-    for name in stages:
-        through = checks[f"led@{name}"]
+    for name in (*stages, *MERGED):
+        through = checks[f"led-{name}" if name in MERGED else f"led@{name}"]
         rest = " | ".join(said(v) for v in (through.found, through.chance, through.excess)) if through else "- | - | -"
-        print(
-            f"| {subject.name}, {name} | {said(bare.found)} | {said(bare.recovered.get(name))} | {rest} |", flush=True
-        )
+        replayed = said((bare.recovered | bare.others).get(name))
+        print(f"| {subject.name}, {WORDS.get(name, name)} | {said(bare.found)} | {replayed} | {rest} |", flush=True)
 
 
 if __name__ == "__main__":

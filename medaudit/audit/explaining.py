@@ -47,6 +47,11 @@ def explainer_of(check: CheckSpec, explainers: dict[str, Spec]) -> Spec:
     return explainers.get(check.settings.explainer, Spec())
 
 
+def others_of(check: CheckSpec, explainers: dict[str, Spec]) -> dict[str, Spec]:
+    """The other explainers that are asked about what was found."""
+    return {name: explainers[name] for name in check.settings.also}
+
+
 def plans_for(
     spec: Spec, interface: Interface, data: Dataset, seed: int, fresh: int
 ) -> tuple[Ground, list[Explainer]]:  # fmt: skip
@@ -121,6 +126,10 @@ class Explaining:
         self.verifier = Verifier(asked, check, area, clean, self.maker, (), replays)
         self.targets = self._targets() if self.wanted.what == "target" else None
         each = self.plans[0].asks * asked.votes
+        self.others = {
+            name: plans_for(spec, face, asked.data, asked.spec.seed, 1)[1][1]
+            for name, spec in others_of(check, asked.spec.explainers).items()
+        }
         self.design = Design(len(self.plans) - 1, s.random, check.budget // each, self.targets is not None)
 
     def _targets(self) -> np.ndarray:
@@ -204,9 +213,13 @@ class Explaining:
             "before": decision_words(self.output, base), "after": decision_words(self.output, alone),
             "floor": self._floor(point, alone if self.wanted.what == "hide" else base, clean, found, record),
         }  # fmt: skip
-        if self.verifier.replays and allowed and searched:
+        if allowed and searched:
             behind = {name: other for name, other, _ in self.verifier.replays}
-            record["recovered"] = {name: self._behind(other, sample, point, record) for name, other in behind.items()}
+            plan = self.plans[1]
+            record["recovered"] = {k: self._again(other, plan, sample, point, record) for k, other in behind.items()}
+            record["others"] = {
+                k: self._again(self.asked, own, sample, point, record) for k, own in self.others.items()
+            }
         delta = point.astype(np.float64) - self.asked.points[sample].astype(np.float64)
         arrays = {"delta": delta, "clean": clean.mean(axis=0), "found": found.mean(axis=0)}
         if target is not None:
@@ -243,10 +256,12 @@ class Explaining:
         again = plan.reduce(values, point[None])
         return float(np.abs(again[0] - found[0]).max() / max(float(np.abs(clean[0]).max()), 1e-12))
 
-    def _behind(self, other: Asked, sample: int, point: np.ndarray, record: dict[str, Any]) -> float:
-        """Overlap, behind stages, of the maps of the clean record and of what fooled the bare model."""
-        plan, pair = self.plans[1], np.stack([self.asked.points[sample], point]).astype(np.float32)
-        values = explain(plan, pair, asking(self.read, other.ask, other.ask(pair[:1])))
-        record["verification"] += (2 * plan.asks + 1) * other.votes
+    def _again(
+        self, asked: Asked, plan: Explainer, sample: int, point: np.ndarray, record: dict[str, Any]
+    ) -> float:  # fmt: skip
+        """Overlap, behind stages or by another explainer, of the maps of the clean record and of what was found."""
+        pair = np.stack([self.asked.points[sample], point]).astype(np.float32)
+        values = explain(plan, pair, asking(reading(self.output, plan.width), asked.ask, asked.ask(pair[:1])))
+        record["verification"] += (2 * plan.asks + 1) * asked.votes
         both = plan.reduce(values, pair)
         return float(mass_overlap(both[:1], both[1:])[0])

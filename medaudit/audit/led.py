@@ -121,7 +121,11 @@ def _seen(
     kept = [(plan.data.groups[i], not records[i]["allowed"], False) for i in rows]
     ratios = {name: [r[name] for r in own] for name in ("ratio", "chance_ratio") if name in own[0]}
     floors = [r["floor"] for r in own if r.get("floor") is not None]
-    stages = sorted({name for r in own for name in r.get("recovered", {})})
+
+    def means(key: str) -> dict[str, Value]:
+        names = sorted({name for r in own for name in r.get(key, {})})
+        return {name: value([r[key][name] for r in own if name in r.get(key, {})]) for name in names}
+
     return Explanation(
         explainer=named(spec), goal=wanted_of(check.spec, cells).what, rows=each, cells=cells.size,
         fill=spec.fill or suited(face), plans=[one.digest[:16] for one in plans],
@@ -133,10 +137,7 @@ def _seen(
         kept=verdicts.value_of(verdicts.standing(verdicts.broken_patients(kept, confidence)), confidence),
         alike=[_alike(name, own, value) for name in own[0]["likeness"]],
         floor=max(floors) if floors else None, led=_led(plan, check, records, rows),
-        recovered={
-            name: value([r["recovered"][name] for r in own if name in r.get("recovered", {})] or [math.nan])
-            for name in stages
-        },
+        recovered=means("recovered"), others=means("others"),
         **{
             name: verdicts.value_of(bounds.median(np.array(found), confidence), confidence)
             for name, found in ratios.items()

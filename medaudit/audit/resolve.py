@@ -29,7 +29,7 @@ from medaudit.oracle.goal import DICE_DROP, EVERY, MOVE_SD, WHATS, Goal, dice, g
 from medaudit.oracle.trigger import limits, pushed
 from medaudit.policy.schema import CheckSection, Policy, RequireSection
 from medaudit.policy.strict import Document
-from medaudit.probe.kinds import OWN, Spec, cells_for, unsuited
+from medaudit.probe.kinds import OWN, Spec, cells_for, tensors, unsuited
 from medaudit.rule import RULES, Rule, find, settings_of
 from medaudit.rule.base import METRICS, PROBED, SWEPT
 from medaudit.rule.explanations import WAYS
@@ -243,11 +243,19 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
 
 def _explained(policy: Policy, rule: Rule, settings: Any, interface: Interface) -> str:
     """Why a check's explainer cannot explain this model; "" when it can. Raises PolicyError for what is not there."""
-    named = settings.explainer
-    if named and named not in policy.explainers:
-        known = ", ".join(policy.explainers) or "none; leave explainer out for occlusion"
-        raise PolicyError(f"explainer {named!r} is not one of the policy's: {known}", path="with")
-    spec = Spec(**policy.explainers[named].model_dump()) if named else Spec()
+    for name in filter(None, (settings.explainer, *getattr(settings, "also", ()))):
+        if name not in policy.explainers:
+            known = ", ".join(policy.explainers) or "none; leave explainer out for occlusion"
+            raise PolicyError(f"explainer {name!r} is not one of the policy's: {known}", path="with")
+    every = {name: Spec(**section.model_dump()) for name, section in policy.explainers.items()}
+    spec = every.get(settings.explainer, Spec())
+    for name in getattr(settings, "also", ()):
+        if every[name].kind == OWN and tensors(every[name]) != tensors(spec):
+            raise PolicyError(
+                f"also names {name!r}, an exported explanation, which the check itself is not of", path="with"
+            )
+        if why := unsuited(every[name], interface):
+            return f"{name}: {why}"
     if rule.kind == "scaffold" and (spec.kind == OWN or spec.fill == "missing"):
         return "the explainer asks no rows that could be a patient's: name another"
     if not hasattr(settings, "features"):

@@ -315,6 +315,9 @@ class Explanation(Part):
     floor: float | None = Field(None, description="largest change of a map by numbers alone, in shares of its peak")
     led: list[Led] = Field([], description="patients, the furthest led first")
     recovered: dict[str, Value] = Field({}, description="by stages: overlap behind them, under what fooled the model")
+    others: dict[str, Value] = Field(
+        {}, description="by other explainers: overlap of their maps of the same two records"
+    )
     drawn: str = Field("", description="file with the maps of one patient")
 
 

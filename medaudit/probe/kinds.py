@@ -62,6 +62,11 @@ class Spec(NamedTuple):
     noise: float = 0.0  # of the copies, in spreads
 
 
+def tensors(spec: Spec) -> tuple[str, ...]:
+    """What an exported explanation is read from."""
+    return spec.tensor, spec.alpha, spec.beta, spec.embedding, spec.out
+
+
 AROUND = ("copies", "merge", "noise")  # what stands around an explainer: its own plans are the same without
 
 

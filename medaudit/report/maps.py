@@ -49,6 +49,7 @@ def axis(found: Explanation) -> bytes:
         ("random changes", found.chance, "o"),
         ("the attack", found.found, "X"),
         *((f"the same behind {text.clean(name, 24)}", value, "D") for name, value in found.recovered.items()),
+        *((f"the same by {text.clean(name, 24)}", value, "v") for name, value in found.others.items()),
     ]
     with settings():
         figure = new(4.8, 0.62 + 0.26 * len(rows))

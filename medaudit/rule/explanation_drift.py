@@ -34,6 +34,7 @@ random: random changes beside each record.
 tolerance (sensitive): how far the probability may move. logits: how far its log-odds may.
 alike: overlap of two maps below which they tell different reasons.
 agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
+also: explainers of the policy that are asked about what was found: do they tell other reasons too?
 
 Cost
 ----

@@ -32,6 +32,7 @@ random: random changes beside each record.
 tolerance (sensitive): how far the probability may move. logits: how far its log-odds may.
 alike: overlap of two maps below which they tell different reasons.
 agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
+also: explainers of the policy that are asked about what was found.
 
 Cost
 ----
@@ -64,6 +65,7 @@ class Settings(NamedTuple):
     logits: float = 2.0
     alike: float = 0.7
     agreement: float = 0.9
+    also: tuple[str, ...] = ()
 
 
 RULE = Rule(

@@ -18,7 +18,7 @@ METRICS = ("mass_overlap", "explanations_led", "excess_over_random")
 class Settings(NamedTuple):
     """explainer: its name in the policy, empty: occlusion; records: patients; fresh: plans that are graded on; random:
     random changes beside each; tolerance: of the probability; logits: and of its log-odds; alike: overlap from which on
-    two maps tell the same; agreement: of the explainer with itself."""
+    two maps tell the same; agreement: of the explainer with itself; also: explainers that see what was found too."""
 
     explainer: str = ""
     records: int = 30
@@ -28,6 +28,7 @@ class Settings(NamedTuple):
     logits: float = 2.0
     alike: float = 0.7
     agreement: float = 0.9
+    also: tuple[str, ...] = ()
 
 
 def search(context: Context) -> Search:

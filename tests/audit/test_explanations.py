@@ -13,8 +13,12 @@ from medaudit.audit.replay import replay
 from medaudit.audit.results import Check, Report
 from medaudit.audit.scan import Options, scan
 from medaudit.core.errors import MedauditError
+from medaudit.core.interface import Channel, Input, Interface, Output
+from medaudit.probe.explainer import explain
+from medaudit.probe.kinds import Spec, ground_of, plans_of
 from medaudit.report.bundle import publish
 from medaudit.report.html import render
+from medaudit.stats.maps import mass_overlap
 from tests.graphs import graph
 
 FEATURES, ROWS = 24, 60
@@ -27,6 +31,7 @@ explainers:
   few: {kind: occlusion, background: 4}
   drawn: {kind: shapley, rows: 60}
   own: {kind: exported, tensor: parts}
+  calm: {kind: occlusion, background: 4, copies: 5, merge: median, noise: 0.5}
 stages:
   noisy: [{noise: 0.000001 sd, votes: 3}]
 defaults: {budget: {queries: BUDGET}}
@@ -173,6 +178,41 @@ def test_behind_stages_it_is_replayed_and_attacked_again(tmp_path: Path, explain
     assert list(bare.explanation.recovered) == ["noisy"]
     assert bare.explanation.recovered["noisy"].value == pytest.approx(bare.explanation.found.value, abs=0.005)
     assert behind.explanation.rows == 3 * bare.explanation.rows
+
+
+def test_other_explainers_are_asked_about_what_was_found(tmp_path: Path) -> None:
+    """Their overlaps are those of their own maps of the two records that the evidence holds, computed here."""
+    report, folder = run(tmp_path, "restless", more="also: [calm, drawn], alike: 1.0")
+    seen = only(report).explanation
+    assert seen is not None
+    assert set(seen.others) == {"calm", "drawn"}
+    assert not seen.recovered
+    files = sorted((folder / "evidence" / "led").glob("led-*.npz"))
+    pairs = [np.stack([np.load(path)[name] for name in ("clean", "perturbed")]).astype(np.float32) for path in files]
+    assert len(pairs) == seen.others["calm"].n == 8
+    names = [f"f{i}" for i in range(FEATURES)]
+    channels = tuple(Channel(name, sd=float(s)) for name, s in zip(names, X.std(axis=0), strict=True))
+    axes = ("batch", "feature")
+    fed = Input("x", "float32", "table", axes, (FEATURES,), axes, channels=channels)
+    spec = Spec("occlusion", background=4, copies=5, merge="median", noise=0.5)
+    plan = plans_of(spec, ground_of(spec, Interface((fed,), Output("multiclass", ("well", "ill"))), X, 0))(1)
+
+    def overlap(rows: np.ndarray) -> float:
+        both = plan.reduce(explain(plan, rows, lambda given: parts(given, rows[:1])), rows)
+        return float(mass_overlap(both[:1], both[1:])[0])
+
+    told = np.mean([overlap(pair) for pair in pairs])
+    assert seen.others["calm"].value == pytest.approx(told, abs=0.05)  # by other noise
+    assert (seen.others["calm"].value or 0) > (seen.found.value or 0)  # noise of .5 sd takes the fast waves out
+
+
+def parts(rows: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The restless model's log-odds of what it decides on the first record."""
+
+    def logits(x: np.ndarray) -> np.ndarray:
+        return 4 * x[:, 0] + np.sin(4 * x[:, 1:]).sum(axis=1)
+
+    return (logits(rows) * np.sign(logits(of)))[:, None]
 
 
 @pytest.mark.parametrize("rule", ["explanation-target", "explanation-feature", "hidden-error"])
