@@ -124,7 +124,12 @@ def _seen(
 
     def means(key: str) -> dict[str, Value]:
         names = sorted({name for r in own for name in r.get(key, {})})
-        return {name: value([r[key][name] for r in own if name in r.get(key, {})]) for name in names}
+        out = {}
+        for name in names:  # only of patients in whom something allowed was found
+            some = [i for i, r in enumerate(own) if name in r.get(key, {})]
+            numbers = np.array([own[i][key][name] for i in some])
+            out[name] = verdicts.value_of(bounds.mean(numbers, confidence, groups[some], 1.0), confidence)
+        return out
 
     return Explanation(
         explainer=named(spec), goal=wanted_of(check.spec, cells).what, rows=each, cells=cells.size,

@@ -260,3 +260,11 @@ def test_lanes_workers_and_order_do_not_matter(tmp_path: Path) -> None:
     first = run(tmp_path, "restless")[0]
     for other in ({"workers": 2}, {"shuffle": 3, "room": 7}):
         assert run(tmp_path, "restless", **other)[0].run.result_sha256 == first.run.result_sha256
+
+
+def test_patients_without_a_find_do_not_count_for_other_explainers(tmp_path: Path) -> None:
+    """A tolerance that hardly any change keeps leaves some patients with nothing that others could look at."""
+    report, _ = run(tmp_path, "restless", more="also: [calm], tolerance: 0.01, logits: 0.05", budget=4_500)
+    seen = only(report).explanation
+    assert seen is not None
+    assert 0 < seen.others["calm"].n < 8
