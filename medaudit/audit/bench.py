@@ -42,9 +42,11 @@ from medaudit.engine.loop import Cohort, Finished, room_for, tick
 from medaudit.model import file as files
 from medaudit.model import session as sessions
 from medaudit.model.codec import Codec
+from medaudit.model.expose import exposed
 from medaudit.model.graph import Model, choose_batching
 from medaudit.model.guard import Guard
 from medaudit.model.lineage import kinship
+from medaudit.model.permuted import permuted
 from medaudit.model.pipeline import Pipeline
 from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance
@@ -216,7 +218,8 @@ class Bench:
                 named = check.settings.explainer
                 asked = self._exposing(named, check.behind, asked)
                 replays = [self._exposing(named, name, self.asked[name]) for name in check.replay]
-                own = Explaining(asked, check, clean, rule, context, area, replays)
+                shuffled = self._randomised(named) if check.settings.randomised else {}
+                own = Explaining(asked, check, clean, rule, context, area, replays, shuffled)
                 self.cohorts[check.id] = Cohort(check.id, own.attack(), check.budget, own.lanes)
                 self.verifiers[check.id] = own
                 continue
@@ -238,17 +241,38 @@ class Bench:
             return asked
         key = f"{behind}+{named}"
         if key not in self.asked:
-            explainer, face = self.spec.explainers[named], asked.spec.interface
-            fed = (
-                () if explainer.tensor else tuple(i.name for i in face.inputs if i.domain in ("sequence", "signal"))[:1]
-            )
-            extra = (*tensors_of(explainer), *fed)
-            pipes = [
-                Pipeline(model, face, old.block, old.guard, extra)
-                for model, old in zip(self.own[named], (asked.pipeline, asked.reference), strict=True)
-            ]
-            self.asked[key] = Exposing(asked, explainer, *pipes)
+            self.asked[key] = self._with_tensors(named, asked, self.own[named])
         return self.asked[key]
+
+    def _with_tensors(self, named: str, asked: Asked, models: tuple[Model, Model]) -> Asked:
+        explainer, face = self.spec.explainers[named], asked.spec.interface
+        fed = () if explainer.tensor else tuple(i.name for i in face.inputs if i.domain in ("sequence", "signal"))[:1]
+        extra = (*tensors_of(explainer), *fed)
+        pipes = [
+            Pipeline(model, face, old.block, old.guard, extra)
+            for model, old in zip(models, (asked.pipeline, asked.reference), strict=True)
+        ]
+        return Exposing(asked, explainer, *pipes)
+
+    def _randomised(self, named: str) -> dict[str, Asked]:
+        """The bare model with the weights of its last layer shuffled, and with those of all; {} where it stores none.
+
+        Raises ModelError for weights that cannot be read.
+        """
+        path, own = Path(self.spec.model), named in self.own
+        graph = exposed(path, tensors_of(self.spec.explainers[named])) if own else None
+        out = {}
+        for name, share in (("randomised_last", 0.0), ("randomised_overlap", 1.0)):
+            key = f"{name}+{named if own else ''}"
+            if key not in self.asked:
+                shuffled = permuted(path, share, self.spec.seed, graph)
+                if shuffled is None:
+                    return {}
+                model = Model(path, self.spec.batching, self.spec.device, shuffled)
+                bare = self._open("", (model, model))
+                self.asked[key] = self._with_tensors(named, bare, (model, model)) if own else bare
+            out[name] = self.asked[key]
+        return out
 
     def _context(
         self, check: CheckSpec, threat: threats.Threat, clean: Clean, area: Region, change: np.ndarray | None

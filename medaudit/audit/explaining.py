@@ -26,9 +26,10 @@ from medaudit.engine.pool import Case
 from medaudit.oracle.decision import decide
 from medaudit.oracle.explained import Read, explaining
 from medaudit.oracle.explanation import Wanted, evidence, goal, losses, moved, same
-from medaudit.oracle.graded import FEASIBLE, Design, graded
+from medaudit.oracle.graded import FEASIBLE, Design, alike, graded
 from medaudit.probe.explainer import Explainer, Ground, explain
 from medaudit.probe.kinds import Spec, drawn, ground_of, plans_of
+from medaudit.probe.quality import complete, removal, sparse, stability
 from medaudit.rule import Context, Rule
 from medaudit.search import credit, uniform
 from medaudit.stats.maps import mass_overlap
@@ -113,8 +114,9 @@ class Explaining:
 
     def __init__(
         self, asked: Asked, check: CheckSpec, clean: Clean, rule: Rule, context: Context, area: Region,
-        replays: Sequence[Asked] = (),
+        replays: Sequence[Asked] = (), randomised: dict[str, Asked] | None = None,
     ) -> None:  # fmt: skip
+        self.randomised = randomised or {}
         self.asked, self.check, self.clean, self.rule, self.context = asked, check, clean, rule, context
         face, s = asked.spec.interface, check.settings
         self.output = face.output
@@ -149,6 +151,7 @@ class Explaining:
         xp = array_module(self.asked.spec.device)
         targets = None if self.targets is None else xp.asarray(self.asked.points[self.targets])
         made = chances(chance, own.region, self.check.settings.random)
+        self.drawn = made, own.region
         asker = graded(composed, guide, own.region, made, targets, self.design, cells)
         hide = self.wanted.what == "hide"
         return explaining(asker, self.plans, self.read, m, own.interface.size, own=hide, votes=self.asked.votes)
@@ -205,6 +208,7 @@ class Explaining:
             record["note"] = f"the re-check found {wrong or 'the point too far away'}"
         searched = float(got["low"]) < FEASIBLE
         fair = self._fair(answers[d.before : d.before + d.random], answers[0])
+        record["measures"] = self._quality(sample, got["point"], chance, answers, clean[0], fair, record)
         target = maps[d.fresh + 2 : 2 * d.fresh + 2] if d.target else None
         told = likeness(self.ground.cells, self.wanted, maps[: 1 + d.fresh], clean, found, chance[fair], target)
         record |= told | {
@@ -225,6 +229,41 @@ class Explaining:
         if target is not None:
             arrays["target"] = target.mean(axis=0)
         return Case(finished.check, sample, record, arrays)
+
+    def _quality(
+        self, sample: int, found: np.ndarray, chance: np.ndarray, answers: np.ndarray, own: np.ndarray,
+        fair: np.ndarray, record: dict[str, Any],
+    ) -> dict[str, float]:  # fmt: skip
+        """Measures of the clean record's map `own` [S] by plan 1, and of what random changes did to it."""
+        base, read = answers[:1], reading(self.output, 1)
+        out = removal(self.ground, own, streams.key(self.asked.data.ids[sample]))
+        point = self.asked.points[[sample]]
+        values = explain(out, point, asking(read, self.asked.ask, base))
+        record["verification"] += out.asks * self.asked.votes
+        deleted, inserted, none = out.reduce(values, point)[0]
+        whole = float(values[0, 0, 0])
+        told = {"faithfulness": float(deleted + inserted) / 2, "deletion": float(deleted), "insertion": float(inserted)}
+        told |= sparse(own) | {"incompleteness": complete(own, whole, float(none))}
+        late = answers[self.design.before : self.design.before + self.design.random][fair]
+        after = read(late, np.broadcast_to(base, late.shape))[:, 0]
+        told |= stability(own, chance[fair], self._moved(sample, found)[fair], whole, after)
+        for name, other in self.randomised.items():
+            plan = self.plans[1]
+            shuffled = plan.reduce(explain(plan, point, asking(self.read, other.ask, base)), point)
+            record["verification"] += plan.asks * other.votes
+            told[name] = float(mass_overlap(own[None], shuffled)[0])
+        return told
+
+    def _moved(self, sample: int, found: np.ndarray) -> np.ndarray:
+        """Relative size [K] of the random changes of a record, each number in its own spread."""
+        made, region = self.drawn
+        lanes = self.lanes([sample])
+        xp = namespace(lanes.x)
+        every = alike(region, lanes, made(lanes), xp.asarray(found[None], dtype=xp.float32, device=lanes.x.device))
+        spread = np.where(self.ground.sd > 0, self.ground.sd, 1)
+        x = to_numpy(lanes.x)[0] / spread
+        far = np.nan_to_num(to_numpy(every)[0] / spread - x)
+        return np.asarray(np.linalg.norm(far, axis=1) / max(float(np.linalg.norm(np.nan_to_num(x))), 1e-12))
 
     def _fair(self, answers: np.ndarray, base: np.ndarray) -> np.ndarray:
         """Which random changes [K] keep the answer as the attack has to; all, where none does."""

@@ -32,6 +32,7 @@ from medaudit.stats.chance import exchanged
 if TYPE_CHECKING:
     from medaudit.audit.scan import Plan
 
+BOUNDED = ("faithfulness", "deletion", "insertion", "gini", "entropy")  # measures from 0 to 1
 SHOWN = 12  # patients whose reasons are listed
 
 
@@ -63,11 +64,14 @@ def judged(
         "explanations_led": verdicts.broken_patients(fates, confidence),
         "excess_over_random": excess,
     }
+    quality = measures_of(own, groups, confidence)
+    estimates |= {name: quality[name] for name in check.rule.metrics if name in quality}
     if check.rule.name == "hidden-error":
         estimates = {"explanations_led": estimates["explanations_led"]}
     p = exchanged(np.array([r["led"] for r in own]), [np.array(r["chance"]) for r in own], seed)
     verdict, reason, required = verdicts.judge(estimates, check.section.require, confidence, None, "")
     seen = _seen(plan, check, plans, each, records, rows, excess, p, confidence)
+    seen.measures = {name: verdicts.value_of(one, confidence) for name, one in quality.items()}
     if not seen.effect and check.rule.name != "hidden-error":
         flags.append("not-beyond-chance")
     low = seen.agreement.value or 0.0
@@ -86,6 +90,21 @@ def judged(
         verdict, reason = "error", lost
     metrics = {k: verdicts.value_of(v, confidence) for k, v in estimates.items()}
     return verdicts.Judged(verdict, reason, metrics, required, None, flags), seen
+
+
+def measures_of(own: list[dict[str, Any]], groups: np.ndarray, confidence: float) -> dict[str, Estimate]:
+    """Of the clean records' explanations: means of what has an end, medians of what has none."""
+    out = {}
+    for name in own[0]["measures"]:
+        every = np.array([r["measures"][name] for r in own])
+        some = np.isfinite(every)
+        if name in BOUNDED or name.startswith("randomised"):
+            out[name] = bounds.mean(every[some], confidence, groups[some], 1.0)
+        elif name == "follows":
+            out[name] = bounds.mean(every[some], confidence, groups[some])
+        else:
+            out[name] = bounds.median(every[some], confidence)
+    return out
 
 
 def beyond_chance(excess: Estimate, p: float, confidence: float) -> bool:

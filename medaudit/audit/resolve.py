@@ -196,6 +196,8 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     if rule.kind in ("sweep", "search"):
         for name in (name for name in settings.families if name not in FAMILIES):
             raise PolicyError(f"family {name!r} is not known; use some of: {', '.join(FAMILIES)}", path="with")
+    if section.require is not None and section.require.metric == "randomised_overlap" and not settings.randomised:
+        raise PolicyError("randomised_overlap is measured only with randomised: true", path="with")
     unexplained = _explained(policy, rule, settings, interface) if rule.kind in ("explanation", "scaffold") else ""
     if threat is None:
         return Resolved(section, rule, spec, blocked=rule.applies(interface) or unexplained)

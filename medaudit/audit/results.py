@@ -24,6 +24,9 @@ METRICS = {
     "smoothed_accuracy": "patients whose smoothed answer is right, and sure enough to be given",
     "mass_overlap": "overlap of the explanation before and after the attack, the mean of patients",
     "explanations_led": "patients whose explanation was led where the attacker wanted, the answer as it has to be",
+    "faithfulness": "how often taking cells out as the explanation ranks them beats a random order; half is chance",
+    "max_sensitivity": "largest relative change of the explanation under small random changes, the median of patients",
+    "randomised_overlap": "overlap of explanations with those of the model with shuffled weights, the mean of patients",
     "excess_over_random": "how much further the search led explanations than random changes did, the mean of patients",
     "median_distance": "median size of the smallest change found",
     "auroc": "area under the ROC curve",
@@ -315,6 +318,7 @@ class Explanation(Part):
     floor: float | None = Field(None, description="largest change of a map by numbers alone, in shares of its peak")
     led: list[Led] = Field([], description="patients, the furthest led first")
     recovered: dict[str, Value] = Field({}, description="by stages: overlap behind them, under what fooled the model")
+    measures: dict[str, Value] = Field({}, description="of the clean records' explanations, before any attack")
     others: dict[str, Value] = Field(
         {}, description="by other explainers: overlap of their maps of the same two records"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from onnx import ModelProto, helper, numpy_helper
+from onnx.checker import ValidationError
 
 from medaudit.core.errors import ModelError
 from medaudit.core.text import printable
@@ -34,7 +35,7 @@ def stored(path: Path, name: str) -> np.ndarray:
         if one.name == name:
             try:
                 return np.asarray(numpy_helper.to_array(one, str(path.resolve().parent)), dtype=np.float64)
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, ValidationError) as error:
                 raise ModelError(f"the weight {printable(name, 80)!r} cannot be read") from error
     names = {one.name for one in proto.graph.initializer}
     raise ModelError(f"the graph stores no weight {printable(name, 80)!r}{_near(name, names)}")

@@ -102,7 +102,7 @@ def graded(
             own = permitted(bare, lanes, owner, xp.take(best, owner, axis=0))
             points = xp.where(xp.asarray(late >= 0, **on)[:, None], own, points)
         if (after & (late < 0)).any():
-            drawn = _alike(region, lanes, chances(lanes), best)
+            drawn = alike(region, lanes, chances(lanes), best)
             number = np.clip(step - design.before, 0, design.random - 1)
             flat = xp.reshape(drawn, (-1, drawn.shape[2]))
             own = permitted(
@@ -187,7 +187,7 @@ def graded(
     return Asker(attack.name, attack.quantum, init, ask, tell, done, result)
 
 
-def _alike(region: Region, lanes: Lanes, drawn: Array, best: Array) -> Array:
+def alike(region: Region, lanes: Lanes, drawn: Array, best: Array) -> Array:
     """Random changes [L, K, D] made as long as the best point's [L, D], where that is shorter than they are."""
     xp = namespace(drawn)
     n, k, d = drawn.shape

@@ -37,6 +37,22 @@ class Grid(BaseModel):
     rows_names: list[str] = []
 
 
+MEASURES = {
+    "faithfulness": "random orders of taking cells out and putting them back that it beats (half is chance)",
+    "deletion": "of taking cells out alone",
+    "insertion": "of putting them back alone",
+    "gini": "sparseness (Gini index): 0 all cells say the same, 1 one says all",
+    "entropy": "entropy, as a share of what all cells alike have",
+    "incompleteness": "how far its numbers are from adding up to what the record adds (0: they do)",
+    "max_sensitivity": "largest relative change of it under the small random changes",
+    "input_stability": "that change over the input's (RIS)",
+    "output_stability": "that change over the answer's (ROS)",
+    "follows": "whether it moves when the answer moves (rank correlation)",
+    "randomised_last": "overlap with itself once the last layer's weights are shuffled (1: it does not look at them)",
+    "randomised_overlap": "overlap with itself once all weights are shuffled",
+}
+
+
 class Layout(BaseModel):
     grids: list[Grid]
     names: list[str]
@@ -77,6 +93,11 @@ def rows(found: Explanation) -> list[tuple[str, ...]]:
         name = "distance to the goal over that to the own map (2-D Wasserstein)"
         out.append((name, _value(found.ratio), _value(found.chance_ratio)))
     return out
+
+
+def qualities(found: Explanation) -> list[tuple[str, ...]]:
+    """What the clean explanations are worth, before any attack."""
+    return [(MEASURES.get(name, text.slug(name)), _value(value)) for name, value in found.measures.items()]
 
 
 def _value(value: Value) -> str:

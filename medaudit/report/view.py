@@ -66,6 +66,7 @@ class CheckView(NamedTuple):
     portrait: list[Drawn]
     overlaps: bytes
     overlap_rows: list[tuple[str, ...]]
+    quality_rows: list[tuple[str, ...]]
     maps: list[Drawn]
 
 
@@ -135,6 +136,7 @@ def view(
         portrait,
         maps.axis(check.explanation) if check.explanation else b"",
         maps.rows(check.explanation) if check.explanation else [],
+        maps.qualities(check.explanation) if check.explanation else [],
         [],
     )
 

@@ -75,6 +75,9 @@ METRICS = {
     "mass_overlap": ("share", "at_least"),
     "explanations_led": ("share", "at_most"),
     "excess_over_random": ("share", "at_most"),
+    "faithfulness": ("share", "at_least"),
+    "max_sensitivity": ("value", "at_most"),
+    "randomised_overlap": ("share", "at_most"),
 }
 HEADINGS = (
     "What it asks",

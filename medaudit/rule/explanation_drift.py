@@ -35,6 +35,7 @@ tolerance (sensitive): how far the probability may move. logits: how far its log
 alike: overlap of two maps below which they tell different reasons.
 agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
 also: explainers of the policy that are asked about what was found: do they tell other reasons too?
+randomised: explain the records by the model with shuffled weights, too; the maps should differ.
 
 Cost
 ----

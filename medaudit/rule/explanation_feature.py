@@ -33,6 +33,7 @@ tolerance (sensitive): how far the probability may move. logits: how far its log
 alike: overlap of two maps below which they tell different reasons.
 agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
 also: explainers of the policy that are asked about what was found.
+randomised: explain the records by the model with shuffled weights, too; the maps should differ.
 
 Cost
 ----
@@ -66,6 +67,7 @@ class Settings(NamedTuple):
     alike: float = 0.7
     agreement: float = 0.9
     also: tuple[str, ...] = ()
+    randomised: bool = False
 
 
 RULE = Rule(

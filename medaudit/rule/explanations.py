@@ -12,13 +12,16 @@ from medaudit.search import cmaes, credit, genetic, signhunter
 WAVES = 48  # of a change that evolution makes
 WAYS = ("demote", "promote")
 NORMS = ("linf", "l2", "l1", "l0")
-METRICS = ("mass_overlap", "explanations_led", "excess_over_random")
+METRICS = (
+    "mass_overlap", "explanations_led", "excess_over_random", "faithfulness", "max_sensitivity", "randomised_overlap",
+)  # fmt: skip
 
 
 class Settings(NamedTuple):
     """explainer: its name in the policy, empty: occlusion; records: patients; fresh: plans that are graded on; random:
     random changes beside each; tolerance: of the probability; logits: and of its log-odds; alike: overlap from which on
-    two maps tell the same; agreement: of the explainer with itself; also: explainers that see what was found too."""
+    two maps tell the same; agreement: of the explainer with itself; also: explainers that see what was found, too;
+    randomised: whether records are explained by the model with shuffled weights, too."""
 
     explainer: str = ""
     records: int = 30
@@ -29,6 +32,7 @@ class Settings(NamedTuple):
     alike: float = 0.7
     agreement: float = 0.9
     also: tuple[str, ...] = ()
+    randomised: bool = False
 
 
 def search(context: Context) -> Search:

@@ -268,3 +268,34 @@ def test_patients_without_a_find_do_not_count_for_other_explainers(tmp_path: Pat
     seen = only(report).explanation
     assert seen is not None
     assert 0 < seen.others["calm"].n < 8
+
+
+def test_what_explanations_are_worth_is_measured_beside(tmp_path: Path) -> None:
+    """Occlusion of a model of separate columns ranks them truly, adds up, and is another once weights are shuffled."""
+    report, folder = run(tmp_path, "steady", metric="faithfulness, at_least: 80%", more="randomised: true")
+    check = only(report)
+    seen = check.explanation
+    assert seen is not None
+    assert (seen.measures["faithfulness"].value or 0) > 0.95
+    assert check.metrics["faithfulness"] == seen.measures["faithfulness"]
+    assert check.verdict in ("pass", "inconclusive")
+    assert seen.measures["incompleteness"].value == pytest.approx(0, abs=1e-4)
+    assert seen.measures["gini"].value == pytest.approx(1 - 1 / FEATURES, abs=1e-3)  # one column speaks
+    assert seen.measures["max_sensitivity"].value is not None
+    assert seen.measures["randomised_last"].n == 8
+    assert (seen.measures["randomised_overlap"].value or 0) < 0.9
+    html = render(report, folder)
+    assert "What the explanations of the clean records are worth" in html
+    assert "once all weights are shuffled" in html
+
+
+def test_shuffled_weights_have_to_be_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(MedauditError, match="randomised: true"):
+        run(tmp_path, "steady", metric="randomised_overlap, at_most: 50%")
+
+
+def test_the_models_own_explanation_is_that_of_the_shuffled_model_there(tmp_path: Path) -> None:
+    report, _ = run(tmp_path, "restless", more="explainer: own, randomised: true", budget=400)
+    seen = only(report).explanation
+    assert seen is not None
+    assert (seen.measures["randomised_overlap"].value or 1) < 1
