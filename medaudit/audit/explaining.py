@@ -28,7 +28,7 @@ from medaudit.oracle.explained import Read, explaining
 from medaudit.oracle.explanation import Wanted, evidence, goal, losses, moved, same
 from medaudit.oracle.graded import FEASIBLE, Design, alike, graded
 from medaudit.probe.explainer import Explainer, Ground, explain
-from medaudit.probe.kinds import Spec, drawn, ground_of, plans_of
+from medaudit.probe.kinds import Spec, drawn, filled_otherwise, ground_of, plans_of
 from medaudit.probe.quality import complete, removal, sparse, stability
 from medaudit.rule import Context, Rule
 from medaudit.search import credit, uniform
@@ -120,9 +120,8 @@ class Explaining:
         self.asked, self.check, self.clean, self.rule, self.context = asked, check, clean, rule, context
         face, s = asked.spec.interface, check.settings
         self.output = face.output
-        self.ground, self.plans = plans_for(
-            explainer_of(check, asked.spec.explainers), face, asked.data, asked.spec.seed, s.fresh
-        )
+        self.explainer = explainer_of(check, asked.spec.explainers)
+        self.ground, self.plans = plans_for(self.explainer, face, asked.data, asked.spec.seed, s.fresh)
         self.wanted, self.read = wanted_of(check, self.ground.cells), reading(face.output, self.plans[0].width)
         self.maker = LaneMaker(asked, check, area, clean, bool(np.isnan(asked.points).any()))
         self.verifier = Verifier(asked, check, area, clean, self.maker, (), replays)
@@ -247,11 +246,14 @@ class Explaining:
         late = answers[self.design.before : self.design.before + self.design.random][fair]
         after = read(late, np.broadcast_to(base, late.shape))[:, 0]
         told |= stability(own, chance[fair], self._moved(sample, found)[fair], whole, after)
-        for name, other in self.randomised.items():
-            plan = self.plans[1]
-            shuffled = plan.reduce(explain(plan, point, asking(self.read, other.ask, base)), point)
-            record["verification"] += plan.asks * other.votes
-            told[name] = float(mass_overlap(own[None], shuffled)[0])
+        others = {name: (self.plans[1], asked) for name, asked in self.randomised.items()}
+        name, spec, ground = filled_otherwise(self.explainer, self.ground, point[0])
+        if name:
+            others[name] = plans_of(spec, ground)(1), self.asked
+        for name, (plan, asked) in others.items():
+            other = plan.reduce(explain(plan, point, asking(reading(self.output, plan.width), asked.ask, base)), point)
+            record["verification"] += plan.asks * asked.votes
+            told[name] = float(mass_overlap(own[None], other)[0])
         return told
 
     def _moved(self, sample: int, found: np.ndarray) -> np.ndarray:

@@ -32,7 +32,10 @@ from medaudit.stats.chance import exchanged
 if TYPE_CHECKING:
     from medaudit.audit.scan import Plan
 
-BOUNDED = ("faithfulness", "deletion", "insertion", "gini", "entropy")  # measures from 0 to 1
+BOUNDED = (  # measures from 0 to 1
+    "faithfulness", "deletion", "insertion", "gini", "entropy", "other_fill", "conditional",
+    "randomised_last", "randomised_overlap",
+)  # fmt: skip
 SHOWN = 12  # patients whose reasons are listed
 
 
@@ -98,7 +101,7 @@ def measures_of(own: list[dict[str, Any]], groups: np.ndarray, confidence: float
     for name in own[0]["measures"]:
         every = np.array([r["measures"][name] for r in own])
         some = np.isfinite(every)
-        if name in BOUNDED or name.startswith("randomised"):
+        if name in BOUNDED:
             out[name] = bounds.mean(every[some], confidence, groups[some], 1.0)
         elif name == "follows":
             out[name] = bounds.mean(every[some], confidence, groups[some])

@@ -67,6 +67,7 @@ def tensors(spec: Spec) -> tuple[str, ...]:
     return spec.tensor, spec.alpha, spec.beta, spec.embedding, spec.out
 
 
+FILLING = ("occlusion", "shapley", "kernel-shap", "rise", "temporal")  # take cells out, by what stands for them
 AROUND = ("copies", "merge", "noise")  # what stands around an explainer: its own plans are the same without
 
 
@@ -125,6 +126,22 @@ def plans_of(spec: Spec, ground: Ground) -> Plans:
 
     plans = own if spec.kind == OWN else KINDS[spec.kind](ground, spec.rows)
     return shaken(plans, ground, spec.copies, spec.merge, spec.noise) if spec.copies else plans
+
+
+def filled_otherwise(spec: Spec, ground: Ground, point: np.ndarray) -> tuple[str, Spec, Ground]:
+    """The explainer with another choice of what stands for a cell that is taken out of a point [D]; "": there is none.
+
+    conditional: of tables, the tenth of the reference rows that is nearest to the record, in spreads, so that rows look
+    more like patients; other_fill: reference rows in the place of surroundings, or the other way round.
+    """
+    if spec.kind not in FILLING or spec.fill == "missing":
+        return "", spec, ground
+    if ground.fill is None:
+        unit = np.where(ground.sd > 0, ground.sd, 1)
+        far = np.nansum(((ground.background - point) / unit) ** 2, axis=1)
+        near = np.argsort(far, kind="stable")[: max(2, len(far) // 10)]
+        return "conditional", spec, ground._replace(background=ground.background[np.sort(near)])
+    return "other_fill", spec._replace(fill="rows"), ground._replace(fill=None)
 
 
 def drawn(explainer: Explainer, other: Explainer) -> bool:

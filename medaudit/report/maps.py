@@ -48,6 +48,8 @@ MEASURES = {
     "input_stability": "that change over the input's (RIS)",
     "output_stability": "that change over the answer's (ROS)",
     "follows": "whether it moves when the answer moves (rank correlation)",
+    "other_fill": "overlap with itself where other patients' values, not surroundings, stand for what is taken out",
+    "conditional": "overlap with itself where only reference rows near the record stand for what is taken out",
     "randomised_last": "overlap with itself once the last layer's weights are shuffled (1: it does not look at them)",
     "randomised_overlap": "overlap with itself once all weights are shuffled",
 }

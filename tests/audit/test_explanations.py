@@ -283,6 +283,7 @@ def test_what_explanations_are_worth_is_measured_beside(tmp_path: Path) -> None:
     assert seen.measures["gini"].value == pytest.approx(1 - 1 / FEATURES, abs=1e-3)  # one column speaks
     assert seen.measures["max_sensitivity"].value is not None
     assert seen.measures["randomised_last"].n == 8
+    assert seen.measures["conditional"].value == pytest.approx(1, abs=1e-3)  # one column speaks, whatever fills
     assert (seen.measures["randomised_overlap"].value or 0) < 0.9
     html = render(report, folder)
     assert "What the explanations of the clean records are worth" in html

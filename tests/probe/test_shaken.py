@@ -8,7 +8,7 @@ import pytest
 
 from medaudit.core.interface import Channel, Input, Interface, Output
 from medaudit.probe.explainer import Explainer, Ground, explain
-from medaudit.probe.kinds import KINDS, Spec, drawn, ground_of, named, plans_of
+from medaudit.probe.kinds import KINDS, Spec, drawn, filled_otherwise, ground_of, named, plans_of
 
 COPIES = 5
 CHANNELS = (Channel("a", sd=1.0), Channel("b", sd=2.0), Channel("c", sd=0.5), Channel("flag", kind="binary"))
@@ -112,3 +112,19 @@ def test_rows_do_not_depend_on_what_is_asked_with_them() -> None:
 def test_named() -> None:
     assert named(Spec("lime")) == "lime"
     assert named(Spec("lime", copies=8, merge="median")) == "lime, the median of 8 noisy copies"
+
+
+def test_filled_otherwise() -> None:
+    """Tables: the nearest reference rows; signals: other patients' values; what takes nothing out: nothing."""
+    own = ground(Spec())
+    name, spec, near = filled_otherwise(Spec(), own, POINTS[0])
+    assert (name, spec) == ("conditional", Spec())
+    unit = own.sd
+    far = [float((((row - POINTS[0]) / unit) ** 2).sum()) for row in own.background]
+    assert len(near.background) == 4
+    assert {row.tobytes() for row in near.background} == {own.background[i].tobytes() for i in np.argsort(far)[:4]}
+    filled = Spec(fill="own")
+    name, spec, other = filled_otherwise(filled, ground(filled), POINTS[0])
+    assert (name, spec.fill, other.fill) == ("other_fill", "rows", None)
+    for kind in ("gradient", "smoothgrad", "lime", "lime-compat", "exported"):
+        assert filled_otherwise(Spec(kind), own, POINTS[0])[0] == ""
