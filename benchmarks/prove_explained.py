@@ -5,6 +5,7 @@ charts      the published setting: another patient's map, any value of the range
             of distances (to the other patient's map, to the record's own) below 1 and below that of random changes,
             the excess over random changes above 0 with its bound. Beside it the same where the probability stays too.
 explainers  the GRU under every explainer
+methods     the RETAIN's own contributions and the GRU under every search, the published objective among them
 ecg         drift within growing bounds, 320 explanations a record. Wanted: a bound from which on the excess over
             random changes lies above 0. Aim: of the ten main reasons at most .3 left where random changes leave .7
 
@@ -27,9 +28,10 @@ from benchmarks import charts
 from medaudit.audit.results import Explanation, Value
 from medaudit.audit.scan import Options, scan
 from medaudit.policy.write import dump
+from medaudit.rule.explanations import METHODS
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-PARTS = ("charts", "explainers", "ecg")
+PARTS = ("charts", "explainers", "methods", "ecg")
 RETAIN = {"kind": "exported", "alpha": "alpha", "beta": "beta", "embedding": "embedding", "out": "out"}
 BLOCKS = {"kind": "occlusion", "hours": 4}
 LABEL, ANSWER = {"tolerance": 1, "logits": 100}, {"tolerance": 0.05, "logits": 2}  # what has to stay
@@ -129,6 +131,18 @@ def explainer_cases(folder: Path) -> list[Case]:
     return out
 
 
+def method_cases(folder: Path) -> list[Case]:
+    """Another patient's map, the label kept, by every search; first by the one that the rule takes itself."""
+    data, short = folder / "charts.npz", {"kind": "occlusion", "hours": 8}
+    models = (("RETAIN", "retain", RETAIN, 4000), ("GRU", "gru", short, 320 * 115))
+    return [
+        Case(f"{name}, {method or 'its own'}", folder / f"{file}.onnx", data, "1", explainer, "explanation-target",
+             budget, {**LABEL, "method": method} if method else LABEL)
+        for name, file, explainer, budget in models
+        for method in ("", *METHODS)
+    ]  # fmt: skip
+
+
 def ecg_cases(shared: Path | None) -> dict[str, list[Case]]:
     """Drift within growing bounds, by model."""
     section = {"kind": "occlusion", "windows": 60}
@@ -167,7 +181,7 @@ def main() -> None:
     asked, start, missed = parser.parse_args(), time.monotonic(), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if {"charts", "explainers"} & set(asked.part):
+        if {"charts", "explainers", "methods"} & set(asked.part):
             for one in ("retain", "gru"):
                 print(f"{one}: {charts.make(folder, one):.3f} right on fresh stays", flush=True)
         if "charts" in asked.part:
@@ -179,6 +193,10 @@ def main() -> None:
         if "explainers" in asked.part:
             print(HEAD)
             for case in explainer_cases(folder):
+                print(line(case, seen(case, folder, asked.records)), flush=True)
+        if "methods" in asked.part:
+            print(HEAD)
+            for case in method_cases(folder):
                 print(line(case, seen(case, folder, asked.records)), flush=True)
         if "ecg" in asked.part:
             print(HEAD)

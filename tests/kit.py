@@ -19,10 +19,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from medaudit.core.arrays import leaves, map_tree
+from medaudit.core.arrays import leaves, map_tree, to_numpy
 from medaudit.core.compose import compose
 from medaudit.core.interface import Channel, Input, Interface, Output
-from medaudit.core.protocol import Attack, Lanes, Loss, Oracle, Query, Search
+from medaudit.core.protocol import Attack, Explained, Lanes, Loss, Oracle, Parts, Query, Search
 from medaudit.core.region import L0, L1, L2, LINF, PATCH, Region
 from medaudit.core.streams import key
 from medaudit.core.subspace import slow, within
@@ -32,7 +32,7 @@ from medaudit.engine.inline import run_inline
 from medaudit.engine.loop import Finished
 from medaudit.oracle.decision import decide
 from medaudit.oracle.goal import Goal, oracle, wanted_classes
-from medaudit.search import boundary, cgba, credit, hopskipjump, portfolio, rays
+from medaudit.search import blends, boundary, cgba, credit, hopskipjump, jacobian, penalty, portfolio, rays
 
 Array = NDArray[Any]
 Model = Callable[[Array], Array]  # points [R, D], NaN where missing -> answers [R, M]
@@ -80,6 +80,7 @@ SEARCHES = (
     ("credit", L2),
     ("credit", L1),
     ("credit", L0),
+    *((name, norm) for name in ("jacobian", "penalty", "blends") for norm in (LINF, L2, L1)),
 )
 BLIND = {"hopskipjump", "cgba", "rays", "boundary"}  # searches that look at labels only
 MINIMISES = BLIND | {"portfolio", "descent"}
@@ -244,9 +245,27 @@ def search_of(name: str, region: Region, donors: Array, kinds: Array) -> Search:
         return module.search(module.Settings(), donors, kinds)  # type: ignore[attr-defined, no-any-return]
     if name == "credit":
         of = np.arange(region.scale.shape[0]) // 4
-        return credit.search(credit.Settings(of, int(of.max()) + 1, partial(cell_losses, int(of.max()) + 1)))
+        return credit.search(Explained(of, int(of.max()) + 1, partial(cell_losses, int(of.max()) + 1)))
+    if name == "jacobian":
+        whole = np.zeros(region.scale.shape[0], dtype=int)
+        return jacobian.search(Explained(whole, 1, partial(cell_losses, 1), wish=nothing))
+    if name == "penalty":
+        return penalty.search(first_number)
+    if name == "blends":
+        return blends.search(lambda lanes: -lanes.x)
     module = importlib.import_module(f"medaudit.search.{name}")
     return module.search()  # type: ignore[no-any-return]
+
+
+def nothing(lanes: Lanes) -> tuple[Array, Array]:
+    """A wanted map of one cell: 0."""
+    return np.zeros((lanes.x.shape[0], 1)), np.ones((lanes.x.shape[0], 1))
+
+
+def first_number(lanes: Lanes, lane: Array, answers: Array) -> Parts:
+    """Costs that follow from an answer's first number."""
+    own = to_numpy(answers)[:, 0].astype(np.float64)
+    return Parts(np.abs(own), np.maximum(0, own), own > 0)
 
 
 def cell_losses(cells: int, lanes: Lanes, lane: Array, answers: Array) -> Loss:

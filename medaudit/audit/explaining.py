@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from medaudit.core import streams
 from medaudit.core.arrays import Array, array_module, namespace, to_numpy
 from medaudit.core.compose import compose
 from medaudit.core.interface import Interface, Output
-from medaudit.core.protocol import Attack, Lanes, Search
+from medaudit.core.protocol import Attack, Explained, Lanes, Search
 from medaudit.core.region import Region
 from medaudit.core.subspace import within
 from medaudit.data import Dataset
@@ -25,13 +26,13 @@ from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
 from medaudit.oracle.decision import decide
 from medaudit.oracle.explained import Read, explaining
-from medaudit.oracle.explanation import Wanted, evidence, goal, losses, moved, same
+from medaudit.oracle.explanation import Wanted, evidence, goal, losses, moved, published, same, wish
 from medaudit.oracle.graded import FEASIBLE, Design, alike, graded
 from medaudit.probe.explainer import Explainer, Ground, explain
 from medaudit.probe.kinds import Spec, drawn, filled_otherwise, ground_of, plans_of
 from medaudit.probe.quality import complete, removal, sparse, stability
 from medaudit.rule import Context, Rule
-from medaudit.search import credit, uniform
+from medaudit.search import uniform
 from medaudit.stats.maps import mass_overlap
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Explaining:
         return np.flatnonzero(finite)[:: max(1, int(finite.sum()) // LENT)]
 
     def attack(self) -> Attack:
-        own, m = replace(self.context, credit=self._credit()), self.output.width
+        own, m = replace(self.context, explained=self._explained()), self.output.width
         search = self.rule.search(own) if self.rule.search else uniform.search()
         chance = uniform.search()
         if own.subspace is not None:
@@ -155,7 +156,7 @@ class Explaining:
         hide = self.wanted.what == "hide"
         return explaining(asker, self.plans, self.read, m, own.interface.size, own=hide, votes=self.asked.votes)
 
-    def _credit(self) -> credit.Settings:
+    def _explained(self) -> Explained:
         """What each cell of a map loses, and other records that a search may borrow from."""
         cells, points = self.ground.cells, self.asked.points
         lent = None if self.targets is None else points[self.targets]
@@ -164,7 +165,8 @@ class Explaining:
             return None if lent is None else lent[to_numpy(lanes.target)]
 
         told = losses(self.output, self.wanted, cells.size)
-        return credit.Settings(cells.of, cells.size, told, None if lent is None else donors)
+        wished, costs = wish(self.wanted, self.output.width, cells.size), partial(published, self.output, cells.size)
+        return Explained(cells.of, cells.size, told, None if lent is None else donors, wished, costs)
 
     def lanes(self, samples: list[int]) -> Lanes:
         xp = array_module(self.asked.spec.device)

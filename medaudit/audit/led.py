@@ -15,6 +15,7 @@ from medaudit.audit.degradation import lost_records
 from medaudit.audit.explaining import SHORT, explainer_of, plans_for, wanted_of
 from medaudit.audit.export import save
 from medaudit.audit.inputs import points_of
+from medaudit.audit.likeness import FURTHEST
 from medaudit.audit.resolve import Resolved
 from medaudit.audit.results import Alike, Explanation, Led, Value
 from medaudit.audit.spec import face_behind
@@ -166,10 +167,16 @@ def _seen(
         floor=max(floors) if floors else None, led=_led(plan, check, records, rows),
         recovered=means("recovered"), others=means("others"),
         **{
-            name: verdicts.value_of(bounds.median(np.array(found), confidence), confidence)
+            name: verdicts.value_of(bounds.median(_open(found), confidence), confidence)
             for name, found in ratios.items()
         },
     )  # fmt: skip
+
+
+def _open(ratios: list[float]) -> np.ndarray:
+    """Ratios of distances, without end where a map never left its place."""
+    found = np.array(ratios)
+    return np.where(found >= FURTHEST, np.inf, found)
 
 
 def _alike(name: str, own: list[dict[str, Any]], value: Any) -> Alike:

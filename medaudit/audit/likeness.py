@@ -11,6 +11,7 @@ from medaudit.oracle.explanation import Wanted, reasons
 from medaudit.stats import maps
 from medaudit.stats.maps import mass, mass_overlap
 
+FURTHEST = 1e6  # ratio of distances of a map that stayed at its own place
 SHOWN = 3  # reasons that are told in words
 
 
@@ -93,7 +94,7 @@ def _metrics(cells: Cells) -> dict[str, Any]:
 def _ratio(found: np.ndarray, target: np.ndarray, clean: np.ndarray, shapes: list[maps.Shape]) -> float:
     """Distance to the target over the distance to the clean map, the median; below 1 the target is nearer."""
     to, off = maps.wasserstein_2d(found, target, shapes), maps.wasserstein_2d(found, clean, shapes)
-    return float(np.median(to / np.maximum(off, 1e-12)).clip(0, 1e6))
+    return float(np.median(to / np.maximum(off, 1e-12)).clip(0, FURTHEST))
 
 
 def _rank(wanted: Wanted, own: np.ndarray) -> int:

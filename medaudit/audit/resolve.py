@@ -32,7 +32,7 @@ from medaudit.policy.strict import Document
 from medaudit.probe.kinds import OWN, Spec, cells_for, tensors, unsuited
 from medaudit.rule import RULES, Rule, find, settings_of
 from medaudit.rule.base import METRICS, PROBED, SWEPT
-from medaudit.rule.explanations import WAYS
+from medaudit.rule.explanations import METHODS, WAYS
 from medaudit.stage.stage import askings, refuses
 from medaudit.stats.certificate import largest
 from medaudit.trigger.families import FAMILIES
@@ -201,6 +201,13 @@ def _static(policy: Policy, section: CheckSection, interface: Interface) -> Reso
     unexplained = _explained(policy, rule, settings, interface) if rule.kind in ("explanation", "scaffold") else ""
     if threat is None:
         return Resolved(section, rule, spec, blocked=rule.applies(interface) or unexplained)
+    if rule.kind == "explanation" and settings.method:
+        led = rule.name == "explanation-target"
+        able = [name for name, one in METHODS.items() if (led or not one.led) and threat.norm in one.norms]
+        if settings.method not in able:
+            raise PolicyError(
+                f"method {settings.method!r} is none for this rule and norm: {', '.join(able)}", path="with"
+            )
     if threat.norm not in rule.norms:
         raise PolicyError(
             f"rule {rule.name} works in {' or '.join(rule.norms)}, threat {section.threat!r} is in {threat.norm}",

@@ -50,6 +50,29 @@ Losses = Callable[[Lanes, Array, Array], Loss]
 """lanes, lane [R], answers [R, M]"""
 
 
+class Parts(NamedTuple):
+    """What rows [R] cost in the published attack: distance of maps, what the label asks for, and whether it stayed."""
+
+    distance: np.ndarray
+    label: np.ndarray
+    kept: np.ndarray
+
+
+Costs = Callable[[Lanes, Array, Array], Parts]
+"""lanes, lane [R], answers [R, M]"""
+
+
+class Explained(NamedTuple):
+    """What searches may look at where answers [R, M + S] hold a map of S cells; lanes.ref: clean and wanted map too."""
+
+    of: np.ndarray  # [D] cell of each number
+    cells: int  # S
+    losses: Losses
+    donors: Callable[[Lanes], Array] | None = None  # other records [L, D] of lanes
+    wish: Callable[[Lanes], tuple[np.ndarray, np.ndarray]] | None = None  # wanted maps, weights of cells [L, S] each
+    costs: Callable[[str], Costs] | None = None  # by what the label asks for: hinge, confident or kl
+
+
 class Search(NamedTuple):
     """How to propose. Knows boxes, norms and scores; knows neither labels nor units."""
 

@@ -7,13 +7,14 @@ errors, turned) and above it elsewhere, so that what is not allowed never wins.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from medaudit.core.arrays import Array, namespace, to_numpy
 from medaudit.core.interface import Output
-from medaudit.core.protocol import Lanes, Loss, Losses, Oracle
+from medaudit.core.protocol import Costs, Lanes, Loss, Losses, Oracle, Parts
 from medaudit.oracle.decision import decide, masks, scores
 from medaudit.oracle.goal import dice
 from medaudit.stats.maps import mass, mass_overlap, order, signed_overlap
@@ -175,3 +176,42 @@ def _room(output: Output, wanted: Wanted, before: np.ndarray) -> np.ndarray:
         return np.full(len(before), wanted.logits)
     p = 1 / (1 + np.exp(-np.clip(before, -50, 50)))
     return np.asarray(np.minimum(wanted.logits, wanted.tolerance / np.maximum(p * (1 - p), 1e-12)))
+
+
+def wish(wanted: Wanted, width: int, cells: int) -> Callable[[Lanes], tuple[np.ndarray, np.ndarray]]:
+    """What lanes' maps should become [L, S], and how much each cell counts [L, S]; lanes.ref as of `goal`."""
+
+    def wished(lanes: Lanes) -> tuple[np.ndarray, np.ndarray]:
+        own = to_numpy(lanes.ref).astype(np.float64)
+        clean, target = own[:, width : width + cells], own[:, width + cells :]
+        scale = np.abs(clean).sum(axis=1, keepdims=True)
+        if wanted.what == "target":
+            return target * scale / np.maximum(np.abs(target).sum(axis=1, keepdims=True), 1e-12), np.ones_like(clean)
+        if wanted.what == "drift":
+            return np.zeros_like(clean), foremost(clean).astype(np.float64)
+        if wanted.what == "hide":
+            return clean, np.ones_like(clean)
+        named = np.broadcast_to(np.isin(np.arange(cells), wanted.cells), clean.shape)
+        return np.where(named, 0.0 if wanted.what == "demote" else scale, clean), named.astype(np.float64)
+
+    return wished
+
+
+def published(output: Output, cells: int, label: str) -> Costs:
+    """The terms of Razmi et al. 2023: the distance L1 of the map to the goal's, what the label asks for, and whether
+    it stayed. label: hinge at 0 or at .8 of the difference of probabilities, or the divergence KL from the clean ones.
+    """
+    m = output.width
+
+    def costs(lanes: Lanes, lane: Array, answers: Array) -> Parts:
+        own, got = to_numpy(lanes.ref).astype(np.float64)[to_numpy(lane)], to_numpy(answers).astype(np.float64)
+        target, clean = own[:, m + cells :], own[:, :m]
+        before, after = (evidence(output, a[:, :m].astype(np.float32), clean) for a in (own, got))
+        q, p = (np.clip(1 / (1 + np.exp(-np.clip(v, -50, 50))), 1e-12, 1 - 1e-12) for v in (before, after))
+        asked = q * np.log(q / p) + (1 - q) * np.log((1 - q) / (1 - p))
+        if label != "kl":
+            asked = np.maximum(0, (0.8 if label == "confident" else 0.0) - (2 * p - 1))
+        far = np.abs(got[:, m : m + cells] - target).sum(axis=1)
+        return Parts(far, asked, same(output, clean.astype(np.float32), got[:, :m].astype(np.float32)))
+
+    return costs

@@ -13,12 +13,11 @@ from medaudit.core.arrays import Array
 from medaudit.core.compose import compose
 from medaudit.core.crowd import Crowd, changes_region, goal
 from medaudit.core.interface import Interface
-from medaudit.core.protocol import Attack, Search
+from medaudit.core.protocol import Attack, Explained, Search
 from medaudit.core.region import Region
 from medaudit.core.subspace import Subspace, slow, within
 from medaudit.oracle.goal import Goal, oracle
 from medaudit.search import portfolio
-from medaudit.search.credit import Settings as Credit
 
 FAMILIES = {
     "SA": "sanity of model and protocol",
@@ -104,7 +103,7 @@ class Context:
     kinds: Array | None = None  # [S] their decisions; None: of a fit
     subspace: Subspace | None = None  # the threat's own: all that may be asked lies in it
     change: Array | None = None  # [D] the one change that was fitted, for rules that fit one
-    credit: Credit | None = None  # of explanations: what each cell of a map loses, for searches that give it credit
+    explained: Explained | None = None  # what searches for explanations may look at
 
     def in_waves(self, search: Search, waves: int, most: int = 0) -> Search:
         """The search over slow cosines; as it is in a threat's own subspace, in tables, and up to `most` numbers."""

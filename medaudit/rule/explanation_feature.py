@@ -32,6 +32,7 @@ random: random changes beside each record.
 tolerance (sensitive): how far the probability may move. logits: how far its log-odds may.
 alike: overlap of two maps below which they tell different reasons.
 agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
+method: another search: signs, evolution, genetic, credit, jacobian; empty: its own.
 also: explainers of the policy that are asked about what was found.
 randomised: explain the records by the model with shuffled weights, too; the maps should differ.
 
@@ -66,6 +67,7 @@ class Settings(NamedTuple):
     logits: float = 2.0
     alike: float = 0.7
     agreement: float = 0.9
+    method: str = ""
     also: tuple[str, ...] = ()
     randomised: bool = False
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
-from medaudit.core.protocol import Search
+from medaudit.core.protocol import Explained, Search
 from medaudit.core.region import L0, L1, LINF
 from medaudit.rule.base import Context
-from medaudit.search import cmaes, credit, genetic, signhunter
+from medaudit.search import blends, cmaes, credit, genetic, jacobian, penalty, signhunter
 
 WAVES = 48  # of a change that evolution makes
 WAYS = ("demote", "promote")
@@ -20,8 +22,8 @@ METRICS = (
 class Settings(NamedTuple):
     """explainer: its name in the policy, empty: occlusion; records: patients; fresh: plans that are graded on; random:
     random changes beside each; tolerance: of the probability; logits: and of its log-odds; alike: overlap from which on
-    two maps tell the same; agreement: of the explainer with itself; also: explainers that see what was found, too;
-    randomised: whether records are explained by the model with shuffled weights, too."""
+    two maps tell the same; agreement: of the explainer with itself; method: one of METHODS; also: explainers that see
+    what was found; randomised: whether records are explained by the model with shuffled weights, too."""
 
     explainer: str = ""
     records: int = 30
@@ -31,12 +33,15 @@ class Settings(NamedTuple):
     logits: float = 2.0
     alike: float = 0.7
     agreement: float = 0.9
+    method: str = ""
     also: tuple[str, ...] = ()
     randomised: bool = False
 
 
 def search(context: Context) -> Search:
     """How to lead a map away: signs over blocks where each number has its own bound, evolution where all share one."""
+    if context.settings.method:
+        return METHODS[context.settings.method].search(context)
     norm = context.region.norm
     if norm in (L0, L1):
         return genetic.search()
@@ -47,6 +52,49 @@ def search(context: Context) -> Search:
 
 def led(context: Context) -> Search:
     """How to lead a map to a place: cell by cell, inside the threat's own numbers; else as `search` does."""
-    if context.credit is None or context.subspace is not None:
+    if context.explained is None or context.subspace is not None or context.settings.method:
         return search(context)
-    return credit.search(context.credit)
+    return credit.search(context.explained)
+
+
+def explained(context: Context) -> Explained:
+    """What a check of explanations may look at. Raises ValueError where nothing is explained."""
+    if context.explained is None:
+        raise ValueError("a search for explanations needs them")
+    return context.explained
+
+
+def _blends(context: Context) -> Search:
+    donors = explained(context).donors
+    if donors is None:
+        raise ValueError("blends need another record")
+    return blends.search(donors)
+
+
+def _published(label: str, context: Context) -> Search:
+    costs = explained(context).costs
+    if costs is None:
+        raise ValueError("the published attack needs its terms")
+    return penalty.search(costs(label))
+
+
+class Method(NamedTuple):
+    """Another search than the rule's own."""
+
+    search: Callable[[Context], Search]
+    norms: tuple[str, ...]
+    led: bool = False  # to another patient's map: it needs one
+
+
+BALLS = ("linf", "l2", "l1")
+METHODS = {
+    "signs": Method(lambda context: signhunter.search(), ("linf", "l2")),
+    "evolution": Method(lambda context: context.in_waves(cmaes.search(), WAVES), ("linf", "l2")),
+    "genetic": Method(lambda context: genetic.search(), NORMS),
+    "credit": Method(lambda context: credit.search(explained(context)), NORMS),
+    "jacobian": Method(lambda context: jacobian.search(explained(context)), BALLS),
+    "blends": Method(_blends, BALLS, led=True),
+    "published": Method(partial(_published, "hinge"), BALLS, led=True),
+    "published-confident": Method(partial(_published, "confident"), BALLS, led=True),
+    "published-kl": Method(partial(_published, "kl"), BALLS, led=True),
+}

@@ -9,7 +9,6 @@ whole, and only what it really scores counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, to_numpy
-from medaudit.core.protocol import Lanes, Losses, Query, Search
+from medaudit.core.protocol import Explained, Lanes, Query, Search
 from medaudit.core.region import L0, Region, project
 from medaudit.search import entries
 from medaudit.search.mutants import mutants
@@ -27,15 +26,6 @@ ROWS = 8  # of a step: two mergers, and mutants
 MOST, GROW, SHRINK = 0.4, 1.3, 0.8  # share of the cells that a mutant changes, and what becomes of it after each step
 INSIDE = 1 - 1e-5  # of a ball, so that rounding does not leave it
 FILLED = 0.6  # of what the answer may move, that a merger uses up
-
-
-class Settings(NamedTuple):
-    """of [D]: cell of each number; cells: how many; losses: what is credited; donors: other records [L, D] of lanes."""
-
-    of: np.ndarray
-    cells: int
-    losses: Losses
-    donors: Callable[[Lanes], Array] | None = None
 
 
 class State(NamedTuple):
@@ -51,12 +41,12 @@ class State(NamedTuple):
     seen: Array  # [L, ROWS, 2 S + 1] float64, loss, added and answer of this step's rows
 
 
-def search(settings: Settings) -> Search:
+def search(settings: Explained) -> Search:
     parts = partial(init, settings), partial(ask, settings), partial(tell, settings)
     return Search("credit", ROWS, *parts, look=partial(look, settings))
 
 
-def init(settings: Settings, region: Region, lanes: Lanes) -> State:
+def init(settings: Explained, region: Region, lanes: Lanes) -> State:
     xp, n, on = namespace(lanes.x), lanes.x.shape[0], {"device": lanes.x.device}
     one, none = (xp.full(n, v, dtype=xp.float64, **on) for v in (1.0, 0.0))
     cells = xp.zeros((n, settings.cells), dtype=xp.float64, **on)
@@ -65,7 +55,7 @@ def init(settings: Settings, region: Region, lanes: Lanes) -> State:
     return State(zero, x, x, x, one * xp.inf, one * MOST, cells + xp.inf, cells, none, seen)
 
 
-def ask(settings: Settings, region: Region, lanes: Lanes, state: State) -> Query:
+def ask(settings: Explained, region: Region, lanes: Lanes, state: State) -> Query:
     xp, n, on = namespace(lanes.x), lanes.x.shape[0], {"device": lanes.x.device}
     owner = xp.asarray(np.repeat(np.arange(n), ROWS), **on)
     other = None if settings.donors is None else to_numpy(settings.donors(lanes))
@@ -89,7 +79,7 @@ def _blends(lanes: Lanes, other: np.ndarray) -> list[np.ndarray]:
     return [np.clip(x + (k + 1) / (ROWS - 2) * (lent - x), lo, hi) for k in range(ROWS - 2)]
 
 
-def look(settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, answers: Array) -> State:
+def look(settings: Explained, region: Region, lanes: Lanes, state: State, query: Query, answers: Array) -> State:
     """What every cell of every row loses, and adds."""
     xp, on = namespace(state.t), {"device": state.t.device}
     told, seen = settings.losses(lanes, query.lane, answers), to_numpy(state.seen).copy()
@@ -102,7 +92,7 @@ def look(settings: Settings, region: Region, lanes: Lanes, state: State, query: 
 
 
 def tell(
-    settings: Settings, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
+    settings: Explained, region: Region, lanes: Lanes, state: State, query: Query, score: Array, hit: Array
 ) -> State:
     xp, on, s = namespace(state.t), {"device": state.t.device}, settings.cells
     who = to_numpy(query.lane)[::ROWS]

@@ -18,6 +18,7 @@ from medaudit.probe.explainer import explain
 from medaudit.probe.kinds import Spec, ground_of, plans_of
 from medaudit.report.bundle import publish
 from medaudit.report.html import render
+from medaudit.rule.explanations import METHODS
 from medaudit.stats.maps import mass_overlap
 from tests.graphs import graph
 
@@ -148,6 +149,14 @@ def test_a_budget_for_no_search_is_not_run(tmp_path: Path) -> None:
     [
         ("explanation-drift", "explainer: fwe", "explainer 'fwe' is not one of the policy's: few, drawn, own"),
         ("explanation-feature", "explainer: few", "features is empty"),
+        (
+            "explanation-drift",
+            "method: blends",
+            "method 'blends' is none for this rule and norm: signs, evolution, gen",
+        ),
+        ("explanation-target", "method: gradients", "jacobian, blends, published"),
+        ("explanation-drift", "also: [calmer]", "explainer 'calmer' is not one of"),
+        ("explanation-drift", "also: [own]", "an exported explanation, which the check itself is not of"),
         ("explanation-feature", "explainer: few, features: [f0, g1]", "features names 'g1'"),
         ("explanation-feature", "explainer: few, features: [f0], way: hide", "demote or promote was expected"),
     ],
@@ -300,3 +309,18 @@ def test_the_models_own_explanation_is_that_of_the_shuffled_model_there(tmp_path
     seen = only(report).explanation
     assert seen is not None
     assert (seen.measures["randomised_overlap"].value or 1) < 1
+
+
+@pytest.mark.parametrize("method", [name for name, one in METHODS.items() if "linf" in one.norms])
+def test_every_method_runs(tmp_path: Path, method: str) -> None:
+    """Each asks no more than its budget, and says what it found beside chance."""
+    check = only(
+        run(tmp_path, "restless", "explanation-target", "explanations_led, at_most: 10%", f"method: {method}")[0]
+    )
+    seen = check.explanation
+    assert check.verdict in ("pass", "fail", "inconclusive")
+    assert seen is not None
+    assert all(case.rows <= 16_000 for case in check.cases)
+    assert check.settings["method"] == method
+    if method == "blends":
+        assert max(case.rows for case in check.cases) < 60 * seen.rows

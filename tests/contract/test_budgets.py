@@ -8,6 +8,7 @@ from kit import BLIND, COMBOS, MINIMISES, SAMPLES, Counter, problem, solve
 
 from medaudit.core.compose import CHECKPOINTS
 from medaudit.engine.loop import Finished
+from medaudit.search import blends
 
 BUDGETS = (1, 2, 7, 50)
 combos = pytest.mark.parametrize(("name", "norm", "kind"), COMBOS)
@@ -28,7 +29,9 @@ def test_never_overspends(name: str, norm: str, kind: str, stop: str, budget: in
         # A walk's first rows look for a start; other searches have none.
         if name != "portfolio":
             assert (0 < one.arrays["starts"] <= one.rows) if name in BLIND else one.arrays["starts"] == 0
-        if stop == "budget" and name not in BLIND:
+        if name == "blends":  # one shot of each lane
+            assert one.rows == (blends.ROWS if budget >= blends.ROWS else 0)
+        elif stop == "budget" and name not in BLIND:
             assert one.exhausted
             assert budget - one.rows < task.search.quantum
     assert sum(counter.rows.values()) == sum(one.rows for one in found.values())

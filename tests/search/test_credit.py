@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medaudit.core.compose import compose
-from medaudit.core.protocol import Lanes, Loss, Oracle
+from medaudit.core.protocol import Explained, Lanes, Loss, Oracle
 from medaudit.core.region import LINF, Part, Region
 from medaudit.engine.inline import run_inline
 from medaudit.search import credit
@@ -62,7 +62,7 @@ def run(donors: bool, rows: int, eps: float = 3.0) -> tuple[np.ndarray, list[np.
         return model(points)
 
     lent = (lambda lanes: OTHER[lanes.target]) if donors else None
-    search = credit.search(credit.Settings(OF, CELLS, losses, lent))
+    search = credit.search(Explained(OF, CELLS, losses, lent))
     attack = compose(search, Oracle("led", score), area, stop="budget", keep_worst=True)
     done = run_inline([("c", attack, rows, lanes, list(range(LANES)))], answer, 512, 512)
     best = np.stack([f.arrays["worst"] for f in sorted(done, key=lambda f: f.sample)])
