@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from medaudit.audit.build import proves
 from medaudit.audit.companions import every
+from medaudit.audit.explaining import rechecked
 from medaudit.audit.scan import Options, Plan, open_run, prepare, read_inputs, silent, worker_count
+from medaudit.audit.spec import face_behind
 from medaudit.audit.work import start_worker
 
 CALIBRATION = 1.0  # seconds of asking
@@ -75,6 +77,11 @@ def of_plan(plan: Plan, model: float, options: Options) -> Estimate:
         elif check.samples:  # a list of questions
             lists = [check, *plan.siblings.get(check.spec.id, []), *plan.screens.get(check.spec.id, [])]
             rows = sum(len(one.samples) * one.spec.budget for one in lists)
+        again = 0
+        if check.rule.kind == "explanation" and check.samples:
+            face = face_behind(plan.spec, check.spec.behind)
+            own_rows = rechecked(check.spec, plan.spec.explainers, face, plan.data, plan.seed)
+            again = len(check.samples) * own_rows
         says = f"not run: {check.blocked}" if check.blocked else proves(plan.policy.defaults.confidence, check, plan)
         budget = check.spec.budget if check.samples else 0
         lines.append(
@@ -84,7 +91,7 @@ def of_plan(plan: Plan, model: float, options: Options) -> Estimate:
                 len(check.samples),
                 budget,
                 rows,
-                rows * seconds / 60,
+                (rows + again) * seconds / 60,
                 says,
             )
         )
@@ -95,7 +102,7 @@ def of_plan(plan: Plan, model: float, options: Options) -> Estimate:
     return Estimate(
         lines,
         total,
-        (total * seconds + START_UP) / 60,
+        sum(line.minutes for line in lines) + START_UP / 60,
         workers,
         1e3 * model,
         plan.spec.block,

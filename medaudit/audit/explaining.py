@@ -67,6 +67,18 @@ def plans_for(
     return ground, [first, second, *(plans(k) for k in range(2, fresh + 1) if drawn(first, second))]
 
 
+def rechecked(check: CheckSpec, explainers: dict[str, Spec], interface: Interface, data: Dataset, seed: int) -> int:
+    """Model rows that are asked of a record beside its budget, about: re-checks, and what its explanation is worth."""
+    spec, s = explainer_of(check, explainers), check.settings
+    ground, plans = plans_for(spec, interface, data, seed, 1)
+    asks = plans[1].asks
+    rows = 1 + removal(ground, np.zeros(ground.cells.size)).asks + (asks if asks <= ALONE else 0)
+    rows += asks * (bool(filled_otherwise(spec, ground, ground.background[0])[0]) + 2 * s.randomised)
+    others = [plans_for(one, interface, data, seed, 1)[1][1].asks for one in others_of(check, explainers).values()]
+    rows += sum(2 * n + 1 for n in (*others, *(asks for _ in check.replay)))
+    return int(rows * interface.output.votes)
+
+
 def wanted_of(check: CheckSpec, cells: Cells) -> Wanted:
     """What the attacker wants."""
     s = check.settings

@@ -107,7 +107,9 @@ def measures_of(own: list[dict[str, Any]], groups: np.ndarray, confidence: float
         elif name == "follows":
             out[name] = bounds.mean(every[some], confidence, groups[some])
         else:
-            out[name] = bounds.median(every[some], confidence)
+            _, place = np.unique(groups[some], return_inverse=True)
+            patients = np.bincount(place, every[some]) / np.bincount(place) if some.any() else every[some]
+            out[name] = bounds.median(patients, confidence)
     return out
 
 
