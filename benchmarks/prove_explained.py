@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, help="holds models/ and data/")
     parser.add_argument("--part", choices=PARTS, nargs="+", default=list(PARTS))
     parser.add_argument("--records", type=int, default=30)
+    parser.add_argument("--model", default="", help="of part ecg: only models whose names begin with this")
     asked, start, missed = parser.parse_args(), time.monotonic(), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -201,6 +202,8 @@ def main() -> None:
         if "ecg" in asked.part:
             print(HEAD)
             for model, cases in ecg_cases(asked.shared).items():
+                if not model.startswith(asked.model):
+                    continue
                 every = [(case, seen(case, folder, asked.records)) for case in cases]
                 print("\n".join(line(case, got) for case, got in every), flush=True)
                 beyond = [case.name for case, got in every if (got.excess.low or 0) > 0]

@@ -80,6 +80,7 @@ SEARCHES = (
     ("credit", L2),
     ("credit", L1),
     ("credit", L0),
+    ("credit-ends", LINF),
     *((name, norm) for name in ("jacobian", "penalty", "blends") for norm in (LINF, L2, L1)),
 )
 BLIND = {"hopskipjump", "cgba", "rays", "boundary"}  # searches that look at labels only
@@ -243,9 +244,11 @@ def search_of(name: str, region: Region, donors: Array, kinds: Array) -> Search:
     if name in starts:
         module = starts[name]
         return module.search(module.Settings(), donors, kinds)  # type: ignore[attr-defined, no-any-return]
-    if name == "credit":
+    if name in ("credit", "credit-ends"):
         of = np.arange(region.scale.shape[0]) // 4
-        return credit.search(Explained(of, int(of.max()) + 1, partial(cell_losses, int(of.max()) + 1)))
+        return credit.search(
+            Explained(of, int(of.max()) + 1, partial(cell_losses, int(of.max()) + 1)), name == "credit-ends"
+        )
     if name == "jacobian":
         whole = np.zeros(region.scale.shape[0], dtype=int)
         return jacobian.search(Explained(whole, 1, partial(cell_losses, 1), wish=nothing))

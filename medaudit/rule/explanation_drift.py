@@ -34,7 +34,7 @@ random: random changes beside each record.
 tolerance (sensitive): how far the probability may move. logits: how far its log-odds may.
 alike: overlap of two maps below which they tell different reasons.
 agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
-method: another search: signs, evolution, genetic, credit, jacobian; empty: its own.
+method: another search than its own (signs / evolution / genetic / credit / jacobian).
 also: explainers of the policy that are asked about what was found: do they tell other reasons too?
 randomised: explain the records by the model with shuffled weights, too; the maps should differ.
 
@@ -53,7 +53,7 @@ confidence intervals".
 import sys
 
 from medaudit.rule.base import Rule, page_of
-from medaudit.rule.explanations import METRICS, NORMS, Settings, search
+from medaudit.rule.explanations import METRICS, NORMS, Settings, away
 
 RULE = Rule(
     id="EX101",
@@ -64,5 +64,5 @@ RULE = Rule(
     page=page_of(sys.modules[__name__]),
     norms=NORMS,
     settings=Settings,
-    search=search,
+    search=away,
 )

@@ -32,7 +32,7 @@ random: random changes beside each record.
 tolerance (sensitive): how far the probability may move. logits: how far its log-odds may.
 alike: overlap of two maps below which they tell different reasons.
 agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
-method: another search: signs, evolution, genetic, credit, jacobian; empty: its own.
+method: another search than its own (signs / evolution / genetic / credit / jacobian).
 also: explainers of the policy that are asked about what was found.
 randomised: explain the records by the model with shuffled weights, too; the maps should differ.
 

@@ -11,6 +11,7 @@ from medaudit.core.region import L0, L1, LINF
 from medaudit.rule.base import Context
 from medaudit.search import blends, cmaes, credit, genetic, jacobian, penalty, signhunter
 
+MANY = 16  # numbers of a cell from which on their pattern counts more than their height
 WAVES = 48  # of a change that evolution makes
 WAYS = ("demote", "promote")
 NORMS = ("linf", "l2", "l1", "l0")
@@ -39,7 +40,8 @@ class Settings(NamedTuple):
 
 
 def search(context: Context) -> Search:
-    """How to lead a map away: signs over blocks where each number has its own bound, evolution where all share one."""
+    """How to turn an answer under its map: signs over blocks where each number has its own bound, evolution where all
+    share one, mutants where few may change."""
     if context.settings.method:
         return METHODS[context.settings.method].search(context)
     norm = context.region.norm
@@ -48,6 +50,15 @@ def search(context: Context) -> Search:
     if norm == LINF:
         return signhunter.search()
     return context.in_waves(cmaes.search(), WAVES)
+
+
+def away(context: Context) -> Search:
+    """How to lead a map away: cell by cell, at the ends of boxes, where each number has its own and cells hold many;
+    else as `search`."""
+    own = context.explained
+    if own is None or context.subspace is not None or context.settings.method or context.region.norm != LINF:
+        return search(context)
+    return credit.search(own, ends=True) if len(own.of) >= MANY * own.cells else search(context)
 
 
 def led(context: Context) -> Search:

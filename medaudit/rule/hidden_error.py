@@ -27,7 +27,7 @@ random: random changes beside each record.
 tolerance, logits: not used here.
 alike: overlap of two maps from which on they tell the same reasons.
 agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
-method: another search: signs, evolution, genetic, credit, jacobian; empty: its own.
+method: another search than its own (signs / evolution / genetic / credit / jacobian).
 also: explainers of the policy that are asked about what was found.
 randomised: explain the records by the model with shuffled weights, too; the maps should differ.
 

@@ -17,9 +17,9 @@ import numpy as np
 from medaudit.core import streams
 from medaudit.core.arrays import Array, namespace, to_numpy
 from medaudit.core.protocol import Explained, Lanes, Query, Search
-from medaudit.core.region import L0, Region, project
+from medaudit.core.region import L0, LINF, Region, project
 from medaudit.search import entries
-from medaudit.search.mutants import mutants
+from medaudit.search.mutants import bold, mutants
 
 TAG = 1
 ROWS = 8  # of a step: two mergers, and mutants
@@ -41,8 +41,9 @@ class State(NamedTuple):
     seen: Array  # [L, ROWS, 2 S + 1] float64, loss, added and answer of this step's rows
 
 
-def search(settings: Explained) -> Search:
-    parts = partial(init, settings), partial(ask, settings), partial(tell, settings)
+def search(settings: Explained, ends: bool = False) -> Search:
+    """ends: what is wanted lies at the ends of boxes (another map, whichever), and not somewhere in them."""
+    parts = partial(init, settings), partial(ask, settings, ends), partial(tell, settings)
     return Search("credit", ROWS, *parts, look=partial(look, settings))
 
 
@@ -55,12 +56,14 @@ def init(settings: Explained, region: Region, lanes: Lanes) -> State:
     return State(zero, x, x, x, one * xp.inf, one * MOST, cells + xp.inf, cells, none, seen)
 
 
-def ask(settings: Explained, region: Region, lanes: Lanes, state: State) -> Query:
+def ask(settings: Explained, ends: bool, region: Region, lanes: Lanes, state: State) -> Query:
     xp, n, on = namespace(lanes.x), lanes.x.shape[0], {"device": lanes.x.device}
     owner = xp.asarray(np.repeat(np.arange(n), ROWS), **on)
     other = None if settings.donors is None else to_numpy(settings.donors(lanes))
     base = to_numpy(state.parent), to_numpy(state.t), to_numpy(state.rate)
     tried = mutants(settings.of, settings.cells, region, lanes, *base, ROWS - 2, other)
+    if ends and region.norm == LINF:
+        tried = bold(region, lanes, base[0], base[1], tried)
     if other is not None:  # at first, the way to the other record
         tried = [np.where((base[1] == 0)[:, None], b, m) for b, m in zip(_blends(lanes, other), tried, strict=True)]
     rows = np.stack([to_numpy(state.merged), to_numpy(state.some), *tried], axis=1)

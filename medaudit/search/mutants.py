@@ -8,12 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from medaudit.core import streams
-from medaudit.core.arrays import to_numpy
+from medaudit.core.arrays import namespace, to_numpy
 from medaudit.core.protocol import Lanes
 from medaudit.core.region import L0, LINF, Region
+from medaudit.search.runs import order, run
 
 FIRST, LAST = 0.5, 0.08  # share of a cell's numbers that moves at first, and later
-TAG, FREE = 301, 401
+BOLD, FLIPS = 4, 4  # steps of patterns, and mutants of a step that are flips
+TAG, FREE, BOLD_TAG = 301, 401, 501
 
 
 def mutants(
@@ -49,6 +51,29 @@ def mutants(
             values = np.where(many > 0, np.minimum(np.floor(free * many), many - 1), values)
         values = np.where(kind == 2, x, np.where(kind == 3, lent, values))
         out.append(np.where(inside & (hi > lo), values, base))
+    return out
+
+
+def bold(
+    region: Region, lanes: Lanes, base: np.ndarray, step: np.ndarray, tried: list[np.ndarray]
+) -> list[np.ndarray]:  # fmt: skip
+    """The same, with ends of boxes where each number has its own: at first patterns of ends over the whole record, in
+    stretches of 4, 8, 16 ... numbers; then in FLIPS of the mutants the parent with one run of it at its other end, runs
+    halved as SignHunter halves them (Al-Dujaili, O'Reilly 2020, algorithm 2)."""
+    xp = namespace(lanes.x)
+    x, lo, hi, key = (to_numpy(a) for a in (lanes.x, lanes.lo, lanes.hi, lanes.key))
+    mine = np.ones(x.shape[1], dtype=bool) if region.choices is None else to_numpy(region.choices) == 0
+    early, runs, place = (step < BOLD)[:, None], order(lanes), np.arange(x.shape[1])
+    out = []
+    for k, mutant in enumerate(tried):
+        side = streams.uniform(key, step, BOLD_TAG + k, x.shape[1])[:, place // (4 << k)] < 0.5
+        at_first = np.where(mine, np.where(side, lo, hi), base)
+        later = mutant
+        if k >= len(tried) - FLIPS:
+            turn = np.maximum(0, (step - BOLD) * FLIPS + len(tried) - 1 - k)
+            flip = to_numpy(run(runs, xp.asarray(turn, device=lanes.x.device))) & mine
+            later = np.where(flip, np.where(base > x, lo, hi), base)
+        out.append(np.where(early, at_first, later))
     return out
 
 
