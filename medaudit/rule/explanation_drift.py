@@ -13,7 +13,10 @@ while the decision stays and its probability moves by no more than the tolerance
 of the explainer only; what it found is explained again under plans that it never saw, the same for
 the clean and the changed record, so that the explainer's own noise is in neither. Beside each
 record stand random changes of the same size. What counts is how much further the search leads the
-explanation than they do, the mean over patients with its bounds (BCa).
+explanation than they do, the mean over patients with its bounds (BCa). Beside it stands what the
+clean explanations are worth: whether taking out what they name takes the evidence away sooner than
+any order does, whether they add up, how restless they are under small changes, and, where asked,
+whether they differ from those of the same model with shuffled weights.
 
 What a failure means
 --------------------
@@ -47,7 +50,8 @@ References
 Ghorbani, Abid, Zou 2019, "Interpretation of neural networks is fragile", AAAI; Tamam, Lapid,
 Sipper 2023, "Foiling explanations in deep neural networks", TMLR; Al-Dujaili, O'Reilly 2020, "Sign
 bits are all you need for black-box attacks", ICLR (the search); Efron 1987, "Better bootstrap
-confidence intervals".
+confidence intervals"; Petsiuk, Das, Saenko 2018, "RISE", BMVC (deletion, insertion); Adebayo et al.
+2018, "Sanity checks for saliency maps", NeurIPS (shuffled weights).
 """
 
 import sys
