@@ -15,7 +15,7 @@ import onnxruntime as ort
 
 from benchmarks.models import Graph
 from medaudit.audit.bench import Bench
-from medaudit.audit.explaining import asking, reading
+from medaudit.audit.explainers import asking, reading
 from medaudit.audit.spec import WorkSpec
 from medaudit.audit.sweeps import reference_points
 from medaudit.core.interface import Channel, Input, Interface, Output

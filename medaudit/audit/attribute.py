@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medaudit import data as readers
-from medaudit.audit.explaining import asking, plans_for, reading
+from medaudit.audit.explainers import asking, plans_for, reading
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import decision_words
 from medaudit.audit.led import save_maps

@@ -46,7 +46,7 @@ from medaudit.model.expose import exposed
 from medaudit.model.graph import Model, choose_batching
 from medaudit.model.guard import Guard
 from medaudit.model.lineage import kinship
-from medaudit.model.permuted import permuted
+from medaudit.model.permuted import last_hidden, permuted
 from medaudit.model.pipeline import Pipeline
 from medaudit.oracle.decision import decide
 from medaudit.oracle.noise import clearance
@@ -219,7 +219,8 @@ class Bench:
                 asked = self._exposing(named, check.behind, asked)
                 replays = [self._exposing(named, name, self.asked[name]) for name in check.replay]
                 shuffled = self._randomised(named) if check.settings.randomised else {}
-                own = Explaining(asked, check, clean, rule, context, area, replays, shuffled)
+                hidden = self._hidden(check.behind)
+                own = Explaining(asked, check, clean, rule, context, area, replays, shuffled, hidden)
                 self.cohorts[check.id] = Cohort(check.id, own.attack(), check.budget, own.lanes)
                 self.verifiers[check.id] = own
                 continue
@@ -254,13 +255,26 @@ class Bench:
         ]
         return Exposing(asked, explainer, *pipes)
 
+    def _hidden(self, behind: str) -> Asked | None:
+        """The model behind stages, with its last hidden layer behind each answer; None where it has none."""
+        key, base, path = f"{behind}+hidden", self.asked[behind], Path(self.spec.model)
+        graph = files.load(path)
+        name = last_hidden(graph)
+        if not name or base.votes > 1:
+            return None
+        if key not in self.asked:
+            model = Model(path, self.spec.batching, self.spec.device, exposed(graph, (name,)))
+            pipe = Pipeline(model, base.spec.interface, base.pipeline.block, base.pipeline.guard, (name,))
+            self.asked[key] = Asked(base.spec, base.data, base.points, base.padding, pipe, pipe)
+        return self.asked[key]
+
     def _randomised(self, named: str) -> dict[str, Asked]:
         """The bare model with the weights of its last layer shuffled, and with those of all; {} where it stores none.
 
         Raises ModelError for weights that cannot be read.
         """
         path, own = Path(self.spec.model), named in self.own
-        graph = exposed(path, tensors_of(self.spec.explainers[named])) if own else None
+        graph = exposed(files.load(path), tensors_of(self.spec.explainers[named])) if own else None
         out = {}
         for name, share in (("randomised_last", 0.0), ("randomised_overlap", 1.0)):
             key = f"{name}+{named if own else ''}"

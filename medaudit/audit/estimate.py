@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from medaudit.audit.build import proves
 from medaudit.audit.companions import every
-from medaudit.audit.explaining import rechecked
+from medaudit.audit.explainers import rechecked
 from medaudit.audit.scan import Options, Plan, open_run, prepare, read_inputs, silent, worker_count
 from medaudit.audit.spec import face_behind
 from medaudit.audit.work import start_worker

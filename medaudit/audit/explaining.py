@@ -9,28 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medaudit.audit.explainers import ALONE, asking, explainer_of, others_of, plans_for, reading
 from medaudit.audit.lanes import LaneMaker, Verifier, answered, decision_words
 from medaudit.audit.likeness import likeness
+from medaudit.audit.quality import quality
 from medaudit.audit.spec import CheckSpec, Clean
-from medaudit.audit.sweeps import reference_points
 from medaudit.core import streams
 from medaudit.core.arrays import Array, array_module, namespace, to_numpy
 from medaudit.core.compose import compose
-from medaudit.core.interface import Interface, Output
 from medaudit.core.protocol import Attack, Explained, Lanes, Search
 from medaudit.core.region import Region
 from medaudit.core.subspace import within
-from medaudit.data import Dataset
 from medaudit.domain.cells import Cells
 from medaudit.engine.loop import Finished
 from medaudit.engine.pool import Case
 from medaudit.oracle.decision import decide
-from medaudit.oracle.explained import Read, explaining
-from medaudit.oracle.explanation import Wanted, evidence, goal, losses, moved, published, same, wish
-from medaudit.oracle.graded import FEASIBLE, Design, alike, graded
-from medaudit.probe.explainer import Explainer, Ground, explain
-from medaudit.probe.kinds import Spec, drawn, filled_otherwise, ground_of, plans_of
-from medaudit.probe.quality import complete, removal, sparse, stability
+from medaudit.oracle.explained import explaining
+from medaudit.oracle.explanation import Wanted, goal, losses, moved, published, same, wish
+from medaudit.oracle.graded import FEASIBLE, Design, graded
+from medaudit.probe.explainer import Explainer, explain
 from medaudit.rule import Context, Rule
 from medaudit.search import uniform
 from medaudit.stats.maps import mass_overlap
@@ -38,45 +35,9 @@ from medaudit.stats.maps import mass_overlap
 if TYPE_CHECKING:
     from medaudit.audit.asked import Asked
 
-ALONE = 2500  # rows of an explanation up to which one is asked again row by row
 GOALS = {"explanation-drift": "drift", "explanation-target": "target", "hidden-error": "hide"}
 SHORT = "the budget is too small for one search step"
 LENT = 64  # patients whose maps can be goals
-
-
-def explainer_of(check: CheckSpec, explainers: dict[str, Spec]) -> Spec:
-    """The explainer that a check names."""
-    return explainers.get(check.settings.explainer, Spec())
-
-
-def others_of(check: CheckSpec, explainers: dict[str, Spec]) -> dict[str, Spec]:
-    """The other explainers that are asked about what was found."""
-    return {name: explainers[name] for name in check.settings.also}
-
-
-def plans_for(
-    spec: Spec, interface: Interface, data: Dataset, seed: int, fresh: int
-) -> tuple[Ground, list[Explainer]]:  # fmt: skip
-    """What an explainer needs of a model and its data, and its plans: 0 to search on, the others to grade on.
-
-    Where nothing is drawn one plan is enough to grade on.
-    """
-    ground = ground_of(spec, interface, reference_points(interface, data), seed)
-    plans = plans_of(spec, ground)
-    first, second = plans(0), plans(1)
-    return ground, [first, second, *(plans(k) for k in range(2, fresh + 1) if drawn(first, second))]
-
-
-def rechecked(check: CheckSpec, explainers: dict[str, Spec], interface: Interface, data: Dataset, seed: int) -> int:
-    """Model rows that are asked of a record beside its budget, about: re-checks, and what its explanation is worth."""
-    spec, s = explainer_of(check, explainers), check.settings
-    ground, plans = plans_for(spec, interface, data, seed, 1)
-    asks = plans[1].asks
-    rows = 1 + removal(ground, np.zeros(ground.cells.size)).asks + (asks if asks <= ALONE else 0)
-    rows += asks * (bool(filled_otherwise(spec, ground, ground.background[0])[0]) + 2 * s.randomised)
-    others = [plans_for(one, interface, data, seed, 1)[1][1].asks for one in others_of(check, explainers).values()]
-    rows += sum(2 * n + 1 for n in (*others, *(asks for _ in check.replay)))
-    return int(rows * interface.output.votes)
 
 
 def wanted_of(check: CheckSpec, cells: Cells) -> Wanted:
@@ -84,26 +45,6 @@ def wanted_of(check: CheckSpec, cells: Cells) -> Wanted:
     s = check.settings
     named = cells.named(getattr(s, "features", ()))
     return Wanted(GOALS.get(check.rule, getattr(s, "way", "")), named, s.tolerance, s.logits)
-
-
-def reading(output: Output, width: int) -> Read:
-    """What an explainer of `width` columns reads in answers: the evidence for a decision, and an exported map."""
-
-    def read(answers: np.ndarray, of: np.ndarray) -> np.ndarray:
-        m = output.width
-        own = evidence(output, answers[:, :m], of[:, :m])[:, None]
-        return own if width == 1 else np.concatenate([own, answers[:, m:]], axis=1)
-
-    return read
-
-
-def asking(read: Read, ask: Callable[[Array], np.ndarray], of: np.ndarray) -> Callable[[Array], np.ndarray]:
-    """rows -> what is read in their answers, explaining the decision of one answer `of` [1, M]."""
-
-    def asked(rows: Array) -> np.ndarray:
-        return read(ask(rows), np.broadcast_to(of, (len(rows), of.shape[1])))
-
-    return asked
 
 
 def chances(search: Search, region: Region, count: int) -> Callable[[Lanes], Array]:
@@ -127,9 +68,11 @@ class Explaining:
 
     def __init__(
         self, asked: Asked, check: CheckSpec, clean: Clean, rule: Rule, context: Context, area: Region,
-        replays: Sequence[Asked] = (), randomised: dict[str, Asked] | None = None,
+        replays: Sequence[Asked] = (), randomised: dict[str, Asked] | None = None, hidden: Asked | None = None,
     ) -> None:  # fmt: skip
-        self.randomised = randomised or {}
+        """replays: behind other stages; randomised: the model with shuffled weights; hidden: with its last hidden layer
+        behind each answer, where it has one."""
+        self.randomised, self.hidden = randomised or {}, hidden
         self.asked, self.check, self.clean, self.rule, self.context = asked, check, clean, rule, context
         face, s = asked.spec.interface, check.settings
         self.output = face.output
@@ -221,7 +164,8 @@ class Explaining:
             record["note"] = f"the re-check found {wrong or 'the point too far away'}"
         searched = float(got["low"]) < FEASIBLE
         fair = self._fair(answers[d.before : d.before + d.random], answers[0])
-        record["measures"] = self._quality(sample, got["point"], chance, answers, clean[0], fair, record)
+        record["measures"], rows = quality(self, sample, got["point"], chance, answers, clean[0], fair)
+        record["verification"] += rows
         target = maps[d.fresh + 2 : 2 * d.fresh + 2] if d.target else None
         told = likeness(self.ground.cells, self.wanted, maps[: 1 + d.fresh], clean, found, chance[fair], target)
         record |= told | {
@@ -242,44 +186,6 @@ class Explaining:
         if target is not None:
             arrays["target"] = target.mean(axis=0)
         return Case(finished.check, sample, record, arrays)
-
-    def _quality(
-        self, sample: int, found: np.ndarray, chance: np.ndarray, answers: np.ndarray, own: np.ndarray,
-        fair: np.ndarray, record: dict[str, Any],
-    ) -> dict[str, float]:  # fmt: skip
-        """Measures of the clean record's map `own` [S] by plan 1, and of what random changes did to it."""
-        base, read = answers[:1], reading(self.output, 1)
-        out = removal(self.ground, own, streams.key(self.asked.data.ids[sample]))
-        point = self.asked.points[[sample]]
-        values = explain(out, point, asking(read, self.asked.ask, base))
-        record["verification"] += out.asks * self.asked.votes
-        deleted, inserted, none = out.reduce(values, point)[0]
-        whole = float(values[0, 0, 0])
-        told = {"faithfulness": float(deleted + inserted) / 2, "deletion": float(deleted), "insertion": float(inserted)}
-        told |= sparse(own) | {"incompleteness": complete(own, whole, float(none))}
-        late = answers[self.design.before : self.design.before + self.design.random][fair]
-        after = read(late, np.broadcast_to(base, late.shape))[:, 0]
-        told |= stability(own, chance[fair], self._moved(sample, found)[fair], whole, after)
-        others = {name: (self.plans[1], asked) for name, asked in self.randomised.items()}
-        name, spec, ground = filled_otherwise(self.explainer, self.ground, point[0])
-        if name:
-            others[name] = plans_of(spec, ground)(1), self.asked
-        for name, (plan, asked) in others.items():
-            other = plan.reduce(explain(plan, point, asking(reading(self.output, plan.width), asked.ask, base)), point)
-            record["verification"] += plan.asks * asked.votes
-            told[name] = float(mass_overlap(own[None], other)[0])
-        return told
-
-    def _moved(self, sample: int, found: np.ndarray) -> np.ndarray:
-        """Relative size [K] of the random changes of a record, each number in its own spread."""
-        made, region = self.drawn
-        lanes = self.lanes([sample])
-        xp = namespace(lanes.x)
-        every = alike(region, lanes, made(lanes), xp.asarray(found[None], dtype=xp.float32, device=lanes.x.device))
-        spread = np.where(self.ground.sd > 0, self.ground.sd, 1)
-        x = to_numpy(lanes.x)[0] / spread
-        far = np.nan_to_num(to_numpy(every)[0] / spread - x)
-        return np.asarray(np.linalg.norm(far, axis=1) / max(float(np.linalg.norm(np.nan_to_num(x))), 1e-12))
 
     def _fair(self, answers: np.ndarray, base: np.ndarray) -> np.ndarray:
         """Which random changes [K] keep the answer as the attack has to; all, where none does."""

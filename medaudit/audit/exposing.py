@@ -12,6 +12,7 @@ from medaudit.core.arrays import Array
 from medaudit.core.errors import ModelError
 from medaudit.core.interface import Input
 from medaudit.core.text import printable
+from medaudit.model import file as files
 from medaudit.model.codec import order
 from medaudit.model.expose import exposed, stored
 from medaudit.model.graph import Model
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 def sessions_of(spec: WorkSpec, explainer: Spec) -> tuple[Model, Model]:
     """Sessions that give the explanation's tensors too, to search with and alone. Raises ModelError."""
-    graph = exposed(Path(spec.model), tensors_of(explainer))
     path = Path(spec.model)
+    graph = exposed(files.load(path), tensors_of(explainer))
     return Model(path, spec.batching, spec.device, graph), Model(path, spec.batching, "cpu", graph)
 
 

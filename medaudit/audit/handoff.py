@@ -20,7 +20,8 @@ from medaudit.core.text import printable
 from medaudit.model import file as files
 from medaudit.model.codec import Codec
 from medaudit.model.decode import decode
-from medaudit.model.forced import exposed, forced
+from medaudit.model.expose import exposed
+from medaudit.model.forced import forced, made
 from medaudit.model.graph import Model
 from medaudit.model.hidden import hidden
 from medaudit.oracle.goal import turned
@@ -94,6 +95,7 @@ class _Bench:
 
     def lay_open(self, proto: Any, name: str, stored: tuple[np.ndarray, ...]) -> Opened:
         """Raises MedauditError where the edited graph cannot be had, or fails."""
+        made(proto, name)
         window = self._model(exposed(proto, [name]))
         clean = self._values(window, name, self.feeds)
         kinds, results, branches = np.unique(clean), [], {}

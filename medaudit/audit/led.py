@@ -12,7 +12,8 @@ import numpy as np
 from medaudit.audit import verdicts
 from medaudit.audit.cases import sample_name
 from medaudit.audit.degradation import lost_records
-from medaudit.audit.explaining import SHORT, explainer_of, plans_for, wanted_of
+from medaudit.audit.explainers import explainer_of, plans_for
+from medaudit.audit.explaining import SHORT, wanted_of
 from medaudit.audit.export import save
 from medaudit.audit.inputs import points_of
 from medaudit.audit.likeness import FURTHEST

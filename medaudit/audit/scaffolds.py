@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medaudit.audit import verdicts
-from medaudit.audit.explaining import plans_for
+from medaudit.audit.explainers import plans_for
 from medaudit.audit.sweeps import reference_points
 from medaudit.core import streams
 from medaudit.core.interface import Output

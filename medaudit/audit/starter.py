@@ -12,7 +12,7 @@ from medaudit import data as readers
 from medaudit.audit.companions import CONTROL, PLANTED
 from medaudit.audit.document import input_section, output_section
 from medaudit.audit.estimate import row_seconds, speedup
-from medaudit.audit.explaining import plans_for
+from medaudit.audit.explainers import plans_for
 from medaudit.audit.resolve import LEAST_RECORDS, eligible
 from medaudit.audit.scan import Options, worker_count
 from medaudit.audit.spec import Found, WorkSpec

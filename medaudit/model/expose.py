@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,27 @@ from medaudit.core.text import printable
 from medaudit.model import file as files
 
 
-def exposed(path: Path, names: tuple[str, ...]) -> ModelProto:
-    """The graph with these tensors among its outputs. Raises ModelError for a name that it does not have."""
-    proto = files.load(path)
-    graph = proto.graph
+def exposed(proto: ModelProto, names: Iterable[str]) -> ModelProto:
+    """The graph with these tensors of its main graph as further outputs, behind its own.
+
+    Raises ModelError for a name that it does not have.
+    """
+    out = copied(proto)
+    graph = out.graph
     made = {name for node in graph.node for name in node.output if name}
     held = {value.name for value in graph.output}
-    for name in names:
+    for name in dict.fromkeys(names):
         if name not in made:
             raise ModelError(f"the graph makes no tensor {printable(name, 80)!r}{_near(name, made)}")
         if name not in held:
             graph.output.append(helper.make_empty_tensor_value_info(name))
-    return proto
+    return out
+
+
+def copied(proto: ModelProto) -> ModelProto:
+    out = ModelProto()
+    out.CopyFrom(proto)
+    return out
 
 
 def stored(path: Path, name: str) -> np.ndarray:

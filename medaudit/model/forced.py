@@ -10,17 +10,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
 from medaudit.core.errors import ModelError
-
-
-def exposed(proto: ModelProto, names: list[str]) -> ModelProto:
-    """The model with values of its main graph as further outputs, behind its own."""
-    out = copied(proto)
-    have = {item.name for item in out.graph.output}
-    for name in dict.fromkeys(names):
-        made(out, name)
-        if name not in have:
-            out.graph.output.append(helper.make_empty_tensor_value_info(name))
-    return out
+from medaudit.model.expose import copied
 
 
 def forced(proto: ModelProto, name: str, value: np.ndarray) -> ModelProto:
@@ -41,12 +31,6 @@ def forced(proto: ModelProto, name: str, value: np.ndarray) -> ModelProto:
         out.graph.initializer.append(numpy_helper.from_array(np.array(True), always))
         node = helper.make_node("Where", [always, other, own], [name], f"{other}_node")
     out.graph.node.insert(list(out.graph.node).index(maker) + 1, node)
-    return out
-
-
-def copied(proto: ModelProto) -> ModelProto:
-    out = ModelProto()
-    out.CopyFrom(proto)
     return out
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from onnx import AttributeProto, ModelProto, NodeProto, numpy_helper
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper
 from onnx.checker import ValidationError
 
 from medaudit.core import streams
 from medaudit.core.errors import ModelError
 from medaudit.core.text import printable
 from medaudit.model import file as files
+from medaudit.model.expose import copied
 
 LEAVES = ("target_weights", "class_weights", "leaf_weights", "coefficients")  # weights that nodes hold themselves
 TYPES = (1, 10, 11, 2, 3)  # float, half, double; uint8 and int8 of quantised models
@@ -26,10 +27,8 @@ def permuted(path: Path, share: float, key: int, proto: ModelProto | None = None
 
     None where no layer of the main graph has stored weights. Raises ModelError for weights that cannot be read.
     """
-    out = ModelProto()
-    out.CopyFrom(files.load(path) if proto is None else proto)
-    held = {one.name: one for one in out.graph.initializer if one.data_type in TYPES and len(one.dims) > 1}
-    layers = [node for node in out.graph.node if any(n in held for n in node.input) or _own(node)]
+    out = copied(files.load(path) if proto is None else proto)
+    held, layers = _weights(out), _layers(out)
     if not layers:
         return None
     done: set[str] = set()
@@ -46,6 +45,22 @@ def permuted(path: Path, share: float, key: int, proto: ModelProto | None = None
             one.ClearField("floats")
             one.floats.extend(_shuffled(values, key, f"{node.name} {one.name}").tolist())
     return out
+
+
+def last_hidden(proto: ModelProto) -> str:
+    """The tensor that the last layer with weights reads; "": it reads inputs, or there is none."""
+    made = {name for node in proto.graph.node for name in node.output if name}
+    layers = _layers(proto)
+    return next((name for name in layers[-1].input if name in made), "") if layers else ""
+
+
+def _weights(proto: ModelProto) -> dict[str, TensorProto]:
+    return {one.name: one for one in proto.graph.initializer if one.data_type in TYPES and len(one.dims) > 1}
+
+
+def _layers(proto: ModelProto) -> list[NodeProto]:
+    held = _weights(proto)
+    return [node for node in proto.graph.node if any(name in held for name in node.input) or _own(node)]
 
 
 def _own(node: NodeProto) -> list[AttributeProto]:

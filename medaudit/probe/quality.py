@@ -7,7 +7,7 @@ fills, and what counts is the share of them that it beats: a half is no better t
 
 Stability is told by small changes, each explained by the plan of the record itself: Yeh et al. 2019, "On the
 (in)fidelity and sensitivity of explanations", definition 2 (max-sensitivity), and Agarwal et al. 2022, "Rethinking
-stability for attribution-based explanations", eqs. 2 and 5, of norms in the place of single quotients.
+stability for attribution-based explanations", eqs. 2, 3 and 5, of norms in the place of single quotients.
 """
 
 from __future__ import annotations
@@ -68,13 +68,15 @@ def sparse(own: np.ndarray) -> dict[str, float]:
 
 
 def stability(
-    own: np.ndarray, others: np.ndarray, moved: np.ndarray, before: float, after: np.ndarray
-) -> dict[str, float]:
+    own: np.ndarray, others: np.ndarray, moved: np.ndarray, before: float, after: np.ndarray,
+    hidden: np.ndarray | None = None,
+) -> dict[str, float]:  # fmt: skip
     """What changes do to a map [S]: others [K, S] of changes of relative size moved [K], answered `after` [K].
 
-    max_sensitivity: largest relative change of the map. input_stability and output_stability (RIS, ROS): largest of
-    it over that of the input, and of the answer. follows: rank correlation of how far answer and map move over the
-    changes (prediction-saliency correlation); NaN where either never moves.
+    hidden [K]: relative changes of the last hidden layer; None: of a model in which none can be seen. max_sensitivity:
+    largest relative change of the map. input_stability, output_stability and representation_stability (RIS, ROS, RRS):
+    largest of it over that of the input, of the answer, and of the hidden layer. follows: rank correlation of how far
+    answer and map move over the changes (prediction-saliency correlation); NaN where either never moves.
     """
     from scipy.stats import spearmanr
 
@@ -86,5 +88,8 @@ def stability(
         "max_sensitivity": float(far.max()),
         "input_stability": float((far / np.maximum(moved, LEAST)).max()),
         "output_stability": float((far / np.maximum(answer / max(abs(before), TINY), LEAST)).max()),
+        "representation_stability": (
+            float("nan") if hidden is None else float((far / np.maximum(hidden, LEAST)).max())
+        ),
         "follows": float(spearmanr(answer, turned).statistic) if moving else float("nan"),
     }

@@ -47,6 +47,8 @@ MEASURES = {
     "max_sensitivity": "largest relative change of it under the small random changes",
     "input_stability": "that change over the input's (RIS)",
     "output_stability": "that change over the answer's (ROS)",
+    "representation_stability": "that change over that of the model's last hidden layer (RRS)",
+    "background": "how far a choice of reference rows that looks fair could move the main reason, in its own size",
     "follows": "whether it moves when the answer moves (rank correlation)",
     "other_fill": "overlap with itself where other patients' values, not surroundings, stand for what is taken out",
     "conditional": "overlap with itself where only reference rows near the record stand for what is taken out",

@@ -6,7 +6,17 @@ import math
 
 import numpy as np
 
+from medaudit.stats.maps import TINY
+
 MOST = 4.0  # times its fair share that one record may weigh
+
+
+def room(parts: np.ndarray, scores: np.ndarray) -> float:
+    """Width of the foremost cell's interval, in its own size; parts and scores as of `intervals`."""
+    fair = parts.mean(axis=0)
+    first = int(np.abs(fair).argmax())
+    low, high = intervals(parts[:, [first]], scores)[0]
+    return float(max(0.0, high - low) / max(abs(float(fair[first])), TINY))
 
 
 def intervals(parts: np.ndarray, scores: np.ndarray, confidence: float = 0.95, most: float = MOST) -> np.ndarray:

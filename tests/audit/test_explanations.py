@@ -299,6 +299,22 @@ def test_what_explanations_are_worth_is_measured_beside(tmp_path: Path) -> None:
     assert "once all weights are shuffled" in html
 
 
+def test_the_last_hidden_layer_and_the_choice_of_reference_rows(tmp_path: Path) -> None:
+    """A steady model's map moves with what its last layer reads, in the same share; Shapley values of it depend on the
+    reference rows, which a maker chooses."""
+    report, folder = run(tmp_path, "steady", more="explainer: drawn, agreement: 0.1", budget=12_000)
+    seen = only(report).explanation
+    assert seen is not None
+    assert seen.measures["representation_stability"].n == 8
+    assert 0 < (seen.measures["representation_stability"].value or 0) < np.inf
+    assert seen.measures["background"].n == 8
+    assert (seen.measures["background"].value or 0) > 0.05
+    assert "last hidden layer (RRS)" in render(report, folder)
+    other = only(run(tmp_path, "steady")[0]).explanation
+    assert other is not None
+    assert "background" not in other.measures  # occlusion tells no record's own share
+
+
 def test_shuffled_weights_have_to_be_asked_for(tmp_path: Path) -> None:
     with pytest.raises(MedauditError, match="randomised: true"):
         run(tmp_path, "steady", metric="randomised_overlap, at_most: 50%")

@@ -9,8 +9,9 @@ import pytest
 from onnx import numpy_helper, parser
 
 from medaudit.core.errors import ModelError
+from medaudit.model.expose import exposed
 from medaudit.model.flow import flow
-from medaudit.model.forced import exposed, forced
+from medaudit.model.forced import forced, made
 from medaudit.model.hidden import hidden
 
 TEXT = """<ir_version: 10, opset_import: ["" : 17]> net (float[N,32] x) => (float[N,2] y) {
@@ -64,4 +65,4 @@ def test_the_finding_names_what_to_force() -> None:
 
 def test_nested_values_are_refused() -> None:
     with pytest.raises(ModelError, match="inside a function"):
-        exposed(model(), ["nowhere"])
+        made(model(), "nowhere")

@@ -10,7 +10,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from medaudit.core.errors import ModelError
-from medaudit.model.permuted import permuted
+from medaudit.model.permuted import last_hidden, permuted
 from tests.graphs import graph
 from tests.zoo import SPECIMENS
 
@@ -52,6 +52,12 @@ def test_the_last_layer_then_all(tmp_path: Path) -> None:
     assert np.array_equal(np.sort(every["first"], axis=None), np.sort(FIRST, axis=None))
     assert np.array_equal(every["bias"], np.arange(5))
     assert path.read_bytes() == before
+
+
+def test_what_the_last_layer_reads(tmp_path: Path) -> None:
+    assert last_hidden(onnx.load(layers(tmp_path))) == "c"
+    graph(tmp_path / "one.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], 6, ["n", 2], w=FIRST[:, :2])
+    assert last_hidden(onnx.load(tmp_path / "one.onnx")) == ""  # it reads the input
 
 
 def test_the_same_key_shuffles_alike(tmp_path: Path) -> None:

@@ -103,6 +103,9 @@ def test_stability_by_hand() -> None:
     assert found["input_stability"] == pytest.approx(5)  # .5 / .1, more than 1 / .5
     assert found["output_stability"] == pytest.approx(2)  # 1 / (1 / 2), and .5 / (.5 / 2)
     assert found["follows"] == pytest.approx(1)
+    assert np.isnan(found["representation_stability"])
+    seen = stability(own, others, np.full(3, 0.1), 2.0, np.array([2.0, 3.0, 2.5]), np.array([0.0, 0.25, 0.25]))
+    assert seen["representation_stability"] == pytest.approx(4)  # 1 / .25
     still = stability(own, others, np.array([0.1, 0.5, 0.1]), 2.0, np.full(3, 2.0))
     assert np.isnan(still["follows"])
     assert still["output_stability"] == pytest.approx(1000)  # the answer did not move: its least

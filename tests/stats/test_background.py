@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medaudit.stats.background import MOST, intervals
+from medaudit.stats.background import MOST, intervals, room
 
 
 def drawn(b: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -22,6 +22,14 @@ def test_the_fair_value_lies_inside_and_a_constant_cannot_move() -> None:
     assert (found[:, 1] >= parts.mean(axis=0) - 1e-9).all()
     assert found[2] == pytest.approx([2.0, 2.0])
     assert found[1, 1] - found[1, 0] > 0.5
+
+
+def test_the_room_of_the_main_reason() -> None:
+    """Of the cell with the largest mean, in its own size: a constant has none."""
+    parts, scores = drawn(40)
+    assert room(parts, scores) == pytest.approx(0, abs=1e-9)
+    low, high = intervals(parts[:, :1], scores)[0]
+    assert room(parts[:, :1], scores) == pytest.approx((high - low) / abs(parts[:, 0].mean()))
 
 
 def test_without_a_test_the_heaviest_records_decide() -> None:
