@@ -17,7 +17,7 @@ import numpy as np
 from medaudit import data as readers
 from medaudit.audit.asked import Asked
 from medaudit.audit.attacks import fitting, weakened
-from medaudit.audit.attribute import attributed
+from medaudit.audit.attribute import attributed, exchanged
 from medaudit.audit.certificates import Smoothing
 from medaudit.audit.explaining import Explaining
 from medaudit.audit.exposing import Exposing, sessions_of, tensors_of
@@ -180,6 +180,10 @@ class Bench:
     def attribute(self, index: int) -> dict[str, Any]:
         """The explanation of one record, by the explainer that was given."""
         return attributed(self._exposing("given", "", self.bare), index, self.spec.explainers["given"])
+
+    def importance(self, rows: int) -> dict[str, Any]:
+        """What counts over all records, in the cells of the explainer that was given."""
+        return exchanged(self.bare, rows, self.spec.explainers["given"])
 
     def calibrate(self, seconds: float) -> float:
         """Seconds per row in blocks, best of several rounds."""

@@ -138,6 +138,9 @@ class Worker:
     def do_attribute(self, index: int) -> dict[str, Any]:
         return self._ready().attribute(index)
 
+    def do_importance(self, rows: int) -> dict[str, Any]:
+        return self._ready().importance(rows)
+
     def do_replay(self, payload: tuple[int, np.ndarray, str]) -> dict[str, Any]:
         return self._ready().replay(*payload)
 

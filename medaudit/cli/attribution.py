@@ -1,4 +1,4 @@
-"""`medaudit attribute` on the console: the strongest cells, and a drawing."""
+"""`medaudit attribute` on the console: the strongest cells of one record or over all, and a drawing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from medaudit.audit.attribute import attribute
+from medaudit.audit.attribute import Attribution, Importance, attribute, importance
 from medaudit.core.errors import MedauditError
 from medaudit.core.files import write_atomic
 from medaudit.policy import loader
@@ -20,40 +20,73 @@ SHOWN = 12
 
 
 def explained(
-    model: Path, data: Path, index: int, kind: str, rows: int, policy: str, name: str, out: Path | None
+    model: Path, data: Path, index: int | None, kind: str, rows: int, policy: str, name: str, out: Path | None
 ) -> None:  # fmt: skip
-    """Print one explanation. Raises MedauditError."""
-    section = _section(kind, rows, policy, name)
+    """Print one explanation, or without an index what counts over all records. Raises MedauditError."""
+    if index is None and kind:
+        raise MedauditError(f"--kind {kind} explains one row", "give --index, or leave --kind out")
+    section = _section(kind or "occlusion", 0 if index is None else rows, policy, name)
     if out is not None and out.suffix.lower() != ".svg":
         raise MedauditError(f"{out}: drawings are .svg files", "give --out FILE.svg")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "maps.npz" if out is not None else None
-        found = attribute(model, data, index, section, policy, file)
+        if index is None:
+            said = _importance(importance(model, data, rows, section, policy, file))
+        else:
+            said = _attribution(index, attribute(model, data, index, section, policy, file))
         drawn = maps.draw(file) if file is not None else []
     pictures = [item.svg for item in drawn if item.svg]
     for k, svg in enumerate(pictures):
         if out is not None:
             write_atomic(out if k == 0 else out.with_name(f"{out.stem}-{k + 1}{out.suffix}"), svg)
-    table = Table(box=None, pad_edge=False)
-    table.add_column("what speaks", no_wrap=True)
-    table.add_column("for (+), against (-)", justify="right")
+    head, table, foot = said
+    typer.echo(head)
+    Console().print(table)
+    typer.echo(foot)
+    if out is not None and pictures:
+        typer.echo(f"drawn: {out}")
+
+
+def _attribution(index: int, found: Attribution) -> tuple[str, Table, str]:
+    table = _table("what speaks", "for (+), against (-)")
     if found.errors is not None:
         table.add_column("standard error", justify="right")
     if found.ranges is not None:
         table.add_column("by other reference rows", justify="right")
-    order = sorted(range(len(found.values)), key=lambda i: (-abs(found.values[i]), i))[:SHOWN]
-    for i in order:
+    for i in _first(found.values):
         more = [text.number(found.errors[i], 2)] if found.errors is not None else []
         more += [f"{low:+.3g} to {high:+.3g}" for low, high in (found.ranges[i : i + 1] if found.ranges else [])]
         table.add_row(found.names[i], f"{found.values[i]:+.4g}", *more)
-    typer.echo(f"row {index}: {found.answer} (log-odds or value {found.explained:.4g})")
-    Console().print(table)
-    typer.echo(
+    foot = (
         f"{found.explainer}, {len(found.values)} cells, {found.rows:,} model rows, plan {found.digest}; it agrees with "
         f"itself under another plan to {found.agreement:.0%}"
     )
-    if out is not None and pictures:
-        typer.echo(f"drawn: {out}")
+    return f"row {index}: {found.answer} (log-odds or value {found.explained:.4g})", table, foot
+
+
+def _importance(found: Importance) -> tuple[str, Table, str]:
+    table = _table("what counts", "answers lose")
+    table.add_column("95 % over patients", justify="right")
+    table.add_column("answers turned", justify="right")
+    for i in _first([one.value for one in found.lost]):
+        one = found.lost[i]
+        table.add_row(
+            found.names[i], f"{one.value:+.4g}", f"{one.low:+.3g} to {one.high:+.3g}", f"{found.turned[i]:.1%}"
+        )
+    foot = f"permutation importance, {len(found.names)} cells, {found.rows:,} model rows, plan {found.digest}"
+    return f"{found.records} records, each cell exchanged between them (log-odds or value)", table, foot
+
+
+def _table(what: str, how: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(what, no_wrap=True)
+    table.add_column(how, justify="right")
+    return table
+
+
+def _first(values: list[float]) -> list[int]:
+    """The strongest cells."""
+    return sorted(range(len(values)), key=lambda i: (-abs(values[i]), i))[:SHOWN]
 
 
 def _section(kind: str, rows: int, policy: str, name: str) -> ExplainerSection:

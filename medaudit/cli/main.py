@@ -255,8 +255,13 @@ def attribute(
     data: Annotated[
         Path, typer.Option("--data", "-d", help="an .npz file; its reference rows are what cells give way to")
     ],
-    index: Annotated[int, typer.Option("--index", "-i", help="row of the data file, from 0", min=0)],
-    kind: Annotated[str, typer.Option(help="occlusion, shapley, kernel-shap, lime, rise, ...")] = "occlusion",
+    index: Annotated[
+        int | None,
+        typer.Option(
+            "--index", "-i", help="row of the data file, from 0; without it: what counts over all rows", min=0
+        ),
+    ] = None,
+    kind: Annotated[str, typer.Option(help="occlusion, shapley, kernel-shap, lime, rise, ... of one row")] = "",
     rows: Annotated[int, typer.Option(help="model rows of the explanation, about; 0: the kind's own", min=0)] = 0,
     policy: Annotated[
         str, typer.Option("--policy", "-p", help="a policy whose model section and explainers hold")
@@ -265,7 +270,10 @@ def attribute(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="draw it here (.svg)")] = None,
     debug: Annotated[bool, typer.Option(help="show tracebacks")] = False,
 ) -> None:
-    """Explain one answer: what each piece of the record speaks for or against, and how sure that is."""
+    """Explain one answer: what each piece of the record speaks for or against, and how sure that is.
+
+    Without --index: what answers lose over all records when a piece is exchanged between them (permutation importance).
+    """
     from medaudit.cli.attribution import explained
 
     explained(model, data, index, kind, rows, policy, explainer, out)

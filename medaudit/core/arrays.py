@@ -60,6 +60,20 @@ def exchanged(a: np.ndarray, b: np.ndarray, which: np.ndarray, bits: np.ndarray)
     return bits.view(np.float32)
 
 
+def lent(a: np.ndarray, which: np.ndarray, b: np.ndarray, lender: np.ndarray, bits: np.ndarray) -> np.ndarray:
+    """Rows `lender` [R] of b [B, D] where all bits [R, D] int32 are set, rows `which` [R] of a [C, D] where none is.
+
+    The same as `select`, written over the bits.
+    """
+    own, other = (np.ascontiguousarray(v, dtype=np.float32).view(np.int32) for v in (a, b))
+    differ = np.take(other, lender, axis=0)
+    for place, one in runs(which):
+        differ[place] ^= own[one]
+        bits[place] &= differ[place]
+        bits[place] ^= own[one]
+    return bits.view(np.float32)
+
+
 def runs(which: np.ndarray) -> Iterator[tuple[slice, int]]:
     """Where the same number stands several times in a row in [R], and that number."""
     begins = np.flatnonzero(np.diff(which, prepend=which[:1] - 1)).tolist()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, digest, exchanged, namespace, select, to_numpy
+from medaudit.core.arrays import Array, digest, exchanged, lent, namespace, select, to_numpy
 from medaudit.core.region import Part
 from medaudit.domain.cells import Cells
 
@@ -72,20 +72,24 @@ def masked(
     background [T]: which background row fills each, where the ground has no fill of its own.
     """
 
-    gone = None if ground.fill is None else -(~masks).astype(np.int32)  # all bits of a cell that is taken out
+    gone = -(~masks).astype(np.int32)  # all bits of a cell that is taken out
+    few = gone.nbytes // gone.shape[1] * len(ground.cells.of) <= BYTES
+    wide = np.take(gone, ground.cells.of, axis=1) if few and ground.fill is None else None  # and of its numbers
 
     def rows(points: Array, which: Array, t: Array) -> Array:
         xp = namespace(points)
         on = {"device": points.device}
-        if ground.fill is not None and gone is not None and isinstance(points, np.ndarray):
+        if wide is not None and isinstance(points, np.ndarray):
+            return lent(points, which, ground.background, background[t], wide[t])
+        if ground.fill is not None and isinstance(points, np.ndarray):
             return exchanged(points, ground.fill(points), which, np.take(gone[t], ground.cells.of, axis=1))
         keep = xp.take(xp.asarray(masks, **on), t, axis=0)
         keep = xp.take(keep, xp.asarray(ground.cells.of, **on), axis=1)
         if ground.fill is None:
-            lent = xp.asarray(ground.background, **on), xp.take(xp.asarray(background, **on), t)
+            other = xp.asarray(ground.background, **on), xp.take(xp.asarray(background, **on), t)
         else:
-            lent = ground.fill(points), which
-        return select(keep, xp.take(points, which, axis=0), xp.take(*lent, axis=0))
+            other = ground.fill(points), which
+        return select(keep, xp.take(points, which, axis=0), xp.take(*other, axis=0))
 
     return Explainer(name, len(masks), ground.cells.size, rows, reduce, errors).digested(masks, background)
 

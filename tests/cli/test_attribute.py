@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from medaudit.audit.attribute import attribute
+from medaudit.audit.attribute import attribute, importance
 from medaudit.cli.main import app
 from medaudit.core.errors import MedauditError
 from medaudit.policy.schema import ExplainerSection
@@ -56,9 +56,28 @@ def test_the_console_and_the_drawing(files: tuple[Path, Path], tmp_path: Path) -
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
 
 
+def test_what_counts_over_all_records(files: tuple[Path, Path], tmp_path: Path) -> None:
+    """A linear model: the weight's size decides; what is not used loses nothing, and turns no answer."""
+    found = importance(*files, 0, ExplainerSection(), "", tmp_path / "maps.npz")
+    assert found.names == ["hr", "age", "noise"]
+    hr, age, noise = found.lost
+    assert hr.low > age.high > 0
+    assert (noise.value, noise.low, noise.high) == (0, 0, 0)
+    assert hr.n == 40
+    assert found.turned[0] > found.turned[1] > found.turned[2] == 0
+    few = importance(*files, 12, ExplainerSection(), "", None)  # three records of four rows each
+    assert (few.records, few.rows) == (3, 3 * 5)
+    model, data = map(str, files)
+    done = CliRunner().invoke(app, ["attribute", model, "-d", data, "--out", str(tmp_path / "all.svg")])
+    assert done.exit_code == 0, done.output
+    assert "40 records, each cell exchanged between them" in done.output
+    assert (tmp_path / "all.svg").read_text().startswith("<svg")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (("--kind", "shapley"), "explains one row"),
         (("-i", "40"), "has no row 40"),
         (("-i", "0", "--kind", "gradients"), "kinds: occlusion"),
         (("-i", "0", "--out", "a.png"), "drawings are .svg files"),

@@ -71,6 +71,15 @@ def test_put_where() -> None:
     assert arrays.put_where(a, np.array([2, 0]), rows, np.array([False, False])) is a
 
 
+def test_rows_lent_are_selected_to_the_bit() -> None:
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(3, 5)).astype(np.float32), rng.normal(size=(4, 5)).astype(np.float32)
+    a[1, 2], b[0, 1] = np.nan, -0.0
+    which, lender, gone = np.array([0, 0, 2, 1, 1, 0]), rng.integers(0, 4, 6), rng.random((6, 5)) < 0.5
+    got = arrays.lent(a, which, b, lender, -gone.astype(np.int32))
+    assert got.tobytes() == np.where(gone, b[lender], a[which]).tobytes()
+
+
 numbers = st.floats(width=32, allow_nan=True, allow_infinity=True)
 
 
