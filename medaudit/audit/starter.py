@@ -14,6 +14,7 @@ from medaudit.audit.document import input_section, output_section
 from medaudit.audit.estimate import row_seconds, speedup
 from medaudit.audit.explainers import plans_for
 from medaudit.audit.resolve import LEAST_RECORDS, eligible
+from medaudit.audit.scaffolds import FEWEST
 from medaudit.audit.scan import Options, worker_count
 from medaudit.audit.spec import Found, WorkSpec
 from medaudit.audit.sweeps import COPIES, STRENGTHS, most_chosen, reference_points
@@ -281,6 +282,10 @@ def starter_checks(
     if not labels and interface.output.task != "reconstruction":
         own = [{"id": name, "rule": name, "threat": "small-noise", "require": need} for name, need in LEDS.items()]
         checks += [check | {"severity": "medium"} for check in own]
+    two = RULES["scaffolding"]
+    if not two.applies(interface) and np.isfinite(reference_points(interface, data)).all(axis=1).sum() >= FEWEST:
+        demand = {"metric": "scaffold_signs", **zero}
+        checks.append({"id": "two-rules", "rule": two.name, "require": demand, "severity": "high"})
     numbers = any(c.kind in ("number", "integer") and not c.fixed for i in interface.inputs for c in i.channels)
     if not numbers:
         checks = [c for c in checks if threats.get(c.get("threat", ""), {"norm": "l0"})["norm"] == "l0"]
