@@ -34,7 +34,8 @@ def explained(
             said = _importance(importance(model, data, rows, section, policy, file))
         else:
             said = _attribution(index, attribute(model, data, index, section, policy, file))
-        drawn = maps.draw(file) if file is not None else []
+        title = f"Row {index}" if index is not None else "All records"
+        drawn = maps.draw(file, title) if file is not None else []
     pictures = [item.svg for item in drawn if item.svg]
     for k, svg in enumerate(pictures):
         if out is not None:

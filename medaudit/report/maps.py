@@ -108,8 +108,8 @@ def _value(value: Value) -> str:
     return f"{text.number(value.value, 3)} ({text.number(value.low, 3)} to {text.number(value.high, 3)})"
 
 
-def draw(path: Path) -> list[Drawn]:
-    """The maps of one patient; a note where there is nothing to draw."""
+def draw(path: Path, title: str = PANELS["clean"]) -> list[Drawn]:
+    """The maps of one patient, or one map over all under its title; a note where there is nothing to draw."""
     if not path.is_file():
         return [Drawn("note", "The file with the maps is not in the run folder.")]
     try:
@@ -128,23 +128,25 @@ def draw(path: Path) -> list[Drawn]:
     if "found" in held:
         held["difference"] = held["found"] - held["clean"]
     with settings():
-        return [_grid(grid, layout, held, picture) for grid in layout.grids]
+        return [_grid(grid, layout, held, picture, PANELS | {"clean": title}) for grid in layout.grids]
 
 
-def _grid(grid: Grid, layout: Layout, held: dict[str, np.ndarray], picture: np.ndarray | None) -> Drawn:
+def _grid(
+    grid: Grid, layout: Layout, held: dict[str, np.ndarray], picture: np.ndarray | None, panels: dict[str, str]
+) -> Drawn:  # fmt: skip
     own = {name: v[grid.begin : grid.begin + grid.rows * grid.columns] for name, v in held.items()}
     name = f"input {text.clean(grid.name, 60)}" if grid.name else "the record"
     if grid.domain == "table" or (grid.rows == 1 and grid.columns <= MOST):
         caption = f"What each column of {name} speaks for (above 0) or against the answer, the largest first."
-        return Drawn("figure", caption, alt=caption, svg=_bars(grid, layout, own))
+        return Drawn("figure", caption, alt=caption, svg=_bars(grid, layout, own, panels))
     if grid.rows == 1:
         caption = f"What each window of {name} speaks for (above 0) or against the answer."
-        return Drawn("figure", caption, alt=caption, svg=_windows(grid, own), wide=True)
+        return Drawn("figure", caption, alt=caption, svg=_windows(grid, own, panels), wide=True)
     caption = f"What each cell of {name} speaks for (+) or against (-) the answer, in shares of all that a map says."
-    return Drawn("figure", caption, alt=caption, svg=_heat(grid, own, picture), wide=True)
+    return Drawn("figure", caption, alt=caption, svg=_heat(grid, own, picture, panels), wide=True)
 
 
-def _bars(grid: Grid, layout: Layout, own: dict[str, np.ndarray]) -> bytes:
+def _bars(grid: Grid, layout: Layout, own: dict[str, np.ndarray], panels: dict[str, str]) -> bytes:
     best = np.argsort(-np.maximum(np.abs(own["clean"]), np.abs(own.get("found", own["clean"]))), kind="stable")[:MOST]
     kinds = [name for name in ("clean", "found", "target") if name in own]
     figure = new(5.4, 0.7 + 0.2 * len(best) * len(kinds) ** 0.5)
@@ -157,7 +159,7 @@ def _bars(grid: Grid, layout: Layout, own: dict[str, np.ndarray]) -> bytes:
     }
     for k, name in enumerate(kinds):
         place = np.arange(len(best)) + (k - (len(kinds) - 1) / 2) * high
-        axes.barh(place, own[name][best], height=high, label=PANELS[name], linewidth=0.5, **looks[name])
+        axes.barh(place, own[name][best], height=high, label=panels[name], linewidth=0.5, **looks[name])
     axes.set_yticks(range(len(best)), [text.clean(layout.names[grid.begin + i], 34) for i in best])
     axes.invert_yaxis()
     axes.axvline(0, color=INK, linewidth=0.6)
@@ -165,7 +167,7 @@ def _bars(grid: Grid, layout: Layout, own: dict[str, np.ndarray]) -> bytes:
     return svg(figure)
 
 
-def _windows(grid: Grid, own: dict[str, np.ndarray]) -> bytes:
+def _windows(grid: Grid, own: dict[str, np.ndarray], panels: dict[str, str]) -> bytes:
     kinds = [name for name in PANELS if name in own]
     figure = new(6.4, 0.5 + 0.85 * len(kinds))
     every = figure.subplots(len(kinds), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
@@ -174,13 +176,15 @@ def _windows(grid: Grid, own: dict[str, np.ndarray]) -> bytes:
     for axes, name in zip(every, kinds, strict=True):
         axes.bar(place, own[name], width=0.9 * step, color=BLUE if name == "found" else FAINT)
         axes.axhline(0, color=INK, linewidth=0.5)
-        axes.set_title(PANELS[name], fontsize=8, loc="left", pad=2)
+        axes.set_title(panels[name], fontsize=8, loc="left", pad=2)
     every[-1].set_xlabel("seconds" if grid.length and grid.domain == "signal" else "window")
     every[-1].set_xlim(0, grid.columns * step)
     return svg(figure)
 
 
-def _heat(grid: Grid, own: dict[str, np.ndarray], picture: np.ndarray | None) -> bytes:
+def _heat(
+    grid: Grid, own: dict[str, np.ndarray], picture: np.ndarray | None, panels: dict[str, str]
+) -> bytes:  # fmt: skip
     kinds = [name for name in PANELS if name in own]
     image = grid.domain == "image"
     tall = 1.9 * grid.rows / grid.columns if image else 0.13 * grid.rows
@@ -196,7 +200,7 @@ def _heat(grid: Grid, own: dict[str, np.ndarray], picture: np.ndarray | None) ->
             values, cmap="PuOr_r", vmin=-most, vmax=most, extent=extent, interpolation="nearest",
             alpha=0.55 if image and picture is not None else 1.0, aspect="equal" if image else "auto",
         )  # fmt: skip
-        axes.set_title(PANELS[name], fontsize=8, loc="left")
+        axes.set_title(panels[name], fontsize=8, loc="left")
         axes.set_yticks([])
         axes.set_xticks([])
         if not image and k == 0 and grid.rows_names:

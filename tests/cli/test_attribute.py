@@ -71,7 +71,9 @@ def test_what_counts_over_all_records(files: tuple[Path, Path], tmp_path: Path) 
     done = CliRunner().invoke(app, ["attribute", model, "-d", data, "--out", str(tmp_path / "all.svg")])
     assert done.exit_code == 0, done.output
     assert "40 records, each cell exchanged between them" in done.output
-    assert (tmp_path / "all.svg").read_text().startswith("<svg")
+    drawing = (tmp_path / "all.svg").read_text()
+    assert drawing.startswith("<svg")
+    assert "All records" in drawing
 
 
 @pytest.mark.parametrize(
