@@ -204,7 +204,7 @@ def _heat(
         axes.set_yticks([])
         axes.set_xticks([])
         if not image and k == 0 and grid.rows_names:
-            labels = [text.clean(n, 18) for n in grid.rows_names[: grid.rows]]
+            labels = [text.ends(n, 23) for n in grid.rows_names[: grid.rows]]
             axes.set_yticks(np.arange(len(labels)) + 0.5, labels, fontsize=6)
         if not image and grid.length:
             ends = np.linspace(0, grid.columns, 3)

@@ -108,3 +108,12 @@ def test_durations_and_sizes() -> None:
     assert [text.size(n) for n in (12, 2048, 3 * 2**20)] == ["12 bytes", "2.0 kB", "3.0 MB"]
     assert text.quantity(0.5, "1") == "0.5"
     assert text.quantity(5, "%") == "5%"
+
+
+def test_names_that_begin_alike_stay_apart() -> None:
+    """Cut in the middle, and no longer than asked; short ones as they are."""
+    eye, motor = (text.ends(f"Glascow coma scale {kind} response", 23) for kind in ("eye opening", "motor"))
+    assert eye != motor
+    assert eye == "Glascow com…ng response"
+    assert len(motor) <= 23
+    assert text.ends("pH", 23) == "pH"
