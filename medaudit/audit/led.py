@@ -38,6 +38,7 @@ BOUNDED = (  # measures from 0 to 1
     "faithfulness", "deletion", "insertion", "gini", "entropy", "other_fill", "conditional",
     "randomised_last", "randomised_overlap",
 )  # fmt: skip
+RATIOS = tuple(f"{of}ratio{name}" for name in ("", "_l1", "_1d") for of in ("", "chance_"))
 SHOWN = 12  # patients whose reasons are listed
 
 
@@ -145,7 +146,7 @@ def _seen(
     agreement = value([r["agreement"] for r in own])
     lack, wanted = 1 - (agreement.value or 0.0), 1 - s.agreement
     kept = [(plan.data.groups[i], not records[i]["allowed"], False) for i in rows]
-    ratios = {name: [r[name] for r in own] for name in ("ratio", "chance_ratio") if name in own[0]}
+    ratios = {name: [r[name] for r in own] for name in RATIOS if name in own[0]}
     floors = [r["floor"] for r in own if r.get("floor") is not None]
 
     def means(key: str) -> dict[str, Value]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from medaudit.stats import maps
 from medaudit.stats.maps import mass, mass_overlap
 
 FURTHEST = 1e6  # ratio of distances of a map that stayed at its own place
+BUSIEST = 3  # cells of an hour
+Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 SHOWN = 3  # reasons that are told in words
 
 
@@ -45,8 +49,9 @@ def likeness(
     }
     if target is not None and goal is not None:
         shapes = [shape_of(g) for g in cells.grids]
-        told["ratio"] = _ratio(found, target, clean, shapes)
-        told["chance_ratio"] = _ratio(chance, goal, first, shapes)
+        for name, distance in _distances(shapes).items():
+            told[f"ratio{name}"] = _ratio(distance, found, target, clean)
+            told[f"chance_ratio{name}"] = _ratio(distance, chance, goal, first)
     if wanted.cells:
         told["rank"] = [_rank(wanted, clean), _rank(wanted, found)]
     return told
@@ -85,15 +90,27 @@ def _metrics(cells: Cells) -> dict[str, Any]:
     }
     if min(widest.rows, widest.columns) > 1:
         plain["ssim"] = lambda a, b: maps.ssim(a, b, shape)
+    if widest.domain == "sequence" and widest.rows > BUSIEST:
+        plain[f"top_{BUSIEST}_an_hour"] = lambda a, b: maps.top_k_by_column(a, b, shape, BUSIEST, _hours(a, shape))
     if widest.domain != "table":
         plain["lens_recall"] = lambda a, b: maps.lens_recall(a, b, shape, reasons(cells.size))
         plain["centre_shift"] = lambda a, b: maps.centre_shift(a, b, shape)
     return {name: (lambda a, b, f=f: float(np.mean(f(a, b)))) for name, f in plain.items()}
 
 
-def _ratio(found: np.ndarray, target: np.ndarray, clean: np.ndarray, shapes: list[maps.Shape]) -> float:
+def _hours(a: np.ndarray, shape: maps.Shape) -> np.ndarray:
+    """How much each column (hour) of maps [R, S] says."""
+    return np.asarray(np.abs(maps.grid(a, shape)).mean(axis=(0, 1)))
+
+
+def _distances(shapes: list[maps.Shape]) -> dict[str, Distance]:
+    """Those of Razmi et al. 2023, by the end of their names; the first is the one that counts."""
+    return {"": partial(maps.wasserstein_2d, shapes=shapes), "_l1": maps.l1, "_1d": maps.wasserstein_1d}
+
+
+def _ratio(distance: Distance, found: np.ndarray, target: np.ndarray, clean: np.ndarray) -> float:
     """Distance to the target over the distance to the clean map, the median; below 1 the target is nearer."""
-    to, off = maps.wasserstein_2d(found, target, shapes), maps.wasserstein_2d(found, clean, shapes)
+    to, off = distance(found, target), distance(found, clean)
     return float(np.median(to / np.maximum(off, 1e-12)).clip(0, FURTHEST))
 
 

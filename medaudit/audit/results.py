@@ -314,6 +314,10 @@ class Explanation(Part):
     kept: Value = Field(description="patients whose answer was kept (or, for hidden errors, turned)")
     ratio: Value | None = Field(None, description="distance to the target's map over that to the own, the median")
     chance_ratio: Value | None = None
+    ratio_l1: Value | None = Field(None, description="the same of the distance L1, where ratio is of Wasserstein's 2-D")
+    chance_ratio_l1: Value | None = None
+    ratio_1d: Value | None = Field(None, description="the same of W1 of all values, wherever they stand")
+    chance_ratio_1d: Value | None = None
     alike: list[Alike] = []
     floor: float | None = Field(None, description="largest change of a map by numbers alone, in shares of its peak")
     led: list[Led] = Field([], description="patients, the furthest led first")

@@ -93,9 +93,13 @@ def rows(found: Explanation) -> list[tuple[str, ...]]:
     """Every measure: attack beside random changes."""
     out: list[tuple[str, ...]] = [("mass overlap", _value(found.found), _value(found.chance))]
     out += [(text.slug(one.name), _value(one.found), _value(one.chance)) for one in found.alike]
-    if found.ratio is not None and found.chance_ratio is not None:
-        name = "distance to the goal over that to the own map (2-D Wasserstein)"
-        out.append((name, _value(found.ratio), _value(found.chance_ratio)))
+    ratios = {
+        "2-D Wasserstein": (found.ratio, found.chance_ratio), "L1": (found.ratio_l1, found.chance_ratio_l1),
+        "1-D Wasserstein": (found.ratio_1d, found.chance_ratio_1d),
+    }  # fmt: skip
+    for name, (own, random) in ratios.items():
+        if own is not None and random is not None:
+            out.append((f"distance to the goal over that to the own map ({name})", _value(own), _value(random)))
     return out
 
 

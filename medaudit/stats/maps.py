@@ -86,6 +86,16 @@ def wasserstein_2d(a: np.ndarray, b: np.ndarray, shapes: list[Shape]) -> np.ndar
     return np.asarray(total / max(count, 1))
 
 
+def wasserstein_1d(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Distance W1 between all values of two maps of mass 1 with their signs, wherever they stand."""
+    return np.asarray(np.abs(np.sort(signed_mass(a), axis=-1) - np.sort(signed_mass(b), axis=-1)).mean(axis=-1))
+
+
+def l1(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sum of absolute differences of two maps of mass 1 with their signs, 0 to 2."""
+    return np.asarray(np.abs(signed_mass(a) - signed_mass(b)).sum(axis=-1))
+
+
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Of the maps as they are; of a map of zeros 0."""
     far = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)

@@ -233,6 +233,7 @@ def test_every_goal_runs(tmp_path: Path, rule: str) -> None:
     seen = check.explanation
     assert seen is not None
     assert (seen.ratio is not None) == (rule == "explanation-target")
+    assert (seen.ratio_l1 is not None) == (seen.chance_ratio_1d is not None) == (seen.ratio is not None)
     for case in check.cases:
         assert (case.before != case.after) == (rule == "hidden-error" and case.success) or not case.success
     assert seen.excess.value is not None

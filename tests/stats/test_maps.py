@@ -40,6 +40,8 @@ CORRELATIONS: dict[str, Pair] = {  # -1 to 1, both ways the same
 }
 DISTANCES: dict[str, Pair] = {  # 0 to 1, both ways the same
     "wasserstein": lambda a, b: maps.wasserstein_2d(a, b, SHAPES),
+    "wasserstein of all values": maps.wasserstein_1d,
+    "half of l1": lambda a, b: maps.l1(a, b) / 2,
     "centre shift": lambda a, b: maps.centre_shift(a, b, SHAPE),
 }
 ONE_WAY: dict[str, Pair] = {
@@ -158,6 +160,14 @@ def test_wasserstein_is_that_of_scipy(a: np.ndarray, b: np.ndarray) -> None:
         each += [stats.wasserstein_distance(u, v) for u, v in lines]
     assert len(each) == 7 + 4
     assert maps.wasserstein_2d(a, b, SHAPES) == pytest.approx([np.mean(each)], abs=1e-12)
+
+
+def test_distances_of_all_values_by_hand() -> None:
+    """Of shares with their signs: the same values elsewhere are the same for W1, and all of L1."""
+    assert maps.l1(one(4, 0, 0, -4), one(2, 2, 2, 2)) == pytest.approx([1.5])
+    assert maps.l1(one(1, 0), one(0, 9)) == pytest.approx([2])
+    assert maps.wasserstein_1d(one(1, 0), one(0, 9)).tolist() == [0]
+    assert maps.wasserstein_1d(one(4, 0, 0, -4), one(2, 2, 2, 2)) == pytest.approx([0.375])
 
 
 def test_cosine_and_l2_by_hand() -> None:
