@@ -530,6 +530,10 @@ def _threat(plan: Plan, check: Resolved) -> results.Threat | None:
     )
 
 
+def _asked(own: results.Queries) -> int:
+    return own.rows + own.fit + own.control + own.planted + own.sizes + own.references
+
+
 def _compliance(checks: list[results.Check]) -> list[results.Compliance]:
     """Each reference once, with the strongest state of its checks."""
     crosswalk = load_crosswalk()
@@ -558,15 +562,7 @@ def _cost(plan: Plan, cost: dict[str, Any], checks: list[results.Check]) -> resu
     return results.Cost(
         wall_s=round(cost["wall_s"], 3),
         model_s=round(model_s, 3),
-        rows=sum(
-            c.queries.rows
-            + c.queries.fit
-            + c.queries.control
-            + c.queries.planted
-            + c.queries.sizes
-            + c.queries.references
-            for c in attacks
-        ),
+        rows=sum(_asked(check.queries) for check in checks),
         padding=cost["padding"],
         calls=cost["calls"],
         block=plan.spec.block,

@@ -498,7 +498,7 @@ class Cost(Part):
 
     wall_s: float = 0.0
     model_s: float = Field(0.0, description="the model's own time under attack, all workers together")
-    rows: int = Field(0, description="rows that attacks, corruptions and certificates asked")
+    rows: int = Field(0, description="rows that the checks asked, the re-checks of finds beside them")
     padding: int = 0
     calls: int = 0
     block: int = 0

@@ -102,11 +102,6 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray((a * b).sum(axis=-1) / np.maximum(far, TINY))
 
 
-def relative_l2(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """|a - b| / |a|."""
-    return np.asarray(np.linalg.norm(a - b, axis=-1) / np.maximum(np.linalg.norm(a, axis=-1), TINY))
-
-
 def rank_biased_overlap(a: np.ndarray, b: np.ndarray, p: float = 0.9) -> np.ndarray:
     """Webber, Moffat, Zobel 2010, eq. 4, of the whole rankings, divided by what equal ones reach."""
     s = a.shape[-1]

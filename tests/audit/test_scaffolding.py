@@ -60,7 +60,9 @@ def run(tmp: Path, router: bool, name: str = "drawn", rows: int = ROWS, **option
     (tmp / "p.yaml").write_text(POLICY.replace("NAME", name))
     out = tmp / f"run{len(list(tmp.glob('run*')))}"
     chosen = Options(tmp / "m.onnx", str(tmp / "p.yaml"), tmp / "d.npz", out=out, workers=1, **options)  # type: ignore[arg-type]
-    (check,) = scan(chosen)[0].checks
+    report = scan(chosen)[0]
+    (check,) = report.checks
+    assert report.cost.rows == check.queries.rows
     return check
 
 
