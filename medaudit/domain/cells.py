@@ -100,6 +100,8 @@ def _names(item: Input, rows: int, columns: int) -> list[str]:
         first, last = span(k, rows, part.rows)
         return channels[first] if first == last else f"{channels[first]} to {channels[last]}"
 
+    a_second = (item.rate or 0) * columns / part.columns  # cells
+    digits = max(2, math.ceil(math.log10(max(a_second, 1))))
     out = []
     for row in range(rows):
         for column in range(columns):
@@ -111,7 +113,8 @@ def _names(item: Input, rows: int, columns: int) -> list[str]:
                 top, bottom = span(row, rows, part.rows)
                 out.append(f"rows {top + 1}-{bottom + 1}, columns {first + 1}-{last + 1}")
             elif item.domain == "signal" and item.rate:
-                out.append(f"{channel(row)}, {first / item.rate:.2f}-{(last + 1) / item.rate:.2f} s")
+                since, until = (f"{k / item.rate:.{digits}f}" for k in (first, last + 1))
+                out.append(f"{channel(row)}, {since}-{until} s")
             else:
                 word = "hour" if item.domain == "sequence" else "samples"
                 place = f"{first + 1}" if first == last else f"{first + 1}-{last + 1}"

@@ -63,6 +63,14 @@ def test_one_lead_has_60_windows() -> None:
     assert found.names[-1] == "I, 5.90-6.00 s"
 
 
+def test_short_windows_have_names_of_their_own() -> None:
+    """60 windows of 1.6 and of 0.02 milliseconds: as many digits as tell them apart."""
+    for rate, first in ((6250.0, "I, 0.000-0.002 s"), (500_000.0, "I, 0.00000-0.00002 s")):
+        found = cells(signal(1, 600, rate=rate))
+        assert found.names[0] == first
+        assert len(set(found.names)) == 60
+
+
 def test_twelve_leads_are_pairs_over_25_windows() -> None:
     """Six groups of two neighbours, lead after lead in a point."""
     found = cells(signal(12, 250, rate=50.0))
