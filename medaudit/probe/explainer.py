@@ -109,6 +109,18 @@ def draws(ground: Ground, name: str, plan: int, rows: int, n: int) -> np.ndarray
     return np.asarray(streams.uniform(keys, np.arange(rows), 0, n))
 
 
+def spread(ground: Ground, count: int) -> np.ndarray:
+    """So many background rows [count] from all over the reference, which may be in any order; all where too few."""
+    return np.linspace(0, len(ground.background) - 1, min(count, len(ground.background))).astype(np.int64)
+
+
+def turns(ground: Ground, plan: int, count: int) -> np.ndarray:
+    """Background rows [count] one after another, in an order of its own each time round."""
+    n = len(ground.background)
+    order = np.argsort(draws(ground, "background", plan, -(-count // n), n), axis=1, kind="stable")
+    return np.asarray(order.reshape(-1)[:count])
+
+
 def explain(explainer: Explainer, points: Array, ask: Callable[[Array], np.ndarray], at_once: int = 4096) -> np.ndarray:
     """Values [C, T, W] of all rows of points [C, D]. ask: rows [R, D] -> values [R, W]."""
     xp = namespace(points)

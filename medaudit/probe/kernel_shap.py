@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from medaudit.probe.explainer import Explainer, Ground, Plans, draws, linear, masked
+from medaudit.probe.explainer import Explainer, Ground, Plans, draws, linear, masked, spread
 
 LENT = 10  # background rows behind every coalition, from all over the reference
 
@@ -31,8 +31,7 @@ def _plan(ground: Ground, count: int, lent: int, plan: int) -> Explainer:
     coalitions, weight = _coalitions(ground, s, count, plan)
     masks = np.concatenate([np.zeros((1, s), dtype=bool), coalitions])
     rows = np.concatenate([np.ones((1, s), dtype=bool), np.repeat(masks, lent, axis=0)])
-    spread = np.linspace(0, len(ground.background) - 1, lent).astype(int)
-    background = np.append(0, np.tile(spread, len(masks)))
+    background = np.append(0, np.tile(spread(ground, lent), len(masks)))
     few = fit(coalitions, weight)  # [S, 2 + coalitions]: of f(x), f(background) and every coalition
     matrix = np.concatenate([few[:, :1], np.repeat(few[:, 1:], lent, axis=1) / lent], axis=1)
     return masked("kernel-shap", ground, rows, background, linear(matrix))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -102,10 +103,8 @@ def ground_of(spec: Spec, interface: Interface, reference: np.ndarray, seed: int
     cells = cells_for(spec, interface)
     count = min(len(reference), spec.background or BACKGROUND)
     background = reference[np.linspace(0, len(reference) - 1, count).astype(int)].astype(np.float32)
-    with np.errstate(all="ignore"):
-        some = np.isfinite(reference).any(axis=0)
-        typical = np.where(some, np.nanmedian(np.where(some, reference, 0.0), axis=0), 0.0).astype(np.float32)
     whole = per_number(interface, lambda c, item: c.kind in ("category", "binary"), bool)
+    typical = _typical(interface, reference)
     typical = np.where(whole, np.floor(typical), typical).astype(np.float32)  # half of two categories is none
     way = spec.fill or suited(interface)
     fill: Callable[[Array], Array] | None = None
@@ -116,6 +115,25 @@ def ground_of(spec: Spec, interface: Interface, reference: np.ndarray, seed: int
     sd = per_number(interface, lambda c, item: c.sd).astype(np.float32)
     key = streams.key(seed, "explainer", *(str(v) for name, v in spec._asdict().items() if name not in AROUND))
     return Ground(cells, interface.parts, fill, background, sd, whole, key)
+
+
+def _typical(interface: Interface, reference: np.ndarray) -> np.ndarray:
+    """Medians [D] of sequences and tables; an hour at which nothing was measured gets its channel's, a channel none."""
+    out, begin = [], 0
+    for item in interface.inputs:
+        part, own = item.part, reference[:, begin : begin + item.part.size]
+        begin += part.size
+        if item.domain not in ("sequence", "table"):
+            out.append(np.zeros(part.size))
+            continue
+        own = np.where(np.isfinite(own), own, np.nan).reshape(len(own), -1, part.columns)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of what was never measured
+            each, rest = np.nanmedian(own, axis=0), np.nanmedian(own, axis=(0, 2))
+        if item.domain == "sequence":
+            each = np.where(np.isnan(each), rest[:, None], each)
+        out.append(each.reshape(-1))
+    return np.concatenate(out)
 
 
 def plans_of(spec: Spec, ground: Ground) -> Plans:

@@ -11,9 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from medaudit.probe.explainer import Explainer, Ground, Plans, linear, masked
+from medaudit.probe.explainer import Explainer, Ground, Plans, linear, masked, spread
 
-ROWS = 16  # background rows, where there is no other fill
+ROWS = 16  # background rows, from all over the reference, where there is no other fill
 
 
 def occlusion(ground: Ground, rows: int = 0) -> Plans:
@@ -28,7 +28,7 @@ def _plan(ground: Ground, lent: int, plan: int) -> Explainer:
     masks = np.ones((1 + s * lent, s), dtype=bool)
     cell = np.repeat(np.arange(s), lent)
     masks[np.arange(1, len(masks)), cell] = False
-    background = np.append(0, np.tile(np.arange(lent), s))
+    background = np.append(0, np.tile(spread(ground, lent), s))
     matrix = np.zeros((s, len(masks)))
     matrix[:, 0] = 1.0
     matrix[cell, np.arange(1, len(masks))] = -1.0 / lent

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medaudit.probe.explainer import Explainer, Ground, draws, masked
+from medaudit.probe.explainer import Explainer, Ground, draws, masked, spread
 from medaudit.stats.maps import TINY, entropy, gini, mass_overlap
 
 STEPS, ORDERS = 16, 16  # of taking cells out, and random orders beside a map's own
@@ -36,7 +36,8 @@ def removal(ground: Ground, own: np.ndarray, plan: int = 0) -> Explainer:
     without = rank[:, None, :] >= counts[:, None]
     lent = 1 if ground.fill is not None else len(ground.background)
     parts = [np.ones((1, s), dtype=bool), without.reshape(-1, s), ~without.reshape(-1, s), np.zeros((lent, s), bool)]
-    step = np.tile(np.arange(len(counts)) % lent, 2 * len(orders))  # one background row a step, the same for all orders
+    each = spread(ground, len(counts))
+    step = np.tile(each[np.arange(len(counts)) % len(each)], 2 * len(orders))  # one a step, the same for all orders
     background = np.concatenate([[0], step, np.arange(lent)])
 
     def reduce(values: np.ndarray, points: np.ndarray) -> np.ndarray:

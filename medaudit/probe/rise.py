@@ -12,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from medaudit.core.arrays import Array, namespace, runs
+from medaudit.core.arrays import Array, namespace, runs, to_numpy
 from medaudit.core.region import Part
-from medaudit.probe.explainer import Explainer, Ground, Plans, draws
+from medaudit.probe.explainer import Explainer, Ground, Plans, draws, turns
 
 ROWS, SIDE, SEEN = 2000, 7, 0.5  # rows; coins a side; probability that a coin lets its place be seen
 STEPS = 32  # of a shift by one coin
@@ -32,6 +32,7 @@ def _plan(ground: Ground, blends: list[Blends], count: int, plan: int) -> Explai
     sides = [_coins(part) for part in ground.parts]
     wide = sum(tall * across for tall, across in sides)
     draw = draws(ground, "rise", plan, count, wide + 2 * len(sides))
+    of_mask = np.append(0, turns(ground, plan, count))  # the background row of each
     coins, shift = (draw[:, :wide] < SEEN).astype(np.float32), (STEPS * draw[:, wide:]).astype(np.int64)
     of, size = ground.cells.of, np.bincount(ground.cells.of, minlength=ground.cells.size)
     seen = np.ones((count + 1, ground.cells.size))
@@ -46,8 +47,11 @@ def _plan(ground: Ground, blends: list[Blends], count: int, plan: int) -> Explai
         at = xp.maximum(t - 1, 0 * t)
         some = xp.take(xp.asarray(coins, **on), at, axis=0), xp.take(xp.asarray(shift, **on), at, axis=0)
         mask = _laid(ground.parts, sides, blends, *some)
-        fill = xp.asarray(ground.background, **on)[:1, :] if ground.fill is None else ground.fill(points)
-        fill = xp.broadcast_to(fill, points.shape)
+        if ground.fill is None:  # each mask has a background row of its own
+            points, which = xp.take(points, which, axis=0), xp.arange(which.shape[0], dtype=xp.int64, **on)
+            fill = xp.take(xp.asarray(ground.background, **on), xp.asarray(of_mask[to_numpy(t)], **on), axis=0)
+        else:
+            fill = ground.fill(points)
         odd = xp.asarray(ground.whole, **on)[None, :] | xp.isnan(points) | xp.isnan(fill)
         keep = mask >= 0.5 if bool(xp.any(odd)) else None
         mixed = _mixed(mask, points, fill, which)
@@ -61,7 +65,7 @@ def _plan(ground: Ground, blends: list[Blends], count: int, plan: int) -> Explai
         share = seen[1:] / np.maximum(seen[1:].sum(axis=0), 1e-12)
         return np.stack([(own - own.mean()) @ share for own in values[:, 1:, 0]])
 
-    return Explainer("rise", count + 1, ground.cells.size, rows, reduce).digested(coins, shift)
+    return Explainer("rise", count + 1, ground.cells.size, rows, reduce).digested(coins, shift, of_mask)
 
 
 def _mixed(mask: Array, points: Array, fill: Array, which: Array) -> Array:

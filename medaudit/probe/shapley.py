@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from medaudit.probe.explainer import Explainer, Ground, Plans, draws, masked
+from medaudit.probe.explainer import Explainer, Ground, Plans, draws, masked, turns
 
 ROWS = 2112  # of an explanation, about
 
@@ -35,7 +35,10 @@ def _plan(ground: Ground, pairs: int, plan: int) -> Explainer:
     none = np.zeros((pairs, 1, s), dtype=bool)
     masks = np.concatenate([none, forth, back], axis=1).reshape(-1, s)
     masks = np.concatenate([np.ones((1, s), dtype=bool), masks])
-    lent = np.repeat(_without_replacement(ground, plan, pairs), 2 * s - 1)
+    of = turns(ground, plan, pairs)
+    lent, lender = np.repeat(of, 2 * s - 1), np.bincount(of, minlength=len(ground.background))
+    strata = ground.fill is None and bool(lender.min() > 0)  # every background row counts the same, however often lent
+    share = 1 / (len(lender) * lender[of]) if strata else np.full(pairs, 1 / pairs)
 
     def each(values: np.ndarray) -> np.ndarray:
         """What every pair gives [E, P, S]."""
@@ -48,29 +51,21 @@ def _plan(ground: Ground, pairs: int, plan: int) -> Explainer:
         return np.asarray(0.5 * gained)
 
     def reduce(values: np.ndarray, points: np.ndarray) -> np.ndarray:
-        return np.asarray(each(values).mean(axis=1))
+        return np.stack([share @ own for own in each(values)])
 
     def errors(values: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Where every background row was lent twice, their own differences are no error: it is that of strata."""
-        own, of = each(values), lent[:: 2 * s - 1]
-        rows, counts = np.unique(of, return_counts=True)
-        if len(rows) < len(ground.background) or counts.min() < 2:
-            return np.asarray(own.std(axis=1, ddof=1) / np.sqrt(pairs))
-        parts = [counts[i] * own[:, of == b].var(axis=1, ddof=1) for i, b in enumerate(rows)]
-        return np.asarray(np.sqrt(np.sum(parts, axis=0)) / pairs)
+        own = each(values)
+        if not strata or lender.min() < 2:
+            return np.asarray(own.std(axis=1, ddof=1) * np.sqrt((share**2).sum()))
+        parts = [own[:, of == b].var(axis=1, ddof=1) / count for b, count in enumerate(lender)]
+        return np.asarray(np.sqrt(np.sum(parts, axis=0)) / len(lender))
 
     def lent_parts(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of one explanation's values [1, T, 1], what each background row that was lent gives [B, S], and its value."""
-        own, of = each(values)[0], lent[:: 2 * s - 1]
+        own = each(values)[0]
         rows = np.unique(of)
         empty = values[0, 1 :: 2 * s - 1, 0]
         return np.stack([own[of == b].mean(axis=0) for b in rows]), np.array([empty[of == b][0] for b in rows])
 
     return masked("shapley", ground, masks, np.append(0, lent), reduce, errors)._replace(lent=lent_parts)
-
-
-def _without_replacement(ground: Ground, plan: int, count: int) -> np.ndarray:
-    """Background rows in turns, each turn in an order of its own."""
-    n = len(ground.background)
-    turns = -(-count // n)
-    return np.argsort(draws(ground, "background", plan, turns, n), axis=1, kind="stable").reshape(-1)[:count]

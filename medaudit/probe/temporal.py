@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from medaudit.probe.explainer import Explainer, Ground, Plans, linear, masked
+from medaudit.probe.explainer import Explainer, Ground, Plans, linear, masked, spread
 
 ROWS = 3  # background rows, where there is no other fill
 
@@ -41,5 +41,5 @@ def _plan(ground: Ground, lent: int, plan: int) -> Explainer:
             matrix[cell, 0] += 1
         else:
             matrix[cell, 1 + later[cell] * lent : 1 + (later[cell] + 1) * lent] += 1 / lent
-    background = np.append(0, np.tile(np.arange(lent), s))
+    background = np.append(0, np.tile(spread(ground, lent), s))
     return masked("temporal", ground, masks, background, linear(matrix))

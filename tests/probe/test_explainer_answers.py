@@ -17,6 +17,7 @@ from medaudit.probe.explainer import Explainer, Ground, explain
 from medaudit.probe.exported import retain
 from medaudit.probe.gradient import gradient, smoothgrad
 from medaudit.probe.kernel_shap import LENT, kernel_shap
+from medaudit.probe.kinds import KINDS
 from medaudit.probe.lime import lime, lime_compat
 from medaudit.probe.occlusion import occlusion
 from medaudit.probe.rise import rise
@@ -100,9 +101,10 @@ POINTS = normal(3, D, 2)
 
 @pytest.mark.parametrize("count", [1, 4, B])
 def test_linear_against_background(count: int) -> None:
-    """Weight times distance from the mean of the background rows that are used: the first of them."""
+    """Weight times distance from the mean of the background rows that are used, which are from all over them."""
     ground = table()
-    expected = WEIGHT * (POINTS - ground.background[:count].mean(axis=0, dtype=np.float64))
+    used = ground.background[np.linspace(0, B - 1, count).astype(int)]
+    expected = WEIGHT * (POINTS - used.mean(axis=0, dtype=np.float64))
     for kind in (occlusion, temporal):
         explainer = kind(ground, count * D)(0)
         assert explainer.asks == 1 + count * D
@@ -566,11 +568,36 @@ def test_rise_of_a_linear_table_is_half_of_occlusion() -> None:
     """Where half of the coins are heads, the mean answer with a column less the mean answer is half of its effect."""
     ground = table()
     found = mapped(rise(ground, 6000)(0), POINTS, linear(WEIGHT))
-    expected = mapped(occlusion(ground, D)(0), POINTS, linear(WEIGHT))  # of the first background row, as RISE's
-    for one, other in zip(found, expected, strict=True):
+    expected = mapped(occlusion(ground, B * D)(0), POINTS, linear(WEIGHT))  # of all background rows, as RISE's
+    for point, one, other in zip(POINTS, found, expected, strict=True):
         assert np.corrcoef(one, other)[0, 1] > 0.98
-        # The means differ by what the other columns do, by chance.
-        np.testing.assert_allclose(2 * one, other, atol=4 * np.linalg.norm(other) / np.sqrt(6000))
+        # The means differ by what the other columns do, by chance, and by whose background row it was.
+        far = np.linalg.norm(WEIGHT * (point - ground.background), axis=1).max()
+        np.testing.assert_allclose(2 * one, other, atol=4 * far / np.sqrt(6000))
+
+
+@pytest.mark.parametrize("kind", ["occlusion", "shapley", "kernel-shap", "rise", "temporal"])
+def test_sorted_reference_rows_explain_as_any_others(kind: str) -> None:
+    """Two groups of patients one after the other: a map is about both, and does not turn round with their order."""
+    background = np.concatenate([np.full((200, D), -2.0), np.full((200, D), 2.0)]).astype(np.float32)
+    maps = []
+    for rows in (background, background[::-1].copy()):
+        explainer = KINDS[kind](table()._replace(background=rows), 4 * D if kind == "temporal" else 0)(0)
+        maps.append(mapped(explainer, POINTS, linear(WEIGHT)))
+    share = 2 if kind == "rise" else 1
+    for found in maps:
+        np.testing.assert_allclose(share * found, WEIGHT * POINTS, atol=1.0)
+
+
+def test_shapley_of_unequal_turns_counts_every_background_row_the_same() -> None:
+    """Seven permutations over three rows: of an additive model exact, and so say its errors."""
+    ground = table()._replace(background=normal(3, D, 11))
+    explainer = shapley(ground, in_turns(7))(0)
+    expected = WEIGHT * (POINTS - ground.background.mean(axis=0, dtype=np.float64))
+    np.testing.assert_allclose(mapped(explainer, POINTS, linear(WEIGHT)), expected, atol=1e-5)
+    assert explainer.errors is not None
+    values = explain(explainer, POINTS, linear(WEIGHT))
+    np.testing.assert_allclose(explainer.errors(values, POINTS), 0, atol=1e-5)
 
 
 @pytest.mark.parametrize("domain", WANTED)

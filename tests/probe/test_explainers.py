@@ -369,16 +369,24 @@ def test_the_ground_of_a_model() -> None:
 
 
 def test_what_is_usual_is_the_median_of_what_was_measured() -> None:
-    """Of each number; 0 where nothing ever was. Tables are filled with rows unless it is asked for."""
+    """Of each number; missing where nothing ever was. Tables are filled with rows unless it is asked for."""
     reference = records("table", REFERENCE, 1, missing=True).copy()
     reference[:, 3] = np.nan
     own = ground_of(Spec(fill="own"), face("table"), reference, 0)
     assert own.fill is not None
     points = records("table", 2, 2)
-    expected = [0.0 if k == 3 else np.median(column[~np.isnan(column)]) for k, column in enumerate(reference.T)]
+    expected = [np.nan if k == 3 else np.median(column[~np.isnan(column)]) for k, column in enumerate(reference.T)]
     np.testing.assert_allclose(own.fill(points), np.tile(expected, (2, 1)), rtol=1e-6)
     assert ground_of(Spec(), face("table"), reference, 0).fill is None
     assert ground_of(Spec(), face("sequence"), records("sequence", 5, 1), 0).fill is not None
+    late = records("sequence", REFERENCE, 1).reshape(REFERENCE, -1, 12).copy()
+    late[:, 0, 3:] = np.nan  # an hour from which on a variable was never measured: what it usually is
+    late[:, 1] = np.nan  # a variable that never was
+    own = ground_of(Spec(), face("sequence"), late.reshape(REFERENCE, -1), 0)
+    assert own.fill is not None
+    usual = own.fill(records("sequence", 2, 2)).reshape(2, -1, 12)
+    np.testing.assert_allclose(usual[:, 0, 3:], np.median(late[:, 0, :3]), rtol=1e-6)
+    assert np.isnan(usual[:, 1]).all()
     gone = ground_of(Spec(fill="missing"), face("table"), reference, 0).fill
     assert gone is not None
     assert np.isnan(gone(points)).all()
