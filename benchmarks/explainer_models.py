@@ -129,7 +129,7 @@ class Subject:
     def values(self, plan: Explainer, point: np.ndarray) -> np.ndarray:
         """What the model answers to the plan's rows around a point [1, D], as in `medaudit attribute`."""
         own = np.ascontiguousarray(self.asked.ask(point)[:, :2])
-        return explain(plan, point, asking(reading(self.face.output, plan.width), self.asked.ask, own))
+        return explain(plan, point, asking(reading(self.face.output, Spec(), plan.width), self.asked.ask, own))
 
     def explained(self, plan: Explainer, point: np.ndarray) -> np.ndarray:
         """The map [S] of a point [1, D]."""

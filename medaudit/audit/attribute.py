@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ROWS = 20_000  # of the model, for what counts over all records
 CONFIDENCE = 0.95
+VALUES = ("regression", "reconstruction")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def attributed(asked: Asked, index: int, explainer: Spec) -> dict[str, Any]:
     _, plans = plans_for(explainer, face, asked.data, asked.spec.seed, 1)
     point = asked.points[[index]]
     own = np.ascontiguousarray(asked.ask(point)[:, :m])
-    ask = asking(reading(face.output, plans[0].width), asked.ask, own)
+    ask = asking(reading(face.output, explainer, plans[0].width), asked.ask, own)
     values = [explain(plan, point, ask) for plan in plans[:2]]
     first, second = (plan.reduce(v, point) for plan, v in zip(plans, values, strict=False))
     errors = plans[0].errors(values[0], point)[0].tolist() if plans[0].errors else None
@@ -157,6 +158,8 @@ def exchanged(asked: Asked, rows: int, explainer: Spec) -> dict[str, Any]:
     answers = explain(plan, points, asked.ask).astype(np.float32)
     flat, of = answers.reshape(-1, answers.shape[2]), np.repeat(own, plan.asks, axis=0)
     values = evidence(face.output, flat, of).reshape(len(some), plan.asks, 1)
+    if face.output.task in VALUES:  # a value has no side: as many rise as fall, and what counts is how far
+        values = -np.abs(values - values[:, :1])
     stays = same(face.output, of, flat).reshape(len(some), plan.asks)[:, 1:].reshape(len(some), -1, ground.cells.size)
     return {
         "records": len(some), "which": some, "rows": (plan.asks + 1) * len(some) * asked.votes,

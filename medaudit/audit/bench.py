@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -53,6 +53,9 @@ from medaudit.oracle.noise import clearance
 from medaudit.probe.kinds import OWN
 from medaudit.rule import RULES, Context
 from medaudit.rule.base import PROBED
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 Probe = Corruptions | Smoothing | Sweep | Searching | Explaining
 PROBES: dict[str, type[Corruptions | Smoothing | Sweep]] = {
@@ -249,15 +252,17 @@ class Bench:
             self.asked[key] = self._with_tensors(named, asked, self.own[named])
         return self.asked[key]
 
-    def _with_tensors(self, named: str, asked: Asked, models: tuple[Model, Model]) -> Asked:
+    def _with_tensors(
+        self, named: str, asked: Asked, models: tuple[Model, Model], edited: ModelProto | None = None
+    ) -> Asked:  # fmt: skip
         explainer, face = self.spec.explainers[named], asked.spec.interface
         fed = () if explainer.tensor else tuple(i.name for i in face.inputs if i.domain in ("sequence", "signal"))[:1]
         extra = (*tensors_of(explainer), *fed)
-        pipes = [
+        search, alone = (
             Pipeline(model, face, old.block, old.guard, extra)
             for model, old in zip(models, (asked.pipeline, asked.reference), strict=True)
-        ]
-        return Exposing(asked, explainer, *pipes)
+        )
+        return Exposing(asked, explainer, search, alone, edited)
 
     def _hidden(self, behind: str) -> Asked | None:
         """The model behind stages, with its last hidden layer behind each answer; None where it has none."""
@@ -288,7 +293,7 @@ class Bench:
                     return {}
                 model = Model(path, self.spec.batching, self.spec.device, shuffled)
                 bare = self._open("", (model, model))
-                self.asked[key] = self._with_tensors(named, bare, (model, model)) if own else bare
+                self.asked[key] = self._with_tensors(named, bare, (model, model), shuffled) if own else bare
             out[name] = self.asked[key]
         return out
 

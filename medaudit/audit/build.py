@@ -116,6 +116,8 @@ def build_report(
             behind = check.spec.behind
             if behind and constant(output, plan.data, plan.clean.answers, plan.cleans[behind].answers):
                 judged.flags.append("constant-behind")
+        if check.rule.kind == "explanation" and "saturated-scores" in flags:
+            judged.flags.append("saturated-scores")
         if check.rule.kind in ("attack", "explanation", *PROBED):
             judged = verdicts.weaken(judged, [f for f in flags if f in OF_THE_RUN])
         done = _check(plan, check, judged, records[check.spec.id], journal, folder)

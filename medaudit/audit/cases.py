@@ -42,16 +42,17 @@ def shown_check(check: Resolved) -> Resolved:
     return replace(check, spec=replace(check.spec, id=f"{check.spec.id}~shown"))
 
 
+def case_id(plan: Plan, check: Resolved, sample: int) -> str:
+    """What a case is called in the report, in its files, and by `medaudit replay`."""
+    return f"{check.spec.id}-{f'{sample:05d}' if plan.options.include_samples else sample_name(plan, sample)}"
+
+
 def attack_cases(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> list[results.Case]:
     out = []
     points = None
     layout = json.dumps(layout_of(plan.found.interface))
     for sample, (record, arrays) in sorted(journal.cases(check.spec.id).items()):
-        name = (
-            f"{check.spec.id}-{sample_name(plan, sample)}"
-            if not plan.options.include_samples
-            else f"{check.spec.id}-{sample:05d}"
-        )
+        name = case_id(plan, check, sample)
         evidence = None
         if record["size"] is not None and (record["success"] or record.get("reached") or record["note"]):
             held: dict[str, Any] = {"delta": arrays["delta"], "sample": np.int64(sample)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from medaudit.audit.sweeps import reference_points
 from medaudit.core.arrays import Array
 from medaudit.core.interface import Interface, Output
 from medaudit.data import Dataset
+from medaudit.domain.cells import Cells
 from medaudit.oracle.explained import Read
-from medaudit.oracle.explanation import evidence
+from medaudit.oracle.explanation import evidence, reasons, side
 from medaudit.probe.explainer import Explainer, Ground
 from medaudit.probe.kinds import Spec, drawn, filled_otherwise, ground_of, plans_of
 from medaudit.probe.quality import removal
@@ -23,6 +25,11 @@ ALONE = 2500  # rows of an explanation up to which one is asked again row by row
 def explainer_of(check: CheckSpec, explainers: dict[str, Spec]) -> Spec:
     """The explainer that a check names."""
     return explainers.get(check.settings.explainer, Spec())
+
+
+def first_of(settings: Any, cells: Cells) -> int:
+    """How many of the first reasons a check of named features looks at."""
+    return int(settings.rank or reasons(cells.size))
 
 
 def others_of(check: CheckSpec, explainers: dict[str, Spec]) -> dict[str, Spec]:
@@ -56,13 +63,19 @@ def rechecked(check: CheckSpec, explainers: dict[str, Spec], interface: Interfac
     return int(rows * interface.output.votes)
 
 
-def reading(output: Output, width: int) -> Read:
-    """What an explainer of `width` columns reads in answers: the evidence for a decision, and an exported map."""
+def reading(output: Output, spec: Spec, width: int) -> Read:
+    """What an explainer of `width` columns reads in answers: the evidence for a decision, and an exported map.
+
+    RETAIN's contributions are to the last class of two: what is against it speaks for the other one. What the signs of
+    a tensor mean its maker knows.
+    """
 
     def read(answers: np.ndarray, of: np.ndarray) -> np.ndarray:
         m = output.width
         own = evidence(output, answers[:, :m], of[:, :m])[:, None]
-        return own if width == 1 else np.concatenate([own, answers[:, m:]], axis=1)
+        if width == 1:
+            return own
+        return np.concatenate([own, answers[:, m:] * (side(output, of[:, :m])[:, None] if spec.alpha else 1)], axis=1)
 
     return read
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medaudit.audit.explainers import ALONE, asking, explainer_of, others_of, plans_for, reading
+from medaudit.audit.explainers import ALONE, asking, explainer_of, first_of, others_of, plans_for, reading
 from medaudit.audit.lanes import LaneMaker, Verifier, answered, decision_words
-from medaudit.audit.likeness import likeness
+from medaudit.audit.likeness import empty, likeness
 from medaudit.audit.quality import quality
 from medaudit.audit.spec import CheckSpec, Clean
 from medaudit.core import streams
@@ -28,6 +28,7 @@ from medaudit.oracle.explained import explaining
 from medaudit.oracle.explanation import Wanted, goal, losses, moved, published, same, wish
 from medaudit.oracle.graded import FEASIBLE, Design, graded
 from medaudit.probe.explainer import Explainer, explain
+from medaudit.probe.kinds import Spec
 from medaudit.rule import Context, Rule
 from medaudit.search import uniform
 from medaudit.stats.maps import mass_overlap
@@ -78,13 +79,16 @@ class Explaining:
         self.output = face.output
         self.explainer = explainer_of(check, asked.spec.explainers)
         self.ground, self.plans = plans_for(self.explainer, face, asked.data, asked.spec.seed, s.fresh)
-        self.wanted, self.read = wanted_of(check, self.ground.cells), reading(face.output, self.plans[0].width)
+        self.wanted, self.read = (
+            wanted_of(check, self.ground.cells),
+            reading(face.output, self.explainer, self.plans[0].width),
+        )
         self.maker = LaneMaker(asked, check, area, clean, bool(np.isnan(asked.points).any()))
         self.verifier = Verifier(asked, check, area, clean, self.maker, (), replays)
         self.targets = self._targets() if self.wanted.what == "target" else None
         each = self.plans[0].asks * asked.votes
         self.others = {
-            name: plans_for(spec, face, asked.data, asked.spec.seed, 1)[1][1]
+            name: (spec, plans_for(spec, face, asked.data, asked.spec.seed, 1)[1][1])
             for name, spec in others_of(check, asked.spec.explainers).items()
         }
         self.design = Design(len(self.plans) - 1, s.random, check.budget // each, self.targets is not None)
@@ -153,6 +157,9 @@ class Explaining:
             return Case(finished.check, sample, record, {})
         late = slice(d.before + d.random, d.fixed)
         chance, found, clean = maps[d.before : d.before + d.random], maps[late], maps[1 : 1 + d.fresh]
+        if empty(maps[: 1 + d.fresh]):
+            record["note"], record["empty"] = "nothing that the explainer asks moves the answer: no explanation", True
+            return Case(finished.check, sample, record, {})
         point, _, distance, near, wrong = self.verifier.placed(sample, got["point"])
         alone = self.asked.alone(point[None])[:, :m]
         record["verification"] = self.asked.votes
@@ -170,16 +177,17 @@ class Explaining:
         told = likeness(self.ground.cells, self.wanted, maps[: 1 + d.fresh], clean, found, chance[fair], target)
         record |= told | {
             "found": 0, "distance": distance, "allowed": allowed and searched,
-            "success": allowed and searched and self._led(told), "size": distance if searched else None,
+            "success": allowed and searched and not empty(found) and self._led(told),
+            "size": distance if searched else None,
             "before": decision_words(self.output, base), "after": decision_words(self.output, alone),
             "floor": self._floor(point, alone if self.wanted.what == "hide" else base, clean, found, record),
         }  # fmt: skip
         if allowed and searched:
             behind = {name: other for name, other, _ in self.verifier.replays}
-            plan = self.plans[1]
-            record["recovered"] = {k: self._again(other, plan, sample, point, record) for k, other in behind.items()}
+            mine = self.explainer, self.plans[1]
+            record["recovered"] = {k: self._again(other, *mine, sample, point, record) for k, other in behind.items()}
             record["others"] = {
-                k: self._again(self.asked, own, sample, point, record) for k, own in self.others.items()
+                k: self._again(self.asked, *own, sample, point, record) for k, own in self.others.items()
             }
         delta = point.astype(np.float64) - self.asked.points[sample].astype(np.float64)
         arrays = {"delta": delta, "clean": clean.mean(axis=0), "found": found.mean(axis=0)}
@@ -203,7 +211,8 @@ class Explaining:
         if what == "drift":
             return bool(told["overlap"] < s.alike)
         before, after = told["rank"]
-        return bool(before <= s.rank < after if what == "demote" else after <= s.rank < before)
+        first = first_of(s, self.ground.cells)
+        return bool(before <= first < after if what == "demote" else after <= first < before)
 
     def _floor(
         self, point: np.ndarray, of: np.ndarray, clean: np.ndarray, found: np.ndarray, record: dict[str, Any]
@@ -218,11 +227,11 @@ class Explaining:
         return float(np.abs(again[0] - found[0]).max() / max(float(np.abs(clean[0]).max()), 1e-12))
 
     def _again(
-        self, asked: Asked, plan: Explainer, sample: int, point: np.ndarray, record: dict[str, Any]
+        self, asked: Asked, spec: Spec, plan: Explainer, sample: int, point: np.ndarray, record: dict[str, Any]
     ) -> float:  # fmt: skip
         """Overlap, behind stages or by another explainer, of the maps of the clean record and of what was found."""
         pair = np.stack([self.asked.points[sample], point]).astype(np.float32)
-        values = explain(plan, pair, asking(reading(self.output, plan.width), asked.ask, asked.ask(pair[:1])))
+        values = explain(plan, pair, asking(reading(self.output, spec, plan.width), asked.ask, asked.ask(pair[:1])))
         record["verification"] += (2 * plan.asks + 1) * asked.votes
         both = plan.reduce(values, pair)
         return float(mass_overlap(both[:1], both[1:])[0])

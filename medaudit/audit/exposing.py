@@ -21,6 +21,8 @@ from medaudit.probe.exported import retain
 from medaudit.probe.kinds import Spec
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from medaudit.audit.spec import WorkSpec
 
 
@@ -39,12 +41,15 @@ def tensors_of(explainer: Spec) -> tuple[str, ...]:
 class Exposing(Asked):
     """Answers [R, M + S]: the model's own, then a number for every number of the point."""
 
-    def __init__(self, base: Asked, explainer: Spec, search: Pipeline, reference: Pipeline) -> None:
+    def __init__(
+        self, base: Asked, explainer: Spec, search: Pipeline, reference: Pipeline, edited: ModelProto | None = None
+    ) -> None:  # fmt: skip
+        """edited: the graph with other weights."""
         super().__init__(base.spec, base.data, base.points, base.padding, search, reference)
         self.explainer = explainer
         path = Path(base.spec.model)
         names = () if explainer.tensor else (explainer.embedding, explainer.out)
-        self.weights = [stored(path, name) for name in names]
+        self.weights = [stored(path, name, edited) for name in names]
 
     def _in_blocks(self, pipeline: Pipeline, points: Array, xp: object) -> np.ndarray:
         wide = super()._in_blocks(pipeline, points, xp)
@@ -60,7 +65,7 @@ class Exposing(Asked):
         return np.concatenate([wide[:, :m], self._laid(map_)], axis=1).astype(np.float32)
 
     def _retained(self, parts: list[np.ndarray], answers: np.ndarray) -> np.ndarray:
-        """RETAIN's contributions to the class that is explained: the last of two, or the one that is decided."""
+        """RETAIN's contributions to the logit of the class that is decided; of one or two, to log-odds of the last."""
         alpha, beta, x = parts
         embedding, out = self.weights
         hidden = beta.shape[-1]
@@ -75,7 +80,7 @@ class Exposing(Asked):
                 "name alpha [hours], beta [hours, hidden], embedding [hidden, variables] and out [classes, hidden]",
             )
         if len(rows) <= 2:
-            return retain(alpha, beta, embedding, rows[-1], x)
+            return retain(alpha, beta, embedding, rows[-1] - (rows[0] if len(rows) == 2 else 0), x)
         decided = np.nan_to_num(answers).argmax(axis=1)
         return retain(alpha, beta, embedding, rows[decided][:, None, :], x)
 

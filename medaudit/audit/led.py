@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medaudit.audit import verdicts
-from medaudit.audit.cases import sample_name
+from medaudit.audit.cases import case_id
 from medaudit.audit.degradation import lost_records
-from medaudit.audit.explainers import explainer_of, plans_for
+from medaudit.audit.explainers import explainer_of, first_of, plans_for
 from medaudit.audit.explaining import SHORT, wanted_of
 from medaudit.audit.export import save
 from medaudit.audit.inputs import points_of
@@ -39,6 +39,7 @@ BOUNDED = (  # measures from 0 to 1
     "randomised_last", "randomised_overlap",
 )  # fmt: skip
 RATIOS = tuple(f"{of}ratio{name}" for name in ("", "_l1", "_1d") for of in ("", "chance_"))
+VOID = 0.1  # of the records, without an explanation, from which on the others say too little
 SHOWN = 12  # patients whose reasons are listed
 
 
@@ -51,9 +52,12 @@ def judged(
     face = face_behind(plan.spec, check.spec.behind)
     _, plans = plans_for(spec, face, plan.data, plan.seed, s.fresh)
     each = plans[0].asks * face.output.votes
-    rows = [s for s in answered if not records[s].get("unfinished")]
-    if len(rows) < len(answered):
+    void = [s for s in answered if records[s].get("empty")]
+    rows = [s for s in answered if not records[s].get("unfinished") and s not in void]
+    if len(rows) + len(void) < len(answered):
         flags.append("unfinished")
+    if len(void) > VOID * len(answered):
+        flags.append("empty-explanations")
     if not rows:
         why = lost or "; ".join(sorted({records[i]["note"] for i in answered})) or "no record was answered"
         if not lost and SHORT in why:  # leave the search a hundred explanations
@@ -63,8 +67,12 @@ def judged(
     own = [records[s] for s in rows]
     groups, seed = np.asarray(plan.data.groups)[rows], streams.key(plan.seed, check.spec.id, "bootstrap") % 2**32
 
-    fates = [(plan.data.groups[s], bool(records[s]["success"]), verdicts.lost(records[s])) for s in rows]
-    excess = bounds.bootstrap(np.array([r["excess"] for r in own]), confidence, groups, seed)
+    hidden = check.rule.name == "hidden-error"
+    able = [s for s in rows if _able(check, records[s], cells_for(spec, face))]
+    fates = [(plan.data.groups[s], bool(records[s]["success"]), verdicts.lost(records[s])) for s in able]
+    counted = [bool(r["allowed"]) or not hidden for r in own]  # a record that was not turned hides no error
+    some = [r for r, counts in zip(own, counted, strict=True) if counts]
+    excess = bounds.bootstrap(np.array([r["excess"] for r in some]), confidence, groups[counted], seed)
     estimates = {
         "mass_overlap": bounds.mean(np.array([r["overlap"] for r in own]), confidence, groups, 1.0),
         "explanations_led": verdicts.broken_patients(fates, confidence),
@@ -72,13 +80,20 @@ def judged(
     }
     quality = measures_of(own, groups, confidence)
     estimates |= {name: quality[name] for name in check.rule.metrics if name in quality}
-    if check.rule.name == "hidden-error":
+    if hidden:
         estimates = {"explanations_led": estimates["explanations_led"]}
-    p = exchanged(np.array([r["led"] for r in own]), [np.array(r["chance"]) for r in own], seed)
-    verdict, reason, required = verdicts.judge(estimates, check.section.require, confidence, None, "")
+    p = exchanged(np.array([r["led"] for r in some]), [np.array(r["chance"]) for r in some], seed) if some else 1.0
+    led = estimates["explanations_led"]
+    of = (round(led.value * led.n), led.n) if led.n else None
+    verdict, reason, required = verdicts.judge(estimates, check.section.require, confidence, of, "")
+    if not able:
+        verdict = "inconclusive"
+        reason = f"in none of {len(rows)} records do the named features stand where that could change"
+    if void:
+        reason += f"; {len(void)} of {len(answered)} records have no explanation: nothing moves their answer"
     seen = _seen(plan, check, plans, each, records, rows, excess, p, confidence)
     seen.measures = {name: verdicts.value_of(one, confidence) for name, one in quality.items()}
-    if not seen.effect and check.rule.name != "hidden-error":
+    if not seen.effect and not hidden:
         flags.append("not-beyond-chance")
     low = seen.agreement.value or 0.0
     if low < s.agreement:
@@ -89,13 +104,21 @@ def judged(
             f"about {seen.rows_needed:,} rows an explanation would do"
         )
         required = [row.model_copy(update={"verdict": "inconclusive"}) for row in required]
-    elif verdict == "fail" and not seen.effect and check.rule.name != "hidden-error":
+    elif verdict == "fail" and not seen.effect and not hidden:
         # What random changes of this size do as well is the explainer's or the model's restlessness, and no attack.
         reason += "; random changes of the same size lead them as far"
     if lost and verdict != "fail":
         verdict, reason = "error", lost
     metrics = {k: verdicts.value_of(v, confidence) for k, v in estimates.items()}
     return verdicts.Judged(verdict, reason, metrics, required, None, flags), seen
+
+
+def _able(check: Resolved, record: dict[str, Any], cells: Cells) -> bool:
+    """Whether a record could be led at all: a named feature leaves the first reasons only where it stands there."""
+    if "rank" not in record:
+        return True
+    within = bool(record["rank"][0] <= first_of(check.spec.settings, cells))
+    return within if wanted_of(check.spec, cells).what == "demote" else not within
 
 
 def measures_of(own: list[dict[str, Any]], groups: np.ndarray, confidence: float) -> dict[str, Estimate]:
@@ -196,7 +219,7 @@ def _led(plan: Plan, check: Resolved, records: verdicts.Records, rows: list[int]
         before, after = ([printable(name, 80) for name in side] for side in r["reasons"])
         out.append(
             Led(
-                case=f"{check.spec.id}-{sample_name(plan, s)}", answer=printable(str(r["after"])), before=before,
+                case=case_id(plan, check, s), answer=printable(str(r["after"])), before=before,
                 after=after, overlap=r["overlap"], chance=r["chance_overlap"], led=bool(r["success"]),
             )
         )  # fmt: skip

@@ -14,6 +14,7 @@ from medaudit.stats import maps
 from medaudit.stats.maps import mass, mass_overlap
 
 FURTHEST = 1e6  # ratio of distances of a map that stayed at its own place
+NOWHERE = 1e-12  # a distance of maps
 BUSIEST = 3  # cells of an hour
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 SHOWN = 3  # reasons that are told in words
@@ -36,9 +37,10 @@ def likeness(
     # Under the plan of the random changes alone: a plan's own way would pass for an effect on all patients.
     led = float(_led(wanted, clean[:1], found[:1], None if target is None else target[:1])[0])
     by_chance = _led(wanted, first, chance, goal)
+    overlap = maps.signed_overlap if wanted.what == "hide" else mass_overlap  # each is for the answer that it gets
     told: dict[str, Any] = {
-        "overlap": float(mass_overlap(clean, found).mean()),
-        "chance_overlap": float(mass_overlap(first, chance).mean()),
+        "overlap": float(overlap(clean, found).mean()),
+        "chance_overlap": float(overlap(first, chance).mean()),
         "led": led,
         "chance": [float(v) for v in by_chance],
         "excess": led - float(by_chance.mean()),
@@ -57,6 +59,11 @@ def likeness(
     return told
 
 
+def empty(own: np.ndarray) -> bool:
+    """Whether any of maps [R, S] says nothing: then neither what it says nor how alike it is can be told."""
+    return bool((np.abs(own).max(axis=1) <= maps.TINY).any())
+
+
 def shape_of(grid: Grid) -> maps.Shape:
     return grid.begin, grid.rows, grid.columns
 
@@ -68,8 +75,9 @@ def _led(wanted: Wanted, clean: np.ndarray, found: np.ndarray, target: np.ndarra
     if wanted.what in ("demote", "promote"):
         share = mass(found)[:, list(wanted.cells)].sum(axis=1)
         return np.asarray(share if wanted.what == "promote" else 1 - share)
-    overlap = mass_overlap(clean, found)
-    return overlap if wanted.what == "hide" else 1 - overlap
+    if wanted.what == "hide":
+        return maps.signed_overlap(clean, found)
+    return 1 - mass_overlap(clean, found)
 
 
 def _across(count: int) -> list[tuple[int, int]]:
@@ -111,7 +119,8 @@ def _distances(shapes: list[maps.Shape]) -> dict[str, Distance]:
 def _ratio(distance: Distance, found: np.ndarray, target: np.ndarray, clean: np.ndarray) -> float:
     """Distance to the target over the distance to the clean map, the median; below 1 the target is nearer."""
     to, off = distance(found, target), distance(found, clean)
-    return float(np.median(to / np.maximum(off, 1e-12)).clip(0, FURTHEST))
+    ratio = np.where(np.maximum(to, off) <= NOWHERE, 1.0, to / np.maximum(off, NOWHERE))  # both maps are the same one
+    return float(np.median(ratio).clip(0, FURTHEST))
 
 
 def _rank(wanted: Wanted, own: np.ndarray) -> int:
@@ -121,6 +130,6 @@ def _rank(wanted: Wanted, own: np.ndarray) -> int:
 
 
 def _names(cells: Cells, own: np.ndarray) -> list[str]:
-    """The main reasons in words, each with its sign."""
-    best = maps.order(own[None])[0][:SHOWN]
+    """The main reasons in words, each with its sign; what is 0 is none."""
+    best = [i for i in maps.order(own[None])[0][:SHOWN] if own[i]]
     return [f"{cells.names[i]} ({'for' if own[i] > 0 else 'against'})" for i in best]

@@ -31,7 +31,7 @@ def quality(
     answers: of the record and of what the attack graded, bare.
     """
     asked, point, base, plan = of.asked, of.asked.points[[sample]], answers[:1], of.plans[1]
-    read = reading(of.output, 1)
+    read = reading(of.output, of.explainer, 1)
     out = removal(of.ground, own, streams.key(asked.data.ids[sample]))
     values, rows = explain(out, point, asking(read, asked.ask, base)), out.asks
     deleted, inserted, none = out.reduce(values, point)[0]
@@ -53,7 +53,9 @@ def quality(
     if name:
         others[name] = plans_of(spec, ground)(1), asked
     for name, (one, other) in others.items():
-        map_ = one.reduce(explain(one, point, asking(reading(of.output, one.width), other.ask, base)), point)
+        map_ = one.reduce(
+            explain(one, point, asking(reading(of.output, of.explainer, one.width), other.ask, base)), point
+        )
         told[name], rows = float(mass_overlap(own[None], map_)[0]), rows + one.asks
     return told, rows * asked.votes
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from medaudit.audit.explainers import first_of
 from medaudit.audit.inputs import mask_of, points_of, shut_by
 from medaudit.audit.searches import POPULATION, searched, ways
 from medaudit.audit.spec import CheckSpec, WorkSpec, face_behind
@@ -256,6 +257,9 @@ def _explained(policy: Policy, rule: Rule, settings: Any, interface: Interface) 
         if name not in policy.explainers:
             known = ", ".join(policy.explainers) or "none; leave explainer out for occlusion"
             raise PolicyError(f"explainer {name!r} is not one of the policy's: {known}", path="with")
+    for name in ("alike", "agreement"):
+        if getattr(settings, name, 0.0) > 1:
+            raise PolicyError(f"{name} is a share of two maps: give a number between 0 and 1", path="with")
     every = {name: Spec(**section.model_dump()) for name, section in policy.explainers.items()}
     spec = every.get(settings.explainer, Spec())
     for name in getattr(settings, "also", ()):
@@ -276,6 +280,12 @@ def _explained(policy: Policy, rule: Rule, settings: Any, interface: Interface) 
             raise PolicyError(f"features names {feature!r}, which the explainer has no cell of", path="with")
     if not settings.features:
         raise PolicyError("features is empty: name the channels, leads or columns that it is about", path="with")
+    cells = cells_for(spec, interface)
+    first, named = first_of(settings, cells), cells.named(settings.features)
+    if first >= cells.size:
+        return f"the explanation has {cells.size} cells, and all of them are among its first {first} reasons"
+    if len(named) >= cells.size:
+        return "features names every cell of the explanation: nothing else could be a reason"
     return unsuited(spec, interface)
 
 

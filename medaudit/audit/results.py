@@ -51,6 +51,7 @@ FLAGS = {
     "label-noise-like": "nearly every mark pulls to one answer, as wrong labels in the training data make it",
     "noisy-explainer": "the explainer does not agree with itself well enough: its noise could be taken for an effect",
     "not-beyond-chance": "the search led explanations no further than random changes of the same size do",
+    "empty-explanations": "many records have no explanation: nothing that the explainer asks moves their answers",
     "unfinished": "the budget was too small for some patients' explanations",
     "faults": "the model failed while some cases ran",
 }

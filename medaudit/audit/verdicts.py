@@ -42,6 +42,7 @@ WEAKENING = {
     "invalid-answers",
     "noisy-explainer",
     "unfinished",
+    "empty-explanations",
 }
 
 

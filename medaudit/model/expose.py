@@ -38,9 +38,9 @@ def copied(proto: ModelProto) -> ModelProto:
     return out
 
 
-def stored(path: Path, name: str) -> np.ndarray:
-    """A weight of the graph, float64. Raises ModelError for a name that it does not have."""
-    proto = files.load(path)
+def stored(path: Path, name: str, edited: ModelProto | None = None) -> np.ndarray:
+    """A weight of the graph, or of its edited one, float64. Raises ModelError for a name that it does not have."""
+    proto = files.load(path) if edited is None else edited
     for one in proto.graph.initializer:
         if one.name == name:
             try:

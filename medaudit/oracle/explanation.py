@@ -40,8 +40,8 @@ class Wanted:
 def evidence(output: Output, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
     """What is explained, [R] float64: how much answers [R, M] speak for the decision of answers `of` [R, M].
 
-    Log-odds of the decided class (binary: of the positive one), of the surest finding, the value, the mean evidence
-    for what is marked; of labels, whether the class is the same.
+    Log-odds of the decided class, of the surest finding (where it is not found: that it is not there), the value, the
+    mean evidence for what is marked; of labels, whether the class is the same.
     """
     values = np.asarray(answers, dtype=np.float64)
     rows = np.arange(len(values))
@@ -49,16 +49,16 @@ def evidence(output: Output, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
         k = np.nan_to_num(of).argmax(axis=1)
         logs = np.log(np.maximum(values, FAINT)) if output.meaning == "probabilities" or output.shares else values
         if values.shape[1] == 2:  # the same to the bit, without sums over the others
-            return np.asarray(np.where(k == 1, 1.0, -1.0) * (logs[:, 1] - logs[:, 0]))
+            return np.asarray(side(output, of) * (logs[:, 1] - logs[:, 0]))
         others = np.where(np.arange(values.shape[1])[None, :] == k[:, None], -np.inf, logs)
         top = np.nan_to_num(others.max(axis=1), neginf=0.0)
         return np.asarray(logs[rows, k] - top - np.log(np.exp(others - top[:, None]).sum(axis=1)))
     if output.task in ("binary", "multilabel"):
         k = np.nan_to_num(scores(output, of)).argmax(axis=1)
         own = values[rows, k]
-        if output.meaning != "probabilities":
-            return np.asarray(own)
-        return np.asarray(np.log(np.maximum(own, FAINT)) - np.log(np.maximum(1 - own, HARD)))
+        if output.meaning == "probabilities":
+            own = np.log(np.maximum(own, FAINT)) - np.log(np.maximum(1 - own, HARD))
+        return np.asarray(side(output, of) * own)
     if output.task == "label":
         return np.asarray(np.where(np.isfinite(values[:, 0]), decide(output, answers) == decide(output, of), np.nan))
     if output.task == "segmentation":
@@ -67,6 +67,28 @@ def evidence(output: Output, answers: np.ndarray, of: np.ndarray) -> np.ndarray:
         support = stack[:, 1:].max(axis=1) - stack[:, 0] if output.class_axis else stack[:, 0] - output.thresholds[0]
         return np.asarray((support * marked).sum(axis=1) / np.maximum(marked.sum(axis=1), 1))
     return np.asarray(values[:, 0])
+
+
+def side(output: Output, of: np.ndarray) -> np.ndarray:
+    """1 where answers [R, M] are decided for what a single number speaks for, -1 where against it; 1 elsewhere."""
+    if output.task in ("binary", "multilabel"):
+        return np.asarray(np.where(np.nan_to_num(scores(output, of)).max(axis=1) >= 0, 1.0, -1.0))
+    if (output.task == "multiclass" or output.shares) and of.shape[1] == 2:
+        return np.asarray(np.where(np.nan_to_num(of).argmax(axis=1) == 1, 1.0, -1.0))
+    return np.ones(len(of))
+
+
+def explained(output: Output, of: np.ndarray) -> str:
+    """What `evidence` tells of one answer [1, M], in words that follow "for"."""
+    if output.task in ("binary", "multilabel"):
+        name = output.classes[-1] if output.task == "binary" else output.classes[int(scores(output, of).argmax())]
+        found = bool(side(output, of)[0] > 0)
+        if output.task == "binary" and len(output.classes) == 2:
+            return output.classes[int(found)]
+        return name if found else f"no {name}"
+    if output.task in ("multiclass", "label") or output.shares:
+        return output.classes[k] if 0 <= (k := int(np.asarray(decide(output, of))[0])) < len(output.classes) else str(k)
+    return {"segmentation": "what is marked"}.get(output.task, "a larger value")
 
 
 def moved(output: Output, wanted: Wanted, clean: np.ndarray, answers: np.ndarray) -> np.ndarray:
@@ -117,7 +139,7 @@ def score_of(
     far = moved(output, wanted, clean, answers)
     if wanted.what == "hide":
         over = np.where(kept, 1 + np.exp(-np.nan_to_num(far, posinf=50.0)), 0.0)
-        return np.asarray(np.where(kept, over, 1 - mass_overlap(found, map_)))
+        return np.asarray(np.where(kept, over, 1 - signed_overlap(found, map_)))
     if wanted.what == "drift":
         # Overlap is flat around a clean map; the weight on what it named has a slope from the first step on.
         led = 0.5 * mass_overlap(found, map_) + 0.5 * (mass(found) * foremost(map_)).sum(axis=1)

@@ -50,7 +50,7 @@ DEADLY = "MEDAUDIT_TEST_DEADLY"  # environment: the lane that kills a worker, CH
 HARMLESS = {"not-beyond-chance", "no-labels", "chance-does-as-well", "faults", "natural-shortcut", "label-noise-like"}
 # Flags whose scans are elsewhere: below, of sweeps in test_trigger_sweep.py, of explanations in test_explanations.py.
 ELSEWHERE = {"no-start", "constant-behind", "natural-shortcut", "label-noise-like"} | {
-    "noisy-explainer", "not-beyond-chance", "unfinished",
+    "noisy-explainer", "not-beyond-chance", "unfinished", "empty-explanations",
 }  # fmt: skip
 
 Nodes = list[onnx.NodeProto]

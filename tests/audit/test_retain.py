@@ -14,7 +14,7 @@ HOURS, VARIABLES, HIDDEN = 12, 5, 8
 
 
 def test_contributions_match_the_formula(tmp_path: Path) -> None:
-    """alpha_t <w, beta_t * E_k> x_tk of the last class, to 1e-5; with the bias they add up to the answer's log-odds."""
+    """alpha_t <w, beta_t * E_k> x_tk of the decided class less the other's, to 1e-5; they add up to its log-odds."""
     weights = retain.drawn(VARIABLES, HIDDEN, 4)
     retain.save(tmp_path / "m.onnx", weights, HOURS)
     x = np.random.default_rng(1).normal(size=(30, HOURS, VARIABLES)).astype(np.float32)
@@ -25,7 +25,9 @@ def test_contributions_match_the_formula(tmp_path: Path) -> None:
     for row in (0, 7, 29):
         found = attribute(tmp_path / "m.onnx", tmp_path / "d.npz", row, section, "", None)
         assert found.rows == 1
-        assert np.abs(np.array(found.values).reshape(VARIABLES, HOURS).T - parts[row, 1]).max() < 1e-5
         k = int(logits[row].argmax())
+        of_class = np.array(found.values).reshape(VARIABLES, HOURS).T
+        assert np.abs(of_class - (parts[row, k] - parts[row, 1 - k])).max() < 1e-5
         assert abs(found.explained - (logits[row, k] - logits[row, 1 - k])) < 1e-4
-        assert abs(sum(found.values) + weights["bias"][1] - logits[row, 1]) < 1e-4
+        bias = weights["bias"][k] - weights["bias"][1 - k]
+        assert abs(sum(found.values) + bias - found.explained) < 1e-4
