@@ -21,11 +21,11 @@ from medaudit.core.interface import Interface
 from medaudit.core.text import printable
 from medaudit.data import Dataset
 from medaudit.model.facts import stream_size
-from medaudit.oracle.explanation import evidence, same
+from medaudit.oracle.explanation import evidence, explained, same, unit
 from medaudit.policy import loader
 from medaudit.policy.schema import ExplainerSection, ModelSection
 from medaudit.probe.explainer import explain
-from medaudit.probe.kinds import Spec, cells_for, ground_of, named, unsuited
+from medaudit.probe.kinds import Spec, cells_for, drawn, ground_of, named, short, unsuited
 from medaudit.probe.permutation import permutation
 from medaudit.stats import bounds
 from medaudit.stats.background import intervals
@@ -52,7 +52,9 @@ class Attribution:
     values: list[float]
     errors: list[float] | None  # standard errors by the plan's own draws
     explained: float  # log-odds of the answer, or the value
-    agreement: float  # overlap with the explanation of another plan
+    of: str  # what cells speak for
+    unit: str  # of all of them
+    agreement: float | None  # overlap with the explanation of another plan; None: nothing is drawn
     ranges: list[list[float]] | None  # of Shapley values: what another choice of the reference rows could make of them
     digest: str
 
@@ -64,9 +66,10 @@ class Importance:
     records: int
     rows: int  # of the model
     names: list[str]
-    lost: list[Estimate]  # log-odds of the answer, or the value; mean over patients
+    lost: list[Estimate]  # log-odds of the answer, or how far the value goes; mean over patients
     turned: list[float]  # share of exchanges that turn the answer
     digest: str
+    unit: str  # of what is lost
 
 
 def attribute(
@@ -100,7 +103,7 @@ def importance(
     if out is not None:
         save_maps(out, face, cells, {"clean": np.array([one.value for one in lost])}, None)
     names = [printable(name, 80) for name in cells.names]
-    return Importance(got["records"], got["rows"], names, lost, got["turned"], got["digest"])
+    return Importance(got["records"], got["rows"], names, lost, got["turned"], got["digest"], unit(face.output))
 
 
 def _asked(
@@ -112,7 +115,7 @@ def _asked(
     try:
         found: Found = worker.ask("discover", (str(model), str(data.path), about, ""))
         face = found.interface
-        if why := unsuited(explainer, face):
+        if why := unsuited(explainer, face) or short(explainer, face):
             raise MedauditError(f"kind {explainer.kind} does not explain this model", why)
         block = stream_size(4 * face.size, found.batching)
         spec = WorkSpec(
@@ -130,15 +133,24 @@ def attributed(asked: Asked, index: int, explainer: Spec) -> dict[str, Any]:
     _, plans = plans_for(explainer, face, asked.data, asked.spec.seed, 1)
     point = asked.points[[index]]
     own = np.ascontiguousarray(asked.ask(point)[:, :m])
+    if not np.isfinite(own).all():
+        raise DataError(f"the model answers row {index} with what is no number", "there is nothing to explain")
     ask = asking(reading(face.output, explainer, plans[0].width), asked.ask, own)
     values = [explain(plan, point, ask) for plan in plans[:2]]
     first, second = (plan.reduce(v, point) for plan, v in zip(plans, values, strict=False))
+    if not np.isfinite(first).all():
+        raise DataError(
+            f"the model answers some of the rows that explain row {index} with what is no number",
+            "take another kind, or another fill",
+        )
     errors = plans[0].errors(values[0], point)[0].tolist() if plans[0].errors else None
     ranges = None if plans[0].lent is None else intervals(*plans[0].lent(values[0])).tolist()
     return {
         "answer": decision_words(face.output, own), "rows": plans[0].asks * asked.votes, "values": first[0].tolist(),
         "errors": errors, "ranges": ranges, "explained": float(values[0][0, 0, 0]),
-        "agreement": float(mass_overlap(first, second)[0]), "digest": plans[0].digest[:16],
+        "agreement": float(mass_overlap(first, second)[0]) if drawn(*plans[:2]) else None,
+        "digest": plans[0].digest[:16], "of": printable(explained(face.output, own), 80),
+        "unit": unit(face.output),
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from medaudit.audit.attacks import fitting, weakened
 from medaudit.audit.attribute import attributed, exchanged
 from medaudit.audit.certificates import Smoothing
 from medaudit.audit.explaining import Explaining
-from medaudit.audit.exposing import Exposing, sessions_of, tensors_of
+from medaudit.audit.exposing import Exposing, sessions_of, tensors_of, weights_of
 from medaudit.audit.handoff import findings
 from medaudit.audit.inputs import points_of
 from medaudit.audit.lanes import LaneMaker, Verifier, decision_words
@@ -53,9 +53,6 @@ from medaudit.oracle.noise import clearance
 from medaudit.probe.kinds import OWN
 from medaudit.rule import RULES, Context
 from medaudit.rule.base import PROBED
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 Probe = Corruptions | Smoothing | Sweep | Searching | Explaining
 PROBES: dict[str, type[Corruptions | Smoothing | Sweep]] = {
@@ -253,7 +250,7 @@ class Bench:
         return self.asked[key]
 
     def _with_tensors(
-        self, named: str, asked: Asked, models: tuple[Model, Model], edited: ModelProto | None = None
+        self, named: str, asked: Asked, models: tuple[Model, Model], edited: Any = None
     ) -> Asked:  # fmt: skip
         explainer, face = self.spec.explainers[named], asked.spec.interface
         fed = () if explainer.tensor else tuple(i.name for i in face.inputs if i.domain in ("sequence", "signal"))[:1]
@@ -262,7 +259,7 @@ class Bench:
             Pipeline(model, face, old.block, old.guard, extra)
             for model, old in zip(models, (asked.pipeline, asked.reference), strict=True)
         )
-        return Exposing(asked, explainer, search, alone, edited)
+        return Exposing(asked, explainer, search, alone, weights_of(Path(self.spec.model), explainer, edited))
 
     def _hidden(self, behind: str) -> Asked | None:
         """The model behind stages, with its last hidden layer behind each answer; None where it has none."""

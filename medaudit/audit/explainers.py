@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -12,9 +11,9 @@ from medaudit.audit.sweeps import reference_points
 from medaudit.core.arrays import Array
 from medaudit.core.interface import Interface, Output
 from medaudit.data import Dataset
-from medaudit.domain.cells import Cells
 from medaudit.oracle.explained import Read
-from medaudit.oracle.explanation import evidence, reasons, side
+from medaudit.oracle.explanation import evidence, side
+from medaudit.oracle.graded import Design
 from medaudit.probe.explainer import Explainer, Ground
 from medaudit.probe.kinds import Spec, drawn, filled_otherwise, ground_of, plans_of
 from medaudit.probe.quality import removal
@@ -25,11 +24,6 @@ ALONE = 2500  # rows of an explanation up to which one is asked again row by row
 def explainer_of(check: CheckSpec, explainers: dict[str, Spec]) -> Spec:
     """The explainer that a check names."""
     return explainers.get(check.settings.explainer, Spec())
-
-
-def first_of(settings: Any, cells: Cells) -> int:
-    """How many of the first reasons a check of named features looks at."""
-    return int(settings.rank or reasons(cells.size))
 
 
 def others_of(check: CheckSpec, explainers: dict[str, Spec]) -> dict[str, Spec]:
@@ -48,6 +42,23 @@ def plans_for(
     plans = plans_of(spec, ground)
     first, second = plans(0), plans(1)
     return ground, [first, second, *(plans(k) for k in range(2, fresh + 1) if drawn(first, second))]
+
+
+def too_small(
+    check: CheckSpec, explainers: dict[str, Spec], interface: Interface, data: Dataset, target: bool
+) -> str:  # fmt: skip
+    """Why the budget is spent before the search begins; "" where it is not. target: a map is the goal."""
+    s = check.settings
+    _, plans = plans_for(explainer_of(check, explainers), interface, data, 0, s.fresh)
+    each = plans[0].asks * interface.output.votes
+    if check.budget // each > Design(len(plans) - 1, s.random, 0, target).fixed:
+        return ""
+    return f"the budget of {check.budget:,} rows is too small: {enough(each, len(plans), s.random):,} would do"
+
+
+def enough(each: int, plans: int, random: int) -> int:
+    """A budget that leaves the search a hundred explanations of so many rows each."""
+    return (100 + 4 * plans + random) * each
 
 
 def rechecked(check: CheckSpec, explainers: dict[str, Spec], interface: Interface, data: Dataset, seed: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medaudit.audit.explainers import ALONE, asking, explainer_of, first_of, others_of, plans_for, reading
+from medaudit.audit.explainers import ALONE, asking, explainer_of, others_of, plans_for, reading
 from medaudit.audit.lanes import LaneMaker, Verifier, answered, decision_words
 from medaudit.audit.likeness import empty, likeness
 from medaudit.audit.quality import quality
@@ -211,8 +211,7 @@ class Explaining:
         if what == "drift":
             return bool(told["overlap"] < s.alike)
         before, after = told["rank"]
-        first = first_of(s, self.ground.cells)
-        return bool(before <= first < after if what == "demote" else after <= first < before)
+        return bool(before <= s.rank < after if what == "demote" else after <= s.rank < before)
 
     def _floor(
         self, point: np.ndarray, of: np.ndarray, clean: np.ndarray, found: np.ndarray, record: dict[str, Any]

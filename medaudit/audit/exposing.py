@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from medaudit.probe.exported import retain
 from medaudit.probe.kinds import Spec
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
-
     from medaudit.audit.spec import WorkSpec
 
 
@@ -38,18 +36,21 @@ def tensors_of(explainer: Spec) -> tuple[str, ...]:
     return (explainer.tensor,) if explainer.tensor else (explainer.alpha, explainer.beta)
 
 
+def weights_of(path: Path, explainer: Spec, edited: Any = None) -> list[np.ndarray]:
+    """The stored weights that the explanation is made of, of the file or of its graph with other ones."""
+    return [stored(path, name, edited) for name in (explainer.embedding, explainer.out) if name]
+
+
 class Exposing(Asked):
     """Answers [R, M + S]: the model's own, then a number for every number of the point."""
 
     def __init__(
-        self, base: Asked, explainer: Spec, search: Pipeline, reference: Pipeline, edited: ModelProto | None = None
+        self, base: Asked, explainer: Spec, search: Pipeline, reference: Pipeline, weights: list[np.ndarray]
     ) -> None:  # fmt: skip
-        """edited: the graph with other weights."""
+        """weights: those of `weights_of`."""
         super().__init__(base.spec, base.data, base.points, base.padding, search, reference)
         self.explainer = explainer
-        path = Path(base.spec.model)
-        names = () if explainer.tensor else (explainer.embedding, explainer.out)
-        self.weights = [stored(path, name, edited) for name in names]
+        self.weights = weights
 
     def _in_blocks(self, pipeline: Pipeline, points: Array, xp: object) -> np.ndarray:
         wide = super()._in_blocks(pipeline, points, xp)

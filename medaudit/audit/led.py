@@ -12,7 +12,7 @@ import numpy as np
 from medaudit.audit import verdicts
 from medaudit.audit.cases import case_id
 from medaudit.audit.degradation import lost_records
-from medaudit.audit.explainers import explainer_of, first_of, plans_for
+from medaudit.audit.explainers import enough, explainer_of, plans_for
 from medaudit.audit.explaining import SHORT, wanted_of
 from medaudit.audit.export import save
 from medaudit.audit.inputs import points_of
@@ -61,8 +61,8 @@ def judged(
     if not rows:
         why = lost or "; ".join(sorted({records[i]["note"] for i in answered})) or "no record was answered"
         if not lost and SHORT in why:  # leave the search a hundred explanations
-            enough = (100 + 4 * len(plans) + s.random) * each
-            why = f"the budget of {check.spec.budget:,} rows is too small: {enough:,} would do"
+            would = enough(each, len(plans), s.random)
+            why = f"the budget of {check.spec.budget:,} rows is too small: {would:,} would do"
         return verdicts.Judged("error" if lost else "not-run", why, {}, [], None, flags), None
     own = [records[s] for s in rows]
     groups, seed = np.asarray(plan.data.groups)[rows], streams.key(plan.seed, check.spec.id, "bootstrap") % 2**32
@@ -117,7 +117,7 @@ def _able(check: Resolved, record: dict[str, Any], cells: Cells) -> bool:
     """Whether a record could be led at all: a named feature leaves the first reasons only where it stands there."""
     if "rank" not in record:
         return True
-    within = bool(record["rank"][0] <= first_of(check.spec.settings, cells))
+    within = bool(record["rank"][0] <= check.spec.settings.rank)
     return within if wanted_of(check.spec, cells).what == "demote" else not within
 
 

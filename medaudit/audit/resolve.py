@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from medaudit.audit.explainers import first_of
+from medaudit.audit.explainers import too_small
 from medaudit.audit.inputs import mask_of, points_of, shut_by
 from medaudit.audit.searches import POPULATION, searched, ways
 from medaudit.audit.spec import CheckSpec, WorkSpec, face_behind
@@ -281,9 +281,9 @@ def _explained(policy: Policy, rule: Rule, settings: Any, interface: Interface) 
     if not settings.features:
         raise PolicyError("features is empty: name the channels, leads or columns that it is about", path="with")
     cells = cells_for(spec, interface)
-    first, named = first_of(settings, cells), cells.named(settings.features)
-    if first >= cells.size:
-        return f"the explanation has {cells.size} cells, and all of them are among its first {first} reasons"
+    named = cells.named(settings.features)
+    if settings.rank >= cells.size:
+        return f"the explanation has {cells.size} cells, and all of them are among its first {settings.rank} reasons"
     if len(named) >= cells.size:
         return "features names every cell of the explanation: nothing else could be a reason"
     return unsuited(spec, interface)
@@ -468,6 +468,10 @@ def _with_samples(
     blocked = "" if samples else "no record is admitted: none is decided correctly and fits the goal"
     truth = not policy.data.use.only_correct and data.y is not None
     check = replace(check, spec=replace(check.spec, goal=goal, truth=truth), samples=tuple(samples), blocked=blocked)
+    if check.rule.kind == "explanation" and samples:
+        own = {name: Spec(**section.model_dump()) for name, section in policy.explainers.items()}
+        why = too_small(check.spec, own, interface, data, check.rule.name == "explanation-target")
+        return replace(check, blocked=why)
     if check.rule.fit is None or blocked:
         return check
     check = _split(check, data, output.votes)

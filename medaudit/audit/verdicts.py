@@ -24,7 +24,7 @@ from medaudit.stats.bounds import Estimate
 Records = dict[int, dict[str, Any]]
 
 # Methods whose values print as percentages.
-SHARES = ("Clopper-Pearson", "Clopper-Pearson less alpha", "mean of recalls", "betting", "BCa")
+SHARES = ("Clopper-Pearson", "Clopper-Pearson less alpha", "mean of recalls", "betting", "BCa", bounds.BCA_T)
 # Flags under which a pass proves too little.
 WEAKENING = {
     "still-rising",

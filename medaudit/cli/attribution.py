@@ -23,6 +23,8 @@ def explained(
     model: Path, data: Path, index: int | None, kind: str, rows: int, policy: str, name: str, out: Path | None
 ) -> None:  # fmt: skip
     """Print one explanation, or without an index what counts over all records. Raises MedauditError."""
+    if name and (kind or (rows and index is not None)):
+        raise MedauditError(f"--explainer {name} says the kind and its rows", "leave --kind and --rows out")
     if index is None and kind:
         raise MedauditError(f"--kind {kind} explains one row", "give --index, or leave --kind out")
     section = _section(kind or "occlusion", 0 if index is None else rows, policy, name)
@@ -49,7 +51,7 @@ def explained(
 
 
 def _attribution(index: int, found: Attribution) -> tuple[str, Table, str]:
-    table = _table("what speaks", "for (+), against (-)")
+    table = _table("what speaks", f"for {found.of} (+), against (-)")
     if found.errors is not None:
         table.add_column("standard error", justify="right")
     if found.ranges is not None:
@@ -58,11 +60,16 @@ def _attribution(index: int, found: Attribution) -> tuple[str, Table, str]:
         more = [text.number(found.errors[i], 2)] if found.errors is not None else []
         more += [f"{low:+.3g} to {high:+.3g}" for low, high in (found.ranges[i : i + 1] if found.ranges else [])]
         table.add_row(found.names[i], f"{found.values[i]:+.4g}", *more)
-    foot = (
-        f"{found.explainer}, {len(found.values)} cells, {found.rows:,} model rows, plan {found.digest}; it agrees with "
-        f"itself under another plan to {found.agreement:.0%}"
-    )
-    return f"row {index}: {found.answer} (log-odds or value {found.explained:.4g})", table, foot
+    foot = f"{found.explainer}, {len(found.values)} cells, {found.rows:,} model rows"
+    if found.digest:
+        foot += f", plan {found.digest}"
+    if found.agreement is None:
+        foot += "; nothing is drawn: asked again it says the same"
+    else:
+        foot += f"; it agrees with itself under another plan to {found.agreement:.0%}"
+    if not any(found.values):
+        foot += "; nothing that it asks moves the answer: this is no explanation"
+    return f"row {index}: {found.answer} ({found.unit} {found.explained:.4g})", table, foot
 
 
 def _importance(found: Importance) -> tuple[str, Table, str]:
@@ -75,13 +82,13 @@ def _importance(found: Importance) -> tuple[str, Table, str]:
             found.names[i], f"{one.value:+.4g}", f"{one.low:+.3g} to {one.high:+.3g}", f"{found.turned[i]:.1%}"
         )
     foot = f"permutation importance, {len(found.names)} cells, {found.rows:,} model rows, plan {found.digest}"
-    return f"{found.records} records, each cell exchanged between them (log-odds or value)", table, foot
+    return f"{found.records} records, each cell exchanged between them ({found.unit})", table, foot
 
 
 def _table(what: str, how: str) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column(what, no_wrap=True)
-    table.add_column(how, justify="right")
+    table.add_column(what, overflow="fold")
+    table.add_column(how, justify="right", no_wrap=True)
     return table
 
 

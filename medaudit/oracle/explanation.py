@@ -91,6 +91,13 @@ def explained(output: Output, of: np.ndarray) -> str:
     return {"segmentation": "what is marked"}.get(output.task, "a larger value")
 
 
+def unit(output: Output) -> str:
+    """What `evidence` is measured in."""
+    if output.task in ("binary", "multilabel", "multiclass") or output.shares:
+        return "log-odds" if output.meaning in ("probabilities", "logits") or output.shares else "score"
+    return {"label": "share of this answer", "segmentation": "evidence a pixel"}.get(output.task, "value")
+
+
 def moved(output: Output, wanted: Wanted, clean: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """How far answers [R, M] left the clean ones, in shares of what may be: 1 at most where they were kept."""
     if output.task == "segmentation":

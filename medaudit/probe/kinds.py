@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -93,6 +92,14 @@ def unsuited(spec: Spec, interface: Interface) -> str:
     return ""
 
 
+def short(spec: Spec, interface: Interface) -> str:
+    """Why so few rows explain nothing; "" where they are enough, or left to the explainer."""
+    least = cells_for(spec, interface).size + 2
+    if not spec.rows or spec.kind == OWN or spec.rows >= least:
+        return ""
+    return f"{spec.rows} rows are too few for {least - 2} cells: give {least} or more"
+
+
 def suited(interface: Interface) -> str:
     """The fill that suits the model where the policy names none."""
     return "rows" if all(item.domain == "table" for item in interface.inputs) else "own"
@@ -127,13 +134,17 @@ def _typical(interface: Interface, reference: np.ndarray) -> np.ndarray:
             out.append(np.zeros(part.size))
             continue
         own = np.where(np.isfinite(own), own, np.nan).reshape(len(own), -1, part.columns)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of what was never measured
-            each, rest = np.nanmedian(own, axis=0), np.nanmedian(own, axis=(0, 2))
+        each, rest = _medians(own, (0,)), _medians(own, (0, 2))
         if item.domain == "sequence":
             each = np.where(np.isnan(each), rest[:, None], each)
         out.append(each.reshape(-1))
     return np.concatenate(out)
+
+
+def _medians(values: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
+    """Over what is no NaN; NaN where all is."""
+    some = np.isfinite(values).any(axis=axis, keepdims=True)
+    return np.where(some.squeeze(axis), np.nanmedian(np.where(some, values, 0.0), axis=axis), np.nan)
 
 
 def plans_of(spec: Spec, ground: Ground) -> Plans:

@@ -39,17 +39,17 @@ class Grid(BaseModel):
 
 MEASURES = {
     "faithfulness": "random orders of taking cells out and putting them back that it beats (half is chance)",
-    "deletion": "of taking cells out alone",
-    "insertion": "of putting them back alone",
+    "deletion": "random orders of taking cells out that it beats (half is chance)",
+    "insertion": "random orders of putting cells back that it beats (half is chance)",
     "gini": "sparseness (Gini index): 0 all cells say the same, 1 one says all",
     "entropy": "entropy, as a share of what all cells alike have",
     "incompleteness": "how far its numbers are from adding up to what the record adds (0: they do)",
-    "max_sensitivity": "largest relative change of it under the small random changes",
-    "input_stability": "that change over the input's (RIS)",
-    "output_stability": "that change over the answer's (ROS)",
-    "representation_stability": "that change over that of the model's last hidden layer (RRS)",
+    "max_sensitivity": "largest relative change of it under the small random changes (0: steady)",
+    "input_stability": "largest relative change of it over that of the input (RIS; above 1: moves more)",
+    "output_stability": "largest relative change of it over that of the answer (ROS; above 1: moves more)",
+    "representation_stability": "largest relative change of it over that of the last hidden layer (RRS)",
     "background": "how far a choice of reference rows that looks fair could move the main reason, in its own size",
-    "follows": "whether it moves when the answer moves (rank correlation)",
+    "follows": "whether it moves when the answer moves (rank correlation; 1: always, 0: no relation)",
     "other_fill": "overlap with itself where other patients' values, not surroundings, stand for what is taken out",
     "conditional": "overlap with itself where only reference rows near the record stand for what is taken out",
     "randomised_last": "overlap with itself once the last layer's weights are shuffled (1: it does not look at them)",
@@ -60,6 +60,16 @@ MEASURES = {
 class Layout(BaseModel):
     grids: list[Grid]
     names: list[str]
+
+
+ALIKE = {
+    "rbo": "ranks, the first ones most (rank-biased overlap, 0 to 1)",
+    "weighted_tau": "ranks, the first ones most (weighted tau, -1 to 1)",
+    "cosine": "cosine of the maps (-1 to 1)",
+    "ssim": "structural similarity (SSIM, to 1)",
+    "lens_recall": "main cells that a main cell of the other map is beside (LENS recall, 0 to 1)",
+    "centre_shift": "how far the centre of the map moves, in diagonals (0: not at all)",
+}
 
 
 def axis(found: Explanation) -> bytes:
@@ -91,15 +101,21 @@ def axis(found: Explanation) -> bytes:
 
 def rows(found: Explanation) -> list[tuple[str, ...]]:
     """Every measure: attack beside random changes."""
-    out: list[tuple[str, ...]] = [("mass overlap", _value(found.found), _value(found.chance))]
-    out += [(text.slug(one.name), _value(one.found), _value(one.chance)) for one in found.alike]
+    out: list[tuple[str, ...]] = [("mass overlap (0 to 1)", _value(found.found), _value(found.chance))]
+    out += [(ALIKE.get(one.name, text.slug(one.name)), _value(one.found), _value(one.chance)) for one in found.alike]
     ratios = {
         "2-D Wasserstein": (found.ratio, found.chance_ratio), "L1": (found.ratio_l1, found.chance_ratio_l1),
         "1-D Wasserstein": (found.ratio_1d, found.chance_ratio_1d),
     }  # fmt: skip
     for name, (own, random) in ratios.items():
         if own is not None and random is not None:
-            out.append((f"distance to the goal over that to the own map ({name})", _value(own), _value(random)))
+            out.append(
+                (
+                    f"distance to the goal over that to the own map ({name}; below 1 the goal is nearer)",
+                    _value(own),
+                    _value(random),
+                )
+            )
     return out
 
 

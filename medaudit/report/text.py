@@ -82,7 +82,7 @@ def unit_of(symbol: str, limit: int = 40) -> str:
 
 def is_share(value: Value) -> bool:
     named = value.method.startswith(("Clopper-Pearson", "mean of recalls"))
-    return value.unit == "" and (named or value.method in ("betting", "BCa"))
+    return value.unit == "" and (named or value.method in ("betting", "BCa", "BCa, Student's t"))
 
 
 def one(value: Value, x: float | None) -> str:

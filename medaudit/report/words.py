@@ -75,6 +75,15 @@ CODE_VERDICT = {
 }
 
 
+BEYOND = {  # what goals of attacks on explanations are measured by
+    "drift": "the share of the explanation that was moved elsewhere",
+    "target": "how far the explanation overlaps with the other patient's",
+    "demote": "the share of the explanation that the named features lost",
+    "promote": "the share of the explanation that the named features hold",
+    "hide": "how far the explanation of the new answer overlaps with that of the old one",
+}
+
+
 def result(check: Check, case: Case) -> str:
     """What came of a case, in two words."""
     if check.certificate is not None:

@@ -28,12 +28,16 @@ def example(rule: Rule) -> str:
         lines += ["threats:", f"  small: {{access: {access}, norm: {norm}, eps: {eps}}}"]
     metric = "median_distance" if rule.minimises else rule.metrics[0]
     kind, side = METRICS[metric]
-    bound = {"share": "80%", "count": "0", "value": "1"}.get(kind, EPS[rule.norms[0]] if rule.norms else "1")
+    bound = {"share": "80%" if side == "at_least" else "20%", "count": "0", "value": "1"}.get(
+        kind, EPS[rule.norms[0]] if rule.norms else "1"
+    )
     lines += ["checks:", f"  - id: {rule.name}", f"    rule: {rule.name}"]
     if rule.norms:
         lines += ["    threat: small"]
     if rule.kind == "attack":
         lines += ["    budget: {queries: 1000}"]
+    if rule.kind == "explanation":
+        lines += ["    budget: {queries: 60_000}   # of a patient: some hundreds of explanations"]
     if metric == "median_distance":
         lines += ["    goal: {stop: budget}   # the distance is the result: do not stop at eps"]
     if rule.settings is not None:

@@ -13,7 +13,11 @@ while the decision stays and its probability moves by no more than the tolerance
 of the explainer only; what it found is explained again under plans that it never saw, the same for
 the clean and the changed record, so that the explainer's own noise is in neither. Beside each
 record stand random changes of the same size. What counts is how much further the search leads the
-explanation than they do, the mean over patients with its bounds (BCa). Beside it stands what the
+explanation than they do, the mean over patients with its bounds (BCa; of fewer than ten patients
+Student's t where that is wider). How much each cell says counts here, not for or against which
+answer. A record whose explanation is nothing but zeros (no row moves its answer) does not count,
+and where more than a tenth are so, a pass becomes inconclusive. The attacker sees what threats of
+this access show, and the explanation. Beside it stands what the
 clean explanations are worth: whether taking out what they name takes the evidence away sooner than
 any order does, whether they add up, how restless they are under small changes, and, where asked,
 whether they differ from those of the same model with shuffled weights.
@@ -21,7 +25,8 @@ whether they differ from those of the same model with shuffled weights.
 What a failure means
 --------------------
 Reasons that a clinician is shown can be exchanged without a trace in the answer: an explanation of
-this kind is no evidence for why this model answered. The report shows the maps of each patient.
+this kind is no evidence for why this model answered. The report shows the maps of the patient who
+was led furthest, and the main reasons of others before and after.
 
 What a pass does not mean
 -------------------------
@@ -34,7 +39,8 @@ explainer: a name of the policy's `explainers`; empty: occlusion.
 records: patients whose explanations are attacked.
 fresh: plans of the explainer that the find is graded on; one where all plans are the same.
 random: random changes beside each record.
-tolerance (sensitive): how far the probability may move. logits: how far its log-odds may.
+tolerance (sensitive): how far the probability may move, 0 to 1; of values, how far they may, in
+their own unit. logits: how far the log-odds may move, too.
 alike: overlap of two maps below which they tell different reasons.
 agreement: overlap that the explainer must have with itself; below it the check is inconclusive.
 method: another search than its own (signs / evolution / genetic / credit / jacobian).

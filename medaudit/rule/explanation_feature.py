@@ -8,9 +8,10 @@ an insurance code, a drug) no longer stands among the main reasons, or suddenly 
 How it works
 ------------
 As `explanation-drift`, but what the search wants is the share of the explanation that the named
-features hold: as little as possible (demote), or as much (promote). Of the patients in whom the best of
-the named cells stands among the first `rank`, those count as led in whom it does not any more (or
-the reverse). Where it stands there in no patient the check is inconclusive.
+features hold: as little as possible (demote), or as much (promote). Of the patients in whom the
+best of the named cells stands among the first `rank`, those count as led in whom it does not any
+more; for promote it is the other way round. Where there is no such patient the check is
+inconclusive.
 
 What a failure means
 --------------------
@@ -25,7 +26,7 @@ Settings
 --------
 features: channels, leads or columns by name.
 way: demote, or promote.
-rank: how many of the first reasons are looked at; 0: ten, and no more than a sixth of all.
+rank: how many of the first reasons are looked at.
 explainer: a name of the policy's `explainers`; empty: occlusion.
 records: patients whose explanations are attacked.
 fresh: plans of the explainer that the find is graded on; one where all plans are the same.
@@ -59,7 +60,7 @@ class Settings(NamedTuple):
 
     features: tuple[str, ...] = ()
     way: str = "demote"
-    rank: int = 0
+    rank: int = 3
     explainer: str = ""
     records: int = 30
     fresh: int = 3

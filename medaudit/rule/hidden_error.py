@@ -8,7 +8,9 @@ looks as before? A clinician who checks an answer by its reasons would not notic
 How it works
 ------------
 As `explanation-drift`, the other way round: the answer has to change, and then the search makes the
-map of the changed record, explained for the answer that it gets, as like the clean one as it can.
+map of the changed record, explained for the answer that it gets, as like the clean one as it can:
+what spoke for the old answer has to speak for the new one. Only patients whose answer was turned
+count beside random changes.
 
 What a failure means
 --------------------

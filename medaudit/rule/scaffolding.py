@@ -32,7 +32,8 @@ reference: reference rows that are asked.
 
 Cost
 ----
-The reference rows, and 2,500 rows of each of three kinds.
+The reference rows, and 2,500 rows of each of three kinds; the fits of nine models and their twins
+take a minute or more of one processor, however fast the model is.
 
 References
 ----------

@@ -13,6 +13,8 @@ import numpy as np
 
 from medaudit.core import streams
 
+BCA_T = "BCa, Student's t"
+FEW = 10  # patients, below which resampling them says too little
 RESAMPLES, RESAMPLED = 4999, 71  # of a bootstrap, and where its draws are
 
 
@@ -119,9 +121,10 @@ def bootstrap(values: np.ndarray, confidence: float, groups: np.ndarray | None =
 
     Efron 1987, "Better bootstrap confidence intervals", eq. 2.3 and 6.6: quantiles of resampled means, moved by their
     bias and by the acceleration that leaving out one patient at a time shows. `make prove-coverage` measures what they
-    cover. Of fewer than two patients, and with a value that is not finite, nothing is known.
+    cover. Resampling a handful of values says too little, so of fewer than ten patients the bounds are no nearer than
+    Student's t. Of fewer than two, and with a value that is not finite, nothing is known.
     """
-    from scipy.special import ndtr, ndtri
+    from scipy.special import ndtr, ndtri, stdtrit
 
     values = np.asarray(values, dtype=np.float64)
     if groups is not None and values.size:
@@ -145,7 +148,11 @@ def bootstrap(values: np.ndarray, confidence: float, groups: np.ndarray | None =
         z = bias + float(ndtri(level))
         return float(np.quantile(means, float(ndtr(bias + z / max(1e-9, 1 - bend * z)))))
 
-    return Estimate(middle, min(quantile(1 - confidence), middle), max(quantile(confidence), middle), n, "BCa")
+    low, high = min(quantile(1 - confidence), middle), max(quantile(confidence), middle)
+    if n >= FEW:
+        return Estimate(middle, low, high, n, "BCa")
+    far = float(stdtrit(n - 1, confidence)) * float(values.std(ddof=1)) / math.sqrt(n)
+    return Estimate(middle, min(low, middle - far), max(high, middle + far), n, BCA_T)
 
 
 def auroc(scores: np.ndarray, positive: np.ndarray, confidence: float, groups: np.ndarray | None = None) -> Estimate:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import NodeProto, helper
 
 from medaudit.audit.replay import replay
 from medaudit.audit.results import Check, Report
@@ -141,7 +141,114 @@ def test_a_budget_for_no_search_is_not_run(tmp_path: Path) -> None:
         check = only(run(tmp_path, "restless", **more)[0])
         assert check.verdict == "not-run"
         assert "would do" in check.reason
-        assert check.flags == ["unfinished"]
+        assert check.queries.rows == 0
+
+
+def told(tmp: Path, nodes: list[NodeProto], x: np.ndarray, y: np.ndarray, more: str, **given: np.ndarray) -> Check:
+    """One check of a model with one probability, over table columns."""
+    graph(tmp / "own.onnx", nodes, x.shape[1], ["n", 1], **{k: np.asarray(v, np.float32) for k, v in given.items()})
+    np.savez(tmp / "own.npz", x=x, y=y, names=[f"f{i}" for i in range(x.shape[1])])
+    text = policy("explanation-drift", "explanations_led, at_most: 60%", "", 16_000).split("  - {id: led")[0]
+    text = text.replace("  own: {kind: exported, tensor: parts}\n", "")
+    (tmp / "own.yaml").write_text(f"{text}  - {more}\n")
+    report, _ = scan(
+        Options(
+            tmp / "own.onnx",
+            str(tmp / "own.yaml"),
+            tmp / "own.npz",
+            workers=1,
+            out=tmp / f"own{len(list(tmp.glob('own*')))}",
+        )
+    )
+    return only(report)
+
+
+def test_empty_explanations_are_no_explanations(tmp_path: Path) -> None:
+    """A constant model says nothing: it is neither led, nor does it pass; where some records are so, they are told."""
+    nodes = [
+        helper.make_node("Sign", ["x"], ["u"]), helper.make_node("MatMul", ["u", "w"], ["z"]),
+        helper.make_node("Add", ["z", "b"], ["s"]), helper.make_node("Sigmoid", ["s"], ["y"]),
+    ]  # fmt: skip
+    x = X[:, :12].copy()
+    x[:, :3] = np.abs(x[:, :3]) * np.where(np.arange(ROWS) % 2, 1, -1)[:, None]
+    x[::10, 0] *= -1  # of these one column is against the other two
+    for rule in ("explanation-target", "explanation-drift", "hidden-error"):
+        more = (
+            f"{{id: led, rule: {rule}, threat: box, with: {{explainer: few, records: 8}}, "
+            "require: {metric: explanations_led, at_most: 60%}}"
+        )
+        check = told(tmp_path, nodes, x, np.ones(ROWS, int), more, w=np.zeros((12, 1)), b=np.array([2.0]))
+        assert check.verdict == "not-run", rule
+        assert "no explanation" in check.reason
+    # Three columns of one sign are so sure that none of them alone moves the answer, in float32, by a bit.
+    weight = np.zeros((12, 1))
+    weight[:3] = 30.0
+    more = (
+        "{id: led, rule: explanation-drift, threat: box, with: {explainer: few, records: 30}, "
+        "require: {metric: explanations_led, at_most: 90%}}"
+    )
+    y = (x @ weight[:, 0] > 0).astype(int)
+    check = told(tmp_path, nodes, x, y, more, w=weight, b=np.array([0.0]))
+    assert "empty-explanations" in check.flags
+    assert check.verdict != "pass"
+    assert "records have no explanation" in check.reason
+    assert check.explanation is not None
+    assert all(led.before for led in check.explanation.led)
+    assert 0 < len(check.explanation.led) < 10
+
+
+def test_a_named_feature_counts_where_it_could_be_led(tmp_path: Path) -> None:
+    """Among the first four of 24; a check that every record would pass is not run."""
+    check = only(
+        run(tmp_path, "restless", "explanation-feature", "explanations_led, at_most: 60%", "features: [f0]")[0]
+    )
+    assert check.explanation is not None
+    assert check.metrics["explanations_led"].n <= len(check.cases)
+    more = "features: [f0], rank: 24"
+    check = only(run(tmp_path, "restless", "explanation-feature", "explanations_led, at_most: 60%", more)[0])
+    assert check.verdict == "not-run"
+    assert "all of them are among its first 24 reasons" in check.reason
+    every = ", ".join(f"f{i}" for i in range(FEATURES))
+    check = only(
+        run(tmp_path, "restless", "explanation-feature", "explanations_led, at_most: 60%", f"features: [{every}]")[0]
+    )
+    assert check.verdict == "not-run"
+    assert "features names every cell" in check.reason
+    # What the model never looks at is no reason of anybody's: nothing there could be hidden.
+    check = only(
+        run(tmp_path, "steady", "explanation-feature", "explanations_led, at_most: 60%", "features: [f9], rank: 1")[0]
+    )
+    assert check.metrics["explanations_led"].n == 0
+    assert check.verdict == "inconclusive"
+    assert "in none of 8 records" in check.reason
+
+
+def test_a_hidden_error_needs_an_error(tmp_path: Path) -> None:
+    """Where the box is too small to turn an answer, nothing was hidden, and nothing goes beyond chance."""
+    model(tmp_path / "m.onnx", "steady")
+    x = X.copy()
+    x[:, 0] = np.where(x[:, 0] > 0, x[:, 0] + 3, x[:, 0] - 3)  # far from the threshold
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["z"]), helper.make_node("Sigmoid", ["z"], ["y"])]
+    weight = np.zeros((FEATURES, 1))
+    weight[0], weight[1:] = 2.0, 0.01
+    more = (
+        "{id: led, rule: hidden-error, threat: box, with: {explainer: few, records: 8}, "
+        "require: {metric: explanations_led, at_most: 60%}}"
+    )
+    check = told(tmp_path, nodes, x, (x[:, 0] > 0).astype(int), more, w=weight)
+    seen = check.explanation
+    assert seen is not None
+    assert seen.kept.value == 0
+    assert (seen.effect, seen.p, seen.excess.n) == (False, 1.0, 0)
+    assert check.metrics["explanations_led"].value == 0
+
+
+def test_the_reports_name_of_a_case_is_one(tmp_path: Path) -> None:
+    """The one that replays, with the samples shown or not."""
+    for shown in (True, False):
+        check = only(run(tmp_path, "restless", include_samples=shown)[0])
+        assert check.explanation is not None
+        assert {led.case for led in check.explanation.led} <= {case.id for case in check.cases}
 
 
 @pytest.mark.parametrize(
@@ -159,6 +266,8 @@ def test_a_budget_for_no_search_is_not_run(tmp_path: Path) -> None:
         ("explanation-drift", "also: [own]", "an exported explanation, which the check itself is not of"),
         ("explanation-feature", "explainer: few, features: [f0, g1]", "features names 'g1'"),
         ("explanation-feature", "explainer: few, features: [f0], way: hide", "demote or promote was expected"),
+        ("hidden-error", "explainer: few, alike: 5", "alike is a share of two maps"),
+        ("explanation-drift", "explainer: few, agreement: 2", "agreement is a share of two maps"),
     ],
 )
 def test_what_is_not_there_is_told_before_anything_runs(tmp_path: Path, rule: str, more: str, says: str) -> None:

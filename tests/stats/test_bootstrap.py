@@ -119,13 +119,23 @@ def test_a_constant_is_its_own_bounds(value: float, n: int) -> None:
 
 @given(values=values_of, confidence=st.sampled_from([0.5, 0.8, 0.95, 0.999]), seed=st.integers(0, 2**64 - 1))
 def test_the_mean_is_between_its_bounds(values: np.ndarray, confidence: float, seed: int) -> None:
-    """And they are between the least and the largest value."""
+    """And they are between the least and the largest value, but of a handful, which hardly shows how far values go."""
     found = bounds.bootstrap(values, confidence, seed=seed)
     slack = 1e-9
     assert found.low <= found.value <= found.high
-    assert values.min() - slack <= found.low
-    assert found.high <= values.max() + slack
+    assert values.min() - slack <= found.low or len(values) < bounds.FEW
+    assert found.high <= values.max() + slack or len(values) < bounds.FEW
     assert found.value == pytest.approx(values.mean())
+
+
+@given(values=st.lists(st.floats(-10, 10), min_size=2, max_size=bounds.FEW - 1).map(np.array))
+def test_of_a_handful_the_bounds_are_no_nearer_than_students(values: np.ndarray) -> None:
+    """Two or four patients cannot be told from a lucky draw by resampling them."""
+    found = bounds.bootstrap(values, 0.95)
+    near = stats.t.ppf(0.95, len(values) - 1) * stats.sem(values)
+    assert found.low <= values.mean() - near + 1e-9
+    assert found.high >= values.mean() + near - 1e-9
+    assert found.method == bounds.BCA_T
 
 
 @pytest.mark.parametrize("sign", [1, -1])
