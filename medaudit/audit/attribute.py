@@ -64,6 +64,7 @@ class Importance:
     """What answers lose, over records, when a cell's values are exchanged between them."""
 
     records: int
+    total: int  # of the data file
     rows: int  # of the model
     names: list[str]
     lost: list[Estimate]  # log-odds of the answer, or how far the value goes; mean over patients
@@ -103,7 +104,9 @@ def importance(
     if out is not None:
         save_maps(out, face, cells, {"clean": np.array([one.value for one in lost])}, None)
     names = [printable(name, 80) for name in cells.names]
-    return Importance(got["records"], got["rows"], names, lost, got["turned"], got["digest"], unit(face.output))
+    return Importance(
+        got["records"], data.rows, got["rows"], names, lost, got["turned"], got["digest"], unit(face.output)
+    )
 
 
 def _asked(

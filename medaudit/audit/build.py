@@ -63,6 +63,7 @@ EXPLAINED = {
 WIDEST = 12  # answers; a wider matrix is not read: the list of turns is shown
 
 # Flags under which no attack's pass holds.
+PROVED = {"robust_accuracy": "unbroken", "attack_success": "broken", "explanations_led": "led"}
 OF_THE_RUN = ("noisy-model", "noisy-scores", "mixed-rows", "gate", "invalid-answers")
 
 
@@ -124,7 +125,7 @@ def build_report(
         done.degradation, done.certificate, done.logic = curves, certified, found
         done.explanation = explained
         if explained is not None:
-            explained.drawn = led.drawn(plan, check, journal, folder)
+            explained.drawn, explained.drawn_case = led.drawn(plan, check, journal, folder)
         done.sweep, done.extremes, done.doses, done.suspects = sweep, edge, curves_of, strange
         if curves_of:
             done.drawn = portrait_of(plan, check, *doses.portrait(plan, check), folder)
@@ -497,7 +498,7 @@ def _title(check: Resolved) -> str:
 
 def proves(confidence: float, check: Resolved, plan: Plan) -> str:
     """What this check can show with the groups it has."""
-    if check.rule.kind != "attack" or not check.samples:
+    if check.rule.kind not in ("attack", "explanation") or not check.samples:
         return ""
     n = len({plan.data.groups[s] for s in check.samples})
     text = f"{n} patients, {len(check.samples)} records, at most {check.spec.budget} queries each"
@@ -505,12 +506,13 @@ def proves(confidence: float, check: Resolved, plan: Plan) -> str:
         fitted = len({plan.data.groups[s] for s in check.fit})
         text = f"{n} patients, {len(check.samples)} records; fitted on {fitted} others, {check.fit_budget} rows"
     require = check.section.require
-    if require is not None and require.metric in ("robust_accuracy", "attack_success"):
+    if require is not None and require.metric in PROVED:
         op, threshold, _ = threshold_of(require)
         k = bounds.pass_from(n, op, threshold, confidence)
         edge = "from" if op == "at_least" else "up to"
-        what = "unbroken" if require.metric == "robust_accuracy" else "broken"
-        text += f"; passes {edge} {k} patients {what}" if k is not None else "; too few patients to pass"
+        text += (
+            f"; passes {edge} {k} patients {PROVED[require.metric]}" if k is not None else "; too few patients to pass"
+        )
     return text
 
 

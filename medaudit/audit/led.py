@@ -226,18 +226,18 @@ def _led(plan: Plan, check: Resolved, records: verdicts.Records, rows: list[int]
     return out
 
 
-def drawn(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> str:
-    """Write the maps of the patient who was led furthest, for the report to draw; the file."""
+def drawn(plan: Plan, check: Resolved, journal: Journal, folder: Path) -> tuple[str, str]:
+    """Write the maps of the patient who was led furthest, for the report to draw; the file and the case."""
     cases = {s: (r, a) for s, (r, a) in journal.cases(check.spec.id).items() if "clean" in a}
     if not cases:
-        return ""
+        return "", ""
     best = max(cases, key=lambda s: (cases[s][0]["success"], cases[s][0]["led"], -s))
     spec, face = explainer_of(check.spec, plan.spec.explainers), plan.found.interface
     held = {name: v for name, v in cases[best][1].items() if name in ("clean", "found", "target")}
     point = points_of(face, plan.data)[best] if plan.options.include_samples else None
     name = f"evidence/{check.spec.id}/maps.npz"
     save_maps(folder / name, face, cells_for(spec, face), held, point)
-    return name
+    return name, case_id(plan, check, best)
 
 
 def save_maps(

@@ -328,6 +328,7 @@ class Explanation(Part):
         {}, description="by other explainers: overlap of their maps of the same two records"
     )
     drawn: str = Field("", description="file with the maps of one patient")
+    drawn_case: str = Field("", description="whose they are: the one who was led furthest")
 
 
 class Degradation(Part):

@@ -82,7 +82,8 @@ def _importance(found: Importance) -> tuple[str, Table, str]:
             found.names[i], f"{one.value:+.4g}", f"{one.low:+.3g} to {one.high:+.3g}", f"{found.turned[i]:.1%}"
         )
     foot = f"permutation importance, {len(found.names)} cells, {found.rows:,} model rows, plan {found.digest}"
-    return f"{found.records} records, each cell exchanged between them ({found.unit})", table, foot
+    records = f"{found.records}" + (f" of {found.total:,}" if found.records < found.total else "")
+    return f"{records} records, each cell exchanged between them ({found.unit})", table, foot
 
 
 def _table(what: str, how: str) -> Table:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medaudit.core import streams
-from medaudit.core.arrays import Array, namespace
+from medaudit.core.arrays import Array, digest, namespace
 from medaudit.core.interface import Interface
 from medaudit.domain.cells import Cells, Wanted, cells_of
 from medaudit.domain.fills import filled
@@ -151,7 +151,7 @@ def plans_of(spec: Spec, ground: Ground) -> Plans:
     """The plans of an explainer by number."""
 
     def own(plan: int) -> Explainer:
-        return exported(ground)
+        return exported(ground, digest(" ".join(tensors(spec))))
 
     plans = own if spec.kind == OWN else KINDS[spec.kind](ground, spec.rows)
     return shaken(plans, ground, spec.copies, spec.merge, spec.noise) if spec.copies else plans
